@@ -1,0 +1,182 @@
+//! Walking an Automerge file chunk by chunk, without trusting it: magic, checksum, type, length.
+//!
+//! A chunk is `85 6f 4a 83`, four bytes of checksum, one byte of type, the length as unsigned
+//! LEB128, and the contents; the checksum is the first four bytes of the SHA-256 of type, length
+//! and contents (Automerge binary format, "chunk container"). `Automerge::load_incremental` is not
+//! relied upon: on a document that is not empty it answers `Ok` for a torn tail.
+
+use std::ops::Range;
+
+use sha2::{Digest, Sha256};
+
+/// The first bytes of every chunk.
+pub const MAGIC: [u8; 4] = [0x85, 0x6f, 0x4a, 0x83];
+
+/// A chunk's contents at the most: a compacted day of 100,000 entries has some 2 MiB.
+pub const MAX_CHUNK_BYTES: usize = 16 * 1024 * 1024;
+
+/// What a chunk holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChunkKind {
+    /// A whole document: what compaction leaves.
+    Document,
+    /// One change.
+    Change,
+    /// Any other kind. Stempel writes none.
+    Other(u8),
+}
+
+/// One chunk that is whole and whose checksum fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chunk {
+    /// Where it stands, header included.
+    pub range: Range<usize>,
+    /// What it holds.
+    pub kind: ChunkKind,
+}
+
+/// How a file's bytes end, or where they go wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ending {
+    /// At the end of a chunk.
+    Whole,
+    /// In a chunk that was not written to its end: nothing whole stands behind it.
+    Torn {
+        /// Where the torn chunk begins: cut here.
+        at: usize,
+    },
+    /// Bytes in the middle that are no chunk, with whole chunks behind them.
+    Damaged {
+        /// Where the damage begins.
+        at: usize,
+    },
+}
+
+/// What a walk over a file's bytes found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Walk {
+    /// The whole chunks before the ending.
+    pub chunks: Vec<Chunk>,
+    /// The whole chunks behind the damage, if there is any.
+    pub behind_damage: Vec<Chunk>,
+    /// How it ended.
+    pub ending: Ending,
+}
+
+/// Walks the chunks of a file.
+pub fn walk(bytes: &[u8]) -> Walk {
+    let mut chunks = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let Some(chunk) = chunk_at(bytes, at) else {
+            let behind_damage = whole_chunks_behind(bytes, at + 1);
+            let ending =
+                if behind_damage.is_empty() { Ending::Torn { at } } else { Ending::Damaged { at } };
+            return Walk { chunks, behind_damage, ending };
+        };
+        at = chunk.range.end;
+        chunks.push(chunk);
+    }
+    Walk { chunks, behind_damage: Vec::new(), ending: Ending::Whole }
+}
+
+/// The whole chunk that begins here, if one does.
+fn chunk_at(bytes: &[u8], start: usize) -> Option<Chunk> {
+    let header = bytes.get(start..)?;
+    let checksum = header.strip_prefix(&MAGIC)?.get(..4)?;
+    let kind = *header.get(8)?;
+    let (length, digits) = unsigned_leb128(header.get(9..)?)?;
+    if length > MAX_CHUNK_BYTES {
+        return None;
+    }
+    let end = start.checked_add(9 + digits)?.checked_add(length)?;
+    let digest = Sha256::digest(bytes.get(start + 8..end)?);
+    if digest.get(..4)? != checksum {
+        return None;
+    }
+    let kind = match kind {
+        0 => ChunkKind::Document,
+        1 => ChunkKind::Change,
+        other => ChunkKind::Other(other),
+    };
+    Some(Chunk { range: start..end, kind })
+}
+
+fn whole_chunks_behind(bytes: &[u8], from: usize) -> Vec<Chunk> {
+    let mut chunks = Vec::new();
+    let mut at = from;
+    while let Some(step) =
+        bytes.get(at..).and_then(|rest| rest.windows(MAGIC.len()).position(|w| w == MAGIC))
+    {
+        at += step;
+        match chunk_at(bytes, at) {
+            Some(chunk) => {
+                at = chunk.range.end;
+                chunks.push(chunk);
+            }
+            None => at += 1,
+        }
+    }
+    chunks
+}
+
+/// The number and how many bytes it took.
+fn unsigned_leb128(bytes: &[u8]) -> Option<(usize, usize)> {
+    let mut value = 0usize;
+    for (place, byte) in bytes.iter().take(5).enumerate() {
+        value |= usize::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return Some((value, place + 1));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chunk(contents: &[u8]) -> Vec<u8> {
+        let mut hashed = vec![1, u8::try_from(contents.len()).unwrap()];
+        hashed.extend(contents);
+        let digest = Sha256::digest(&hashed);
+        [&MAGIC[..], &digest[..4], &hashed].concat()
+    }
+
+    #[test]
+    fn a_file_cut_at_any_byte_is_torn_at_the_start_of_its_last_chunk() {
+        let (first, second) = (chunk(b"first"), chunk(b"second"));
+        let whole = [first.clone(), second].concat();
+        assert_eq!(walk(&whole).ending, Ending::Whole);
+        for cut in 1..whole.len() {
+            let expected = if cut == first.len() {
+                Ending::Whole
+            } else {
+                Ending::Torn { at: if cut < first.len() { 0 } else { first.len() } }
+            };
+            assert_eq!(walk(&whole[..cut]).ending, expected, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_in_the_middle_is_damage_and_what_stands_behind_is_found() {
+        let parts = [chunk(b"first"), chunk(b"second"), chunk(b"third")];
+        let whole = parts.concat();
+        for byte in parts[0].len()..parts[0].len() + parts[1].len() {
+            let mut damaged = whole.clone();
+            damaged[byte] ^= 0x10;
+            let walk = walk(&damaged);
+            assert_eq!(walk.ending, Ending::Damaged { at: parts[0].len() }, "byte {byte}");
+            assert_eq!(walk.chunks.len(), 1);
+            assert_eq!(walk.behind_damage.len(), 1);
+        }
+    }
+
+    #[test]
+    fn zeroes_behind_the_last_chunk_are_a_torn_tail() {
+        let mut bytes = chunk(b"first");
+        let end = bytes.len();
+        bytes.extend([0; 100]);
+        assert_eq!(walk(&bytes).ending, Ending::Torn { at: end });
+    }
+}

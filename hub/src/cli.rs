@@ -1,0 +1,340 @@
+//! The command line: `stempel-hub`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use crdt_model::ids::{DeviceId, Identification, VenueId};
+use etcetera::BaseStrategy;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::db::{HubError, HubFolder, wall_clock};
+use crate::import::{self, ImportError};
+use crate::{endpoint, registry, report, sample};
+
+/// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
+#[derive(Debug, Parser)]
+#[command(name = "stempel-hub", version)]
+pub struct Arguments {
+    /// The hub's folder: its database and its key.
+    #[arg(long, env = "STEMPEL_HUB_FOLDER", global = true)]
+    folder: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the desks.
+    Serve {
+        /// Where to listen (UDP).
+        #[arg(long, default_value = "[::]:4433")]
+        listen: SocketAddr,
+    },
+    /// Venues.
+    #[command(subcommand)]
+    Venue(VenueCommand),
+    /// Desks.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Takes data over from files.
+    #[command(subcommand)]
+    Import(ImportCommand),
+    /// Prints sample data.
+    #[command(subcommand)]
+    Sample(SampleCommand),
+    /// Shows what the hub has.
+    #[command(subcommand)]
+    Show(ShowCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum VenueCommand {
+    /// Adds a venue.
+    Add {
+        /// Its id: small letters, digits, hyphens.
+        venue: VenueId,
+        /// Its name, for people.
+        #[arg(long)]
+        name: String,
+    },
+    /// Lists the venues.
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// Prints an invitation for one new desk, as text and as a QR code. It works once, for a week.
+    Invite {
+        /// The desk's venue.
+        #[arg(long)]
+        venue: VenueId,
+        /// The desk's name, for people.
+        #[arg(long)]
+        name: String,
+        /// Where desks reach this hub, `host:port`; several are tried in order.
+        #[arg(long, required = true)]
+        address: Vec<String>,
+        /// Only the text.
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Lists the desks.
+    List {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shuts a desk out, for good.
+    Revoke {
+        /// Its id, as `device list` shows it.
+        device: DeviceId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ImportCommand {
+    /// A catalogue: venues, activities, rewards, passes, policy.
+    Catalogue {
+        /// The JSON file.
+        file: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SampleCommand {
+    /// The public test dataset, as `import catalogue` takes it.
+    Catalogue,
+}
+
+#[derive(Debug, Subcommand)]
+enum ShowCommand {
+    /// A pass, by its number or chip.
+    Pass {
+        /// The number or chip.
+        card: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// A venue's day.
+    Ledger {
+        /// The venue.
+        venue: VenueId,
+        /// The day, `yyyy-mm-dd`.
+        day: jiff::civil::Date,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sums over everything.
+    Totals {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The hub failed.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A file cannot be imported.
+    #[error("{file}: {error}")]
+    Import {
+        /// Which.
+        file: PathBuf,
+        /// Why.
+        error: ImportError,
+    },
+    /// A file cannot be read.
+    #[error("{file} cannot be read: {error}")]
+    File {
+        /// Which.
+        file: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// A text is no card.
+    #[error(transparent)]
+    Card(#[from] crdt_model::ids::IdentificationError),
+    /// An invitation is too long for a QR code.
+    #[error("the invitation does not fit a QR code: give fewer addresses, or use --plain")]
+    QrCode,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`CliError`].
+pub async fn run(arguments: Arguments) -> Result<(), CliError> {
+    if let Command::Sample(SampleCommand::Catalogue) = arguments.command {
+        print!("{}", sample::CATALOGUE);
+        return Ok(());
+    }
+    let folder = HubFolder::create(arguments.folder.unwrap_or_else(default_folder))?;
+    match arguments.command {
+        Command::Serve { listen } => {
+            let ready = |address| println!("listening on {address}");
+            Ok(endpoint::serve(&folder, listen, ready, told_to_stop()).await?)
+        }
+        Command::Sample(SampleCommand::Catalogue) => Ok(()),
+        Command::Venue(command) => venue(&folder, command).await,
+        Command::Device(command) => device(&folder, command).await,
+        Command::Import(ImportCommand::Catalogue { file }) => {
+            let json = std::fs::read_to_string(&file)
+                .map_err(|error| CliError::File { file: file.clone(), error })?;
+            let failed = |error| CliError::Import { file: file.clone(), error };
+            let catalogue = import::read(&json).map_err(failed)?;
+            let pool = folder.database().await?;
+            let done = import::import(&pool, &catalogue).await.map_err(failed)?;
+            println!("imported: {} new or changed, {} as they were", done.changed, done.same);
+            Ok(())
+        }
+        Command::Show(command) => show(&folder, command).await,
+    }
+}
+
+fn default_folder() -> PathBuf {
+    etcetera::choose_base_strategy().map_or_else(
+        |_| PathBuf::from("stempel-hub-data"),
+        |base| base.data_dir().join("stempel-hub"),
+    )
+}
+
+async fn told_to_stop() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = terminate => {}
+        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+    }
+}
+
+async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    match command {
+        VenueCommand::Add { venue, name } => {
+            registry::add_venue(&pool, &venue, &name).await?;
+            println!("added {venue}");
+        }
+        VenueCommand::List => {
+            for (venue, name) in registry::venues(&pool).await? {
+                println!("{venue:24} {name}");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    match command {
+        DeviceCommand::Invite { venue, name, address, plain } => {
+            let (_, public_key) = folder.key()?;
+            let invitation = registry::invite(&pool, &venue, &name, address, &public_key).await?;
+            println!("{invitation}");
+            if !plain {
+                let text = invitation.to_string();
+                let code = QrCode::new(text.as_bytes()).map_err(|_| CliError::QrCode)?;
+                println!("\n{}", code.render::<Dense1x2>().build());
+                println!("It works once, for a week. At the desk: stempel enrol INVITATION");
+            }
+        }
+        DeviceCommand::List { json } => {
+            let devices = registry::devices(&pool).await?;
+            if json {
+                println!("{}", json_of(&devices));
+                return Ok(());
+            }
+            println!(
+                "{:34} {:20} {:16} {:>10} {:>8}  STATE",
+                "DEVICE", "VENUE", "DESK", "SEEN", "ENTRIES"
+            );
+            for device in devices {
+                let seen = device.last_contact.map_or_else(
+                    || "never".to_owned(),
+                    |at| format!("{} s", (wall_clock().0 - at) / 1000),
+                );
+                let state = if device.revoked { "revoked" } else { "enrolled" };
+                println!(
+                    "{:34} {:20} {:16} {seen:>10} {:>8}  {state}",
+                    device.device.to_string(),
+                    device.venue.to_string(),
+                    device.name,
+                    device.entries
+                );
+            }
+        }
+        DeviceCommand::Revoke { device } => {
+            registry::revoke(&pool, device).await?;
+            println!("revoked {device}");
+        }
+    }
+    Ok(())
+}
+
+async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    match command {
+        ShowCommand::Pass { card, json } => {
+            let card: Identification = card.parse()?;
+            let pass = report::pass(&pool, &card).await?;
+            if json {
+                println!("{}", json_of(&pass));
+            } else {
+                println!(
+                    "pass {}: {} points, debt {}, {} visits, {} entries of which {} over a limit",
+                    pass.pass_id.0,
+                    pass.points,
+                    pass.debt,
+                    pass.visits,
+                    pass.entries,
+                    pass.over_limit
+                );
+            }
+        }
+        ShowCommand::Ledger { venue, day, json } => {
+            let entries = report::ledger(&pool, &venue, day).await?;
+            if json {
+                println!("{}", json_of(&entries));
+                return Ok(());
+            }
+            for entry in &entries {
+                let at = jiff::Timestamp::from_millisecond(entry.at).unwrap_or_default();
+                let pass =
+                    entry.pass.map_or_else(|| "unknown".to_owned(), |pass| pass.0.to_string());
+                println!(
+                    "{at}  {:10} pass {pass:>8} {:>5} points  {}",
+                    entry.kind, entry.points, entry.desk
+                );
+            }
+            println!("{} entries", entries.len());
+        }
+        ShowCommand::Totals { json } => {
+            let totals = report::totals(&pool).await?;
+            if json {
+                println!("{}", json_of(&totals));
+            } else {
+                println!(
+                    "{} entries, {} batches set apart, {} passes with {} points and {} of debt",
+                    totals.entries, totals.quarantined, totals.passes, totals.points, totals.debt
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn json_of<T: serde::Serialize>(report: &T) -> String {
+    serde_json::to_string(report).unwrap_or_default()
+}

@@ -1,0 +1,209 @@
+//! The hub's folder and its database: SQLite through sqlx, one file.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crdt_model::catalogue::LookupKey;
+use crdt_model::time::UnixMillis;
+use rand::RngExt;
+use ring::rand::SystemRandom;
+use ring::signature::{Ed25519KeyPair, KeyPair};
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use thiserror::Error;
+
+/// Connections to the database: readers beside the one writer that SQLite has.
+const CONNECTIONS: u32 = 8;
+
+/// What goes wrong in the hub.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// The database says no.
+    #[error("the hub's database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database cannot be brought to this version's layout.
+    #[error("the hub's database cannot be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A stored record cannot be read.
+    #[error("a record of the hub's database cannot be read: {0}")]
+    Record(String),
+    /// The folder or a file in it cannot be used.
+    #[error("{path} cannot be used: {error}. The hub needs a folder that it can write to")]
+    Disk {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// Another hub serves this folder.
+    #[error(
+        "another stempel-hub already serves {folder}. Stop it first, or choose another --folder"
+    )]
+    AlreadyServing {
+        /// Which folder.
+        folder: PathBuf,
+    },
+    /// There is no such venue, device or pass.
+    #[error("there is no {what} named {name}")]
+    NoSuch {
+        /// What kind of thing.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+    },
+    /// There is one already.
+    #[error("there is already a {what} named {name}")]
+    Exists {
+        /// What kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The network says no.
+    #[error("the hub cannot listen on {address}: {why}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// What the system says.
+        why: String,
+    },
+}
+
+impl From<minicbor::decode::Error> for HubError {
+    fn from(error: minicbor::decode::Error) -> Self {
+        Self::Record(error.to_string())
+    }
+}
+
+/// The system's clock, in milliseconds since the epoch.
+pub fn wall_clock() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The hub's folder: `hub.db`, `hub.key` and the lock of a running server.
+#[derive(Debug, Clone)]
+pub struct HubFolder {
+    root: PathBuf,
+}
+
+impl HubFolder {
+    /// The folder at this place, made where it is not there yet, for its owner only.
+    ///
+    /// # Errors
+    /// [`HubError::Disk`].
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self, HubError> {
+        let root = root.into();
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&root)
+            .map_err(|error| HubError::Disk { path: root.clone(), error })?;
+        Ok(Self { root })
+    }
+
+    /// The lock that a running server holds.
+    ///
+    /// # Errors
+    /// [`HubError::AlreadyServing`], [`HubError::Disk`].
+    pub fn lock(&self) -> Result<File, HubError> {
+        let path = self.root.join("hub.lock");
+        let failed = |error| HubError::Disk { path: path.clone(), error };
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                Err(HubError::AlreadyServing { folder: self.root.clone() })
+            }
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// The hub's private key in PKCS#8 and its public key: read, or made at first use.
+    ///
+    /// # Errors
+    /// [`HubError::Disk`], [`HubError::Record`] where the file is no key.
+    pub fn key(&self) -> Result<(Vec<u8>, Vec<u8>), HubError> {
+        let path = self.root.join("hub.key");
+        let failed = |error| HubError::Disk { path: path.clone(), error };
+        let der = match fs::read(&path) {
+            Ok(der) => der,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+                    .map_err(|_| failed(io::Error::other("the system gives no random numbers")))?;
+                let mut options = OpenOptions::new();
+                options.write(true).create_new(true).mode(0o600);
+                let mut file = options.open(&path).map_err(failed)?;
+                file.write_all(made.as_ref()).and_then(|()| file.sync_all()).map_err(failed)?;
+                made.as_ref().to_vec()
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
+            .map_err(|error| HubError::Record(format!("hub.key: {error}")))?;
+        Ok((der, pair.public_key().as_ref().to_vec()))
+    }
+
+    /// Opens the database and brings it to this version's layout.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn database(&self) -> Result<SqlitePool, HubError> {
+        open(&self.root.join("hub.db")).await
+    }
+}
+
+/// Opens a database file.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // An acknowledgement is a promise: a commit is on the disk before it is sent.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(10));
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+    sqlx::migrate!().run(&pool).await?;
+    Ok(pool)
+}
+
+/// The key under which cards are looked up in the catalogue: made at first use.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn lookup_key(pool: &SqlitePool) -> Result<LookupKey, HubError> {
+    let made: [u8; 32] = rand::rng().random();
+    sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('lookup_key', ?)")
+        .bind(&made[..])
+        .execute(pool)
+        .await?;
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'lookup_key'")
+        .fetch_one(pool)
+        .await?;
+    kept.try_into()
+        .map(LookupKey)
+        .map_err(|_| HubError::Record("the look-up key has another length".to_owned()))
+}
+
+/// A number as SQLite keeps it.
+pub(crate) fn to_sql(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// A number as SQLite kept it.
+pub(crate) fn from_sql(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}

@@ -1,0 +1,216 @@
+//! The hub's end of QUIC: TLS 1.3 with raw Ed25519 keys (RFC 7250). Any well-formed key may open a
+//! line; who holds it, and what that one may do, is looked up at every session and every batch.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, Incoming, ServerConfig, TransportConfig, VarInt};
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key,
+};
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::server::AlwaysResolvesServerRawPublicKeys;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
+use sqlx::SqlitePool;
+use sync_protocol::message::ALPN;
+use tokio::sync::{Semaphore, watch};
+
+use crate::db::{HubError, HubFolder};
+use crate::session;
+
+/// So often a silent line is shown to be alive.
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// After so long without a word a line is given up.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Lines at once: a region's desks several times over; more are turned away until some end.
+const MAX_LINES: usize = 4096;
+
+/// How often changes by other processes (the command line) are looked for.
+const LOOK_FOR_CHANGES: Duration = Duration::from_millis(500);
+
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
+const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+
+/// Takes any Ed25519 key whose holder proves it.
+#[derive(Debug)]
+struct AnyDeviceKey {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// The 32 bytes of the Ed25519 key in a `SubjectPublicKeyInfo`.
+fn ed25519_key(spki: &[u8]) -> Option<&[u8]> {
+    spki.strip_prefix(&ED25519_SPKI_PREFIX).filter(|key| key.len() == 32)
+}
+
+impl ClientCertVerifier for AnyDeviceKey {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match ed25519_key(end_entity.as_ref()) {
+            Some(_) => Ok(ClientCertVerified::assertion()),
+            None => Err(Error::InvalidCertificate(CertificateError::BadEncoding)),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOffered))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
+        verify_tls13_signature_with_raw_key(message, &key, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+fn server_config(key: &[u8]) -> Result<ServerConfig, String> {
+    let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+    let said = |error: Error| error.to_string();
+    let signing =
+        ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(key.to_vec())).map_err(said)?;
+    let public = signing.public_key().ok_or("the hub's key has no public half")?;
+    let certified = CertifiedKey::new(vec![CertificateDer::from(public.to_vec())], signing);
+    let verifier = AnyDeviceKey { algorithms: provider.signature_verification_algorithms };
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(said)?
+        .with_client_cert_verifier(Arc::new(verifier))
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(certified))));
+    tls.alpn_protocols = vec![ALPN.to_vec()];
+    let quic = QuicServerConfig::try_from(tls).map_err(|error| error.to_string())?;
+    let mut config = ServerConfig::with_crypto(Arc::new(quic));
+    let mut transport = TransportConfig::default();
+    transport
+        .keep_alive_interval(Some(KEEP_ALIVE))
+        .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
+        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        .max_concurrent_uni_streams(VarInt::from_u32(0));
+    config.transport_config(Arc::new(transport));
+    Ok(config)
+}
+
+/// Serves desks until `stop` is done. `ready` is called with the address when the hub listens.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn serve(
+    folder: &HubFolder,
+    listen: SocketAddr,
+    ready: impl FnOnce(SocketAddr),
+    stop: impl Future<Output = ()>,
+) -> Result<(), HubError> {
+    let _lock = folder.lock()?;
+    let (key, _) = folder.key()?;
+    let pool = folder.database().await?;
+    let failed = |why: String| HubError::Listen { address: listen.to_string(), why };
+    let config = server_config(&key).map_err(failed)?;
+    let endpoint = Endpoint::server(config, listen).map_err(|error| failed(error.to_string()))?;
+    let changed = watch::Sender::new(0);
+    let watching = tokio::spawn(watch_for_changes(pool.clone(), changed.clone()));
+    ready(endpoint.local_addr().map_err(|error| failed(error.to_string()))?);
+    let lines = Arc::new(Semaphore::new(MAX_LINES));
+    tokio::pin!(stop);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            incoming = endpoint.accept() => {
+                let Some(incoming) = incoming else { break };
+                let Ok(permit) = lines.clone().try_acquire_owned() else {
+                    incoming.refuse();
+                    continue;
+                };
+                let (pool, changed) = (pool.clone(), changed.clone());
+                tokio::spawn(async move {
+                    serve_line(pool, incoming, changed).await;
+                    drop(permit);
+                });
+            }
+        }
+    }
+    watching.abort();
+    endpoint.close(0u32.into(), b"the hub is stopping");
+    endpoint.wait_idle().await;
+    pool.close().await;
+    Ok(())
+}
+
+async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender<u64>) {
+    let connection = match incoming.await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(%error, "a handshake failed");
+            return;
+        }
+    };
+    let identity = connection.peer_identity();
+    let shown = identity.and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
+    let key = shown.as_deref().and_then(|keys| ed25519_key(keys.first()?.as_ref()));
+    let Some(key) = key.map(<[u8]>::to_vec) else {
+        connection.close(1u32.into(), b"no key");
+        return;
+    };
+    let device = crdt_model::ids::DeviceId::of_public_key(&key);
+    match session::serve(pool, &connection, key, changed).await {
+        Ok(()) => {}
+        Err(end @ (session::SessionEnd::Line(_) | session::SessionEnd::Goodbye(_))) => {
+            tracing::info!(%device, %end, "a session ended");
+        }
+        Err(error) => tracing::error!(%device, %error, "a session failed"),
+    }
+    connection.close(0u32.into(), b"");
+}
+
+/// The command line changes the database from another process: desks are told all the same.
+async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
+    let mut known = None;
+    loop {
+        let found: Result<(Option<Vec<u8>>, i64, i64), _> = sqlx::query_as(
+            "SELECT (SELECT value FROM meta WHERE name = 'catalogue'),
+                    (SELECT COALESCE(MAX(version), 0) FROM accepted),
+                    (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL)",
+        )
+        .fetch_one(&pool)
+        .await;
+        match found {
+            Ok(found) => {
+                if known.as_ref().is_some_and(|known| *known != found) {
+                    changed.send_modify(|count| *count += 1);
+                }
+                known = Some(found);
+            }
+            Err(error) => tracing::warn!(%error, "the database could not be asked for changes"),
+        }
+        tokio::time::sleep(LOOK_FOR_CHANGES).await;
+    }
+}

@@ -1,0 +1,16 @@
+//! The hub: the central server. It takes the desks' entries, folds them to accounts, and tells the
+//! desks what they must know.
+//!
+//! A thin driver around `crdt-model` (which folds) and `sync-protocol` (which talks). Entries come
+//! in at [`endpoint`], go through [`ledgers`], and come out as versions of the [`catalogue`].
+
+pub mod catalogue;
+pub mod cli;
+pub mod db;
+pub mod endpoint;
+pub mod import;
+pub mod ledgers;
+pub mod registry;
+pub mod report;
+pub mod sample;
+pub mod session;

@@ -1,0 +1,436 @@
+//! One desk's session: what it says goes to the database, what it lacks comes from there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_model::ids::{DeviceId, VenueId, Writer};
+use crdt_model::ledger::Position;
+use quinn::{Connection, RecvStream, SendStream};
+use sqlx::{Row, SqlitePool};
+use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
+use sync_protocol::desk::{SessionError, short_head};
+use sync_protocol::hub::{HubEvent, HubSession};
+use sync_protocol::message::{
+    Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
+    Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
+};
+use thiserror::Error;
+use tokio::sync::watch;
+
+use crate::catalogue;
+use crate::db::{HubError, from_sql, to_sql, wall_clock};
+use crate::ledgers::{self, Taken};
+use crate::registry::{self, Device};
+
+/// Bytes that are read from a desk at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Rows of the venue's log that are looked at in one go.
+const LOG_ROWS: i64 = 1000;
+
+/// Why a session ended.
+#[derive(Debug, Error)]
+pub enum SessionEnd {
+    /// The line broke or was closed: the ordinary end.
+    #[error("the line ended ({0})")]
+    Line(String),
+    /// The desk said what it may not say.
+    #[error(transparent)]
+    Protocol(#[from] SessionError),
+    /// The hub itself failed.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// The hub said goodbye.
+    #[error("the hub said goodbye: {0}")]
+    Goodbye(String),
+}
+
+impl From<sqlx::Error> for SessionEnd {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Hub(error.into())
+    }
+}
+
+/// A session with one desk.
+struct Session {
+    pool: SqlitePool,
+    machine: HubSession,
+    send: SendStream,
+    public_key: Vec<u8>,
+    changed: watch::Sender<u64>,
+    desk: Option<Desk>,
+}
+
+/// What the session knows of its desk, once it has said hello.
+struct Desk {
+    device: DeviceId,
+    venue: VenueId,
+    catalogue_version: u64,
+    venue_version: u64,
+    /// Lists that it writes itself: it need not be sent them.
+    announced: BTreeSet<WriterBytes>,
+    /// The deny list goes first, once.
+    deny_list_sent: bool,
+}
+
+/// Serves one desk until the line ends. `public_key` is the key that it showed in the handshake.
+///
+/// # Errors
+/// [`SessionEnd`], always.
+pub async fn serve(
+    pool: SqlitePool,
+    connection: &Connection,
+    public_key: Vec<u8>,
+    changed: watch::Sender<u64>,
+) -> Result<(), SessionEnd> {
+    let line = |error: quinn::ConnectionError| SessionEnd::Line(error.to_string());
+    let (send, receive) = connection.accept_bi().await.map_err(line)?;
+    let mut news = changed.subscribe();
+    let machine = HubSession::default();
+    let mut session = Session { pool, machine, send, public_key, changed, desk: None };
+    let ended = session.run(receive, &mut news).await;
+    // What was said last, a goodbye above all, is to arrive before the line is closed.
+    if session.send.finish().is_ok() {
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_secs(2), session.send.stopped()).await;
+    }
+    ended
+}
+
+impl Session {
+    async fn run(
+        &mut self,
+        mut receive: RecvStream,
+        news: &mut watch::Receiver<u64>,
+    ) -> Result<(), SessionEnd> {
+        let mut buffer = vec![0; READ_BYTES];
+        loop {
+            self.send_what_is_new().await?;
+            tokio::select! {
+                read = receive.read(&mut buffer) => {
+                    let count = match read {
+                        Ok(Some(count)) => count,
+                        Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
+                        Err(error) => return Err(SessionEnd::Line(error.to_string())),
+                    };
+                    let (events, outcome) = self.machine.receive(&buffer[..count]);
+                    for event in events {
+                        self.answer(event).await?;
+                    }
+                    if let Err(error) = outcome {
+                        let sentence = format!("the desk said what the hub cannot read: {error}");
+                        self.goodbye(GoodbyeKind::Malformed, &sentence).await?;
+                    }
+                }
+                changed = news.changed() => {
+                    if changed.is_err() {
+                        return Err(SessionEnd::Line("the hub is stopping".to_owned()));
+                    }
+                    // Whoever was revoked meanwhile receives nothing more.
+                    if self.desk.is_some() && registry::enrolled(&self.pool, &self.public_key).await?.is_none() {
+                        self.goodbye_not_enrolled().await?;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn say(&mut self, message: &HubMessage) -> Result<(), SessionEnd> {
+        let frame = self.machine.send(message)?;
+        self.send.write_all(&frame).await.map_err(|error| SessionEnd::Line(error.to_string()))
+    }
+
+    /// Says goodbye. Always an error, for the session is over.
+    async fn goodbye(&mut self, kind: GoodbyeKind, sentence: &str) -> Result<(), SessionEnd> {
+        let frame = self.machine.goodbye(Goodbye { kind, sentence: sentence.to_owned() });
+        let written = self.send.write_all(&frame).await;
+        written.map_err(|error| SessionEnd::Line(error.to_string()))?;
+        Err(SessionEnd::Goodbye(sentence.to_owned()))
+    }
+
+    async fn goodbye_not_enrolled(&mut self) -> Result<(), SessionEnd> {
+        let sentence = "the hub does not take this desk: it is not enrolled there, or it was revoked. What was recorded stays on this disk; tell an operator";
+        self.goodbye(GoodbyeKind::NotEnrolled, sentence).await
+    }
+
+    async fn answer(&mut self, event: HubEvent) -> Result<(), SessionEnd> {
+        match event {
+            HubEvent::HelloReceived(hello) => self.welcome(hello).await,
+            HubEvent::EnrolReceived(enrol) if enrol.protocol != PROTOCOL_VERSION => {
+                self.goodbye_version(enrol.protocol).await
+            }
+            HubEvent::EnrolReceived(enrol) => {
+                match registry::enrol(&self.pool, &enrol.token, &self.public_key).await? {
+                    Ok(enrolled) => self.say(&HubMessage::Enrolled(enrolled)).await,
+                    Err(sentence) => self.goodbye(GoodbyeKind::Invitation, &sentence).await,
+                }
+            }
+            HubEvent::BatchReceived(batch) => self.take(batch).await,
+            HubEvent::PositionsReceived(lists) => {
+                let held = self.held(&lists).await?;
+                self.announce(&lists);
+                self.say(&HubMessage::Held(held)).await
+            }
+            HubEvent::HaveReceived { catalogue_version, venue_version } => {
+                let Some(desk) = &self.desk else { return Ok(()) };
+                sqlx::query(
+                    "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
+                )
+                .bind(to_sql(catalogue_version))
+                .bind(to_sql(venue_version))
+                .bind(wall_clock().0)
+                .bind(&desk.device.0[..])
+                .execute(&self.pool)
+                .await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn goodbye_version(&mut self, theirs: u16) -> Result<(), SessionEnd> {
+        let sentence = format!(
+            "this desk speaks version {theirs} of the protocol and the hub version {PROTOCOL_VERSION}: one of them must be updated. What was recorded stays on this disk"
+        );
+        self.goodbye(GoodbyeKind::Version, &sentence).await
+    }
+
+    async fn welcome(&mut self, hello: Hello) -> Result<(), SessionEnd> {
+        if hello.protocol != PROTOCOL_VERSION {
+            return self.goodbye_version(hello.protocol).await;
+        }
+        let Some(device) = registry::enrolled(&self.pool, &self.public_key).await? else {
+            return self.goodbye_not_enrolled().await;
+        };
+        let now = wall_clock();
+        sqlx::query(
+            "UPDATE device SET last_contact = ?, software = ?, clock_offset = ? WHERE id = ?",
+        )
+        .bind(now.0)
+        .bind(&hello.software)
+        .bind(hello.clock.saturating_sub(now.0))
+        .bind(&device.device.0[..])
+        .execute(&self.pool)
+        .await?;
+        let catalogue_now =
+            catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
+        let venue_now = venue_version(&self.pool).await?;
+        let lost = device.entries < hello.acknowledged;
+        self.desk = Some(Desk {
+            device: device.device,
+            venue: device.venue.clone(),
+            // A desk that is ahead of a restored hub begins again.
+            catalogue_version: Some(hello.catalogue_version)
+                .filter(|v| *v <= catalogue_now)
+                .unwrap_or(0),
+            venue_version: Some(hello.venue_version)
+                .filter(|v| *v <= venue_now && !lost)
+                .unwrap_or(0),
+            announced: BTreeSet::new(),
+            deny_list_sent: false,
+        });
+        let held = self.held(&hello.pending).await?;
+        self.announce(&hello.pending);
+        let Device { venue_name, name, .. } = device;
+        self.say(&HubMessage::Welcome(Welcome {
+            protocol: PROTOCOL_VERSION,
+            clock: now.0,
+            held,
+            lost,
+            catalogue_version: catalogue_now,
+            venue_version: venue_now,
+            venue_name,
+            desk_name: name,
+        }))
+        .await
+    }
+
+    fn announce(&mut self, lists: &[ListPosition]) {
+        if let Some(desk) = &mut self.desk {
+            let own = lists.iter().filter(|list| list.writer.writer().device == desk.device);
+            desk.announced.extend(own.map(|list| list.writer));
+        }
+    }
+
+    /// What the hub holds of these lists.
+    async fn held(&self, lists: &[ListPosition]) -> Result<Vec<ListPosition>, SessionEnd> {
+        let Some(desk) = &self.desk else { return Ok(Vec::new()) };
+        let mut connection = self.pool.acquire().await?;
+        let mut held = Vec::with_capacity(lists.len());
+        for list in lists {
+            let writer = list.writer.writer();
+            let position: Position =
+                ledgers::position(&mut connection, &desk.venue, list.day, &writer).await?;
+            held.push(ListPosition {
+                day: list.day,
+                writer: list.writer,
+                sequence: position.sequence,
+                head: short_head(&position),
+            });
+        }
+        Ok(held)
+    }
+
+    async fn take(&mut self, batch: Batch) -> Result<(), SessionEnd> {
+        let Some(desk) = &mut self.desk else { return Ok(()) };
+        if batch.writer.writer().device == desk.device {
+            desk.announced.insert(batch.writer);
+        }
+        let (venue, device) = (desk.venue.clone(), desk.device);
+        let _span = tracing::debug_span!("sync", %venue, %device, first = batch.first);
+        let Batch { day, writer, first, .. } = batch;
+        match ledgers::take(&self.pool, &venue, device, &batch).await? {
+            Taken::Held { sequence, new } => {
+                if new {
+                    self.changed.send_modify(|count| *count += 1);
+                }
+                self.say(&HubMessage::Ack(Ack { day, writer, sequence })).await
+            }
+            Taken::Lacking { held } => {
+                self.say(&HubMessage::Resend(Resend { day, writer, held })).await
+            }
+            Taken::Quarantined { reason } => {
+                self.say(&HubMessage::Quarantined(Quarantined { day, writer, first, reason })).await
+            }
+            Taken::Revoked => self.goodbye_not_enrolled().await,
+        }
+    }
+
+    /// Sends everything that the desk lacks: ledgers, deny list, catalogue.
+    async fn send_what_is_new(&mut self) -> Result<(), SessionEnd> {
+        while self.send_shares().await? {}
+        while self.send_page().await? {}
+        Ok(())
+    }
+
+    async fn send_page(&mut self) -> Result<bool, SessionEnd> {
+        let Some(desk) = &mut self.desk else { return Ok(false) };
+        let (venue, from) = (desk.venue.clone(), desk.catalogue_version);
+        if !std::mem::replace(&mut desk.deny_list_sent, true) {
+            if let Some(page) = catalogue::deny_list(&self.pool, &venue, from, wall_clock()).await?
+            {
+                self.say(&HubMessage::Page(page)).await?;
+            }
+        }
+        let Some(page) = catalogue::page(&self.pool, &venue, from, wall_clock()).await? else {
+            return Ok(false);
+        };
+        let to = page.to;
+        self.say(&HubMessage::Page(page)).await?;
+        if let Some(desk) = &mut self.desk {
+            desk.catalogue_version = to;
+        }
+        Ok(true)
+    }
+
+    /// Sends the next stretch of the venue's log, without what the desk wrote itself.
+    async fn send_shares(&mut self) -> Result<bool, SessionEnd> {
+        let Some(desk) = &self.desk else { return Ok(false) };
+        let (shares, reached) = shares(&self.pool, desk).await?;
+        if reached == desk.venue_version {
+            return Ok(false);
+        }
+        let from = desk.venue_version;
+        let count = shares.len();
+        for (place, batch) in shares.into_iter().enumerate() {
+            // The stretch is one step: only its last batch moves the desk's version.
+            let venue_version = if place + 1 == count { reached } else { from };
+            self.say(&HubMessage::Share(Share { batch, venue_version })).await?;
+        }
+        if count == 0 {
+            self.say(&HubMessage::Advance(reached)).await?;
+        }
+        if let Some(desk) = &mut self.desk {
+            desk.venue_version = reached;
+        }
+        Ok(true)
+    }
+}
+
+/// The hub's log version: what a desk's venue version is compared with.
+async fn venue_version(pool: &SqlitePool) -> Result<u64, SessionEnd> {
+    let version: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM accepted")
+        .fetch_one(pool)
+        .await?;
+    Ok(from_sql(version))
+}
+
+/// A list's next batch, as it grows.
+struct Growing {
+    first: u64,
+    last: u64,
+    signature: Vec<u8>,
+    entries: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// The batches of the next stretch of the log, and the version behind it. Rows of one list are put
+/// together, each batch ending where a row ends, for there its device's seal fits.
+async fn shares(pool: &SqlitePool, desk: &Desk) -> Result<(Vec<Batch>, u64), SessionEnd> {
+    let mut reading = pool.begin().await?;
+    let rows = sqlx::query(
+        "SELECT a.version, a.day, a.writer, a.first, a.last, a.signature
+         FROM accepted a WHERE a.venue = ? AND a.version > ? ORDER BY a.version LIMIT ?",
+    )
+    .bind(desk.venue.as_str())
+    .bind(to_sql(desk.venue_version))
+    .bind(LOG_ROWS)
+    .fetch_all(&mut *reading)
+    .await?;
+    let reached = rows.last().map_or(desk.venue_version, |row| from_sql(row.get(0)));
+    let mut growing: BTreeMap<(i32, WriterBytes), Growing> = BTreeMap::new();
+    let mut batches = Vec::new();
+    for row in &rows {
+        let writer: Vec<u8> = row.get(2);
+        let Ok(writer) = writer.try_into().map(WriterBytes) else { continue };
+        if desk.announced.contains(&writer) {
+            continue;
+        }
+        let key = (row.get::<i32, _>(1), writer);
+        let (first, last) = (from_sql(row.get(3)), from_sql(row.get(4)));
+        let entries: Vec<Vec<u8>> = sqlx::query_scalar(
+            "SELECT bytes FROM entry WHERE venue = ? AND day = ? AND writer = ?
+             AND idx >= ? AND idx < ? ORDER BY idx",
+        )
+        .bind(desk.venue.as_str())
+        .bind(key.0)
+        .bind(&writer.0[..])
+        .bind(to_sql(first) - 1)
+        .bind(to_sql(last))
+        .fetch_all(&mut *reading)
+        .await?;
+        let bytes: usize = entries.iter().map(|entry| entry.len() + 1).sum();
+        let full = growing.get(&key).is_some_and(|list| {
+            list.bytes + bytes > MAX_PACKED_BYTES - 1024
+                || list.entries.len() + entries.len() > MAX_BATCH_ENTRIES
+                || list.last + 1 != first
+        });
+        if full {
+            if let Some(list) = growing.remove(&key) {
+                batches.push((key, list));
+            }
+        }
+        let list = growing.entry(key).or_insert_with(|| Growing {
+            first,
+            last,
+            signature: Vec::new(),
+            entries: Vec::new(),
+            bytes: 0,
+        });
+        list.last = last;
+        list.signature = row.get(5);
+        list.entries.extend(entries);
+        list.bytes += bytes;
+    }
+    batches.extend(growing);
+    let mut shares = Vec::with_capacity(batches.len());
+    for ((day, writer), list) in batches {
+        let device: Writer = writer.writer();
+        let public_key: Vec<u8> = sqlx::query_scalar("SELECT public_key FROM device WHERE id = ?")
+            .bind(&device.device.0[..])
+            .fetch_one(&mut *reading)
+            .await?;
+        let (entries, _) = pack(list.entries.iter().map(Vec::as_slice));
+        let seal = Seal { sequence: list.last, signature: list.signature };
+        shares.push(Batch { day, writer, first: list.first, entries, seal, public_key });
+    }
+    Ok((shares, reached))
+}

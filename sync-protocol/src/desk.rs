@@ -1,0 +1,352 @@
+//! The desk's side of a session, as a state machine: bytes in, events and frames out.
+//!
+//! It keeps nothing that must last. What it must know of the ledgers it asks of a [`DeskView`];
+//! what must be kept it says in a [`DeskEvent`]; how far it has sent is its own.
+
+use std::collections::BTreeMap;
+
+use crdt_model::ids::{VenueId, Writer};
+use crdt_model::ledger::{LedgerId, Position};
+use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
+use jiff::civil::Date;
+use thiserror::Error;
+
+use crate::batch;
+use crate::frame::{FrameReader, FrameTooLong, frame};
+use crate::message::{
+    Ack, Batch, CataloguePage, DeskMessage, Goodbye, Hello, HubMessage, ListPosition, MessageError,
+    PROTOCOL_VERSION, Quarantined, Share, Welcome,
+};
+use crate::seal::DeviceKey;
+
+/// One of this desk's own lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnList {
+    /// The ledger's day.
+    pub day: Date,
+    /// The list.
+    pub writer: Writer,
+    /// How many of its entries the hub has acknowledged.
+    pub acknowledged: u64,
+}
+
+/// What a session may look at of the desk.
+pub trait DeskView {
+    /// The venue.
+    fn venue(&self) -> &VenueId;
+    /// The desk's key.
+    fn key(&self) -> &DeviceKey;
+    /// Its own lists that hold entries without an acknowledgement, oldest first.
+    fn pending(&self) -> Vec<OwnList>;
+    /// All its own lists on the disk, oldest first.
+    fn own_lists(&self) -> Vec<OwnList>;
+    /// How many of its entries the hub has acknowledged, over all ledgers.
+    fn acknowledged(&self) -> u64;
+    /// Where a list stood at this sequence number, if it has come so far.
+    fn position_at(&self, day: Date, writer: &Writer, sequence: u64) -> Option<Position>;
+    /// At most `most` entries of a list, from index `from` (from 0) on.
+    fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>>;
+}
+
+/// What a session tells the desk.
+#[derive(Debug)]
+pub enum DeskEvent {
+    /// The session is open.
+    Welcomed(Welcome),
+    /// The hub's commit holds this list up to here: keep that.
+    Acknowledged {
+        /// The ledger's day.
+        day: Date,
+        /// The list.
+        writer: Writer,
+        /// How many entries the hub holds, and they are the same as here.
+        sequence: u64,
+    },
+    /// The hub lost what it had acknowledged: forget all acknowledgements.
+    AcknowledgementsLost,
+    /// The hub holds another list under this name: a copy of this desk wrote, too.
+    Diverged {
+        /// The ledger's day.
+        day: Date,
+        /// The list.
+        writer: Writer,
+    },
+    /// Another desk's entries: judge and merge them, then call [`DeskSession::have`].
+    Shared(Share),
+    /// The desk has all of the venue up to this version.
+    Advanced(u64),
+    /// A page of the catalogue: apply it whole, then call [`DeskSession::have`].
+    Page(CataloguePage),
+    /// The hub set entries apart.
+    Quarantined(Quarantined),
+    /// The hub ended the session.
+    Ended(Goodbye),
+}
+
+/// Why a session cannot go on. The link is closed and a new session begun.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The stream is broken.
+    #[error(transparent)]
+    Frame(#[from] FrameTooLong),
+    /// A frame is not a message.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// A message that does not belong here.
+    #[error("{what} came out of turn")]
+    OutOfTurn {
+        /// Which.
+        what: &'static str,
+    },
+    /// A day outside the calendar.
+    #[error("day {day} is outside the calendar")]
+    Day {
+        /// Its number.
+        day: i32,
+    },
+}
+
+/// What a desk begins a session with.
+#[derive(Debug, Clone)]
+pub struct DeskStart {
+    /// The software's version.
+    pub software: String,
+    /// The desk's clock.
+    pub clock: UnixMillis,
+    /// The catalogue that it has.
+    pub catalogue_version: u64,
+    /// What it has of the venue's other entries.
+    pub venue_version: u64,
+}
+
+/// The desk's side of a session.
+#[derive(Debug)]
+pub struct DeskSession {
+    reader: FrameReader,
+    queue: Vec<DeskMessage>,
+    /// How far each list has been sent in this session.
+    sent: BTreeMap<(Date, Writer), u64>,
+    have: (u64, u64),
+    have_changed: bool,
+    welcomed: bool,
+    /// The hub asked for all positions: nothing is sent until it has said what it holds.
+    comparing: bool,
+    ended: bool,
+}
+
+impl DeskSession {
+    /// A session that says hello, with the pending entries right behind it.
+    pub fn start(start: &DeskStart, view: &impl DeskView) -> Self {
+        let pending: Vec<ListPosition> = view
+            .pending()
+            .iter()
+            .filter_map(|list| list_position(view, list.day, &list.writer, list.acknowledged))
+            .collect();
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION,
+            software: start.software.clone(),
+            clock: start.clock.0,
+            catalogue_version: start.catalogue_version,
+            venue_version: start.venue_version,
+            acknowledged: view.acknowledged(),
+            pending,
+        };
+        Self {
+            reader: FrameReader::default(),
+            queue: vec![DeskMessage::Hello(hello)],
+            sent: BTreeMap::new(),
+            have: (start.catalogue_version, start.venue_version),
+            have_changed: false,
+            welcomed: false,
+            comparing: false,
+            ended: false,
+        }
+    }
+
+    /// The next frame to send, if there is anything to say now: ledgers first.
+    pub fn next_frame(&mut self, view: &impl DeskView) -> Option<Vec<u8>> {
+        if self.ended {
+            return None;
+        }
+        let message = if self.queue.is_empty() {
+            self.next_batch(view).map(DeskMessage::Batch).or_else(|| {
+                let (catalogue, venue) = self.have;
+                std::mem::take(&mut self.have_changed)
+                    .then_some(DeskMessage::Have(catalogue, venue))
+            })?
+        } else {
+            self.queue.remove(0)
+        };
+        Some(frame(&message.to_bytes()))
+    }
+
+    fn next_batch(&mut self, view: &impl DeskView) -> Option<Batch> {
+        if self.comparing {
+            return None;
+        }
+        for list in view.pending() {
+            let sent = self.sent.entry((list.day, list.writer)).or_insert(list.acknowledged);
+            let entries = view.entries(list.day, &list.writer, *sent, batch::MAX_BATCH_ENTRIES);
+            if entries.is_empty() {
+                continue;
+            }
+            let (packed, count) = batch::pack(entries.iter().map(Vec::as_slice));
+            let first = *sent + 1;
+            let position = view.position_at(list.day, &list.writer, *sent + count as u64)?;
+            *sent = position.sequence;
+            let ledger = LedgerId { venue: view.venue().clone(), day: list.day };
+            return Some(Batch {
+                day: day_number(list.day),
+                writer: list.writer.into(),
+                first,
+                entries: packed,
+                seal: view.key().seal(&ledger, &list.writer, &position),
+                public_key: view.key().public_key().to_vec(),
+            });
+        }
+        None
+    }
+
+    /// Takes bytes from the hub.
+    ///
+    /// # Errors
+    /// [`SessionError`]: the link is to be closed. What came before it stands.
+    pub fn receive(
+        &mut self,
+        bytes: &[u8],
+        view: &impl DeskView,
+    ) -> (Vec<DeskEvent>, Result<(), SessionError>) {
+        self.reader.push(bytes);
+        let mut events = Vec::new();
+        loop {
+            let message = match self.reader.next_frame() {
+                Ok(Some(contents)) => HubMessage::from_bytes(contents).map_err(SessionError::from),
+                Ok(None) => return (events, Ok(())),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = message.and_then(|message| self.take(message, view, &mut events)) {
+                self.ended = true;
+                return (events, Err(error));
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: HubMessage,
+        view: &impl DeskView,
+        events: &mut Vec<DeskEvent>,
+    ) -> Result<(), SessionError> {
+        let out_of_turn = |what| Err(SessionError::OutOfTurn { what });
+        match message {
+            HubMessage::Goodbye(goodbye) => {
+                self.ended = true;
+                events.push(DeskEvent::Ended(goodbye));
+            }
+            HubMessage::Enrolled(_) => return out_of_turn("Enrolled"),
+            HubMessage::Welcome(_) if self.welcomed => return out_of_turn("a second Welcome"),
+            HubMessage::Welcome(welcome) => {
+                self.welcomed = true;
+                if welcome.lost {
+                    self.comparing = true;
+                    let lists = view.own_lists();
+                    let heads = lists.iter().filter_map(|list| {
+                        let length =
+                            view.entries(list.day, &list.writer, 0, usize::MAX).len() as u64;
+                        list_position(view, list.day, &list.writer, length)
+                    });
+                    self.queue.push(DeskMessage::Positions(heads.collect()));
+                    events.push(DeskEvent::Welcomed(welcome));
+                    events.push(DeskEvent::AcknowledgementsLost);
+                } else {
+                    let held = welcome.held.clone();
+                    events.push(DeskEvent::Welcomed(welcome));
+                    compare(&held, view, events)?;
+                }
+            }
+            _ if !self.welcomed => return out_of_turn("a message before Welcome"),
+            HubMessage::Held(held) => {
+                compare(&held, view, events)?;
+                for position in &held {
+                    let day = date(position.day)?;
+                    self.sent.insert((day, position.writer.writer()), position.sequence);
+                }
+                self.comparing = false;
+            }
+            HubMessage::Ack(Ack { day, writer, sequence }) => {
+                let (day, writer) = (date(day)?, writer.writer());
+                events.push(DeskEvent::Acknowledged { day, writer, sequence });
+            }
+            HubMessage::Resend(resend) => {
+                self.sent.insert((date(resend.day)?, resend.writer.writer()), resend.held);
+            }
+            HubMessage::Quarantined(quarantined) => {
+                events.push(DeskEvent::Quarantined(quarantined))
+            }
+            HubMessage::Page(page) => events.push(DeskEvent::Page(page)),
+            HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),
+            HubMessage::Advance(version) => events.push(DeskEvent::Advanced(version)),
+        }
+        Ok(())
+    }
+
+    /// The desk has the catalogue and the venue's entries up to these versions: the hub is told.
+    pub fn have(&mut self, catalogue_version: u64, venue_version: u64) {
+        let have = (catalogue_version, venue_version);
+        self.have_changed |= self.have != have;
+        self.have = have;
+    }
+
+    /// Whether the hub has welcomed this desk.
+    pub fn is_welcomed(&self) -> bool {
+        self.welcomed
+    }
+}
+
+/// What the hub says it holds, compared with what is here.
+fn compare(
+    held: &[ListPosition],
+    view: &impl DeskView,
+    events: &mut Vec<DeskEvent>,
+) -> Result<(), SessionError> {
+    for position in held {
+        let (day, writer) = (date(position.day)?, position.writer.writer());
+        let here = view.position_at(day, &writer, position.sequence);
+        if here.is_some_and(|here| short_head(&here) == position.head) {
+            events.push(DeskEvent::Acknowledged { day, writer, sequence: position.sequence });
+        } else {
+            events.push(DeskEvent::Diverged { day, writer });
+        }
+    }
+    Ok(())
+}
+
+fn list_position(
+    view: &impl DeskView,
+    day: Date,
+    writer: &Writer,
+    sequence: u64,
+) -> Option<ListPosition> {
+    let position = view.position_at(day, writer, sequence)?;
+    Some(ListPosition {
+        day: day_number(day),
+        writer: (*writer).into(),
+        sequence,
+        head: short_head(&position),
+    })
+}
+
+/// The first eight bytes of a position's hash: enough to notice that two lists differ.
+pub fn short_head(position: &Position) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&position.head[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// The day of this number.
+///
+/// # Errors
+/// [`SessionError::Day`].
+pub fn date(day: i32) -> Result<Date, SessionError> {
+    date_of_day_number(day).ok_or(SessionError::Day { day })
+}

@@ -1,0 +1,137 @@
+//! The hub's side of a session, as a state machine: bytes in, events and frames out.
+//!
+//! It sees to the order of things; what is held, what is merged and who is enrolled its driver
+//! looks up and says.
+
+use crate::desk::SessionError;
+use crate::frame::{FrameReader, frame};
+use crate::message::{Batch, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition};
+
+/// What a session tells the hub.
+#[derive(Debug)]
+pub enum HubEvent {
+    /// A desk says hello: look it up, answer with [`HubMessage::Welcome`] or a goodbye.
+    HelloReceived(Hello),
+    /// A new desk shows an invitation.
+    EnrolReceived(Enrol),
+    /// Entries: judge, commit, then answer with [`HubMessage::Ack`], a resend or a quarantine.
+    BatchReceived(Batch),
+    /// All the desk's own lists: answer with [`HubMessage::Held`].
+    PositionsReceived(Vec<ListPosition>),
+    /// How far the desk has what it was sent.
+    HaveReceived {
+        /// The catalogue's version.
+        catalogue_version: u64,
+        /// The venue's version.
+        venue_version: u64,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing has come yet.
+    Fresh,
+    /// The desk said hello and was not answered yet: its batches wait.
+    Greeted,
+    /// Welcomed.
+    Open,
+    /// Over.
+    Ended,
+}
+
+/// The hub's side of a session.
+#[derive(Debug)]
+pub struct HubSession {
+    reader: FrameReader,
+    phase: Phase,
+}
+
+impl Default for HubSession {
+    fn default() -> Self {
+        Self { reader: FrameReader::default(), phase: Phase::Fresh }
+    }
+}
+
+impl HubSession {
+    /// Takes bytes from the desk. The events are to be answered in their order.
+    ///
+    /// # Errors
+    /// [`SessionError`]: say goodbye and close. What came before it stands.
+    pub fn receive(&mut self, bytes: &[u8]) -> (Vec<HubEvent>, Result<(), SessionError>) {
+        self.reader.push(bytes);
+        let mut events = Vec::new();
+        loop {
+            if self.phase == Phase::Ended {
+                return (events, Ok(()));
+            }
+            let message = match self.reader.next_frame() {
+                Ok(Some(contents)) => DeskMessage::from_bytes(contents).map_err(SessionError::from),
+                Ok(None) => return (events, Ok(())),
+                Err(error) => Err(error.into()),
+            };
+            match message.and_then(|message| self.take(message)) {
+                Ok(event) => events.push(event),
+                Err(error) => {
+                    self.phase = Phase::Ended;
+                    return (events, Err(error));
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, message: DeskMessage) -> Result<HubEvent, SessionError> {
+        let fresh = self.phase == Phase::Fresh;
+        let event = match message {
+            DeskMessage::Hello(hello) if fresh => {
+                self.phase = Phase::Greeted;
+                HubEvent::HelloReceived(hello)
+            }
+            DeskMessage::Enrol(enrol) if fresh => {
+                self.phase = Phase::Greeted;
+                HubEvent::EnrolReceived(enrol)
+            }
+            DeskMessage::Hello(_) => {
+                return Err(SessionError::OutOfTurn { what: "a second Hello" });
+            }
+            DeskMessage::Enrol(_) => return Err(SessionError::OutOfTurn { what: "Enrol" }),
+            _ if fresh => return Err(SessionError::OutOfTurn { what: "a message before Hello" }),
+            DeskMessage::Batch(batch) => HubEvent::BatchReceived(batch),
+            DeskMessage::Positions(lists) => HubEvent::PositionsReceived(lists),
+            DeskMessage::Have(catalogue_version, venue_version) => {
+                HubEvent::HaveReceived { catalogue_version, venue_version }
+            }
+        };
+        Ok(event)
+    }
+
+    /// The frame of a message to the desk.
+    ///
+    /// # Errors
+    /// [`SessionError::OutOfTurn`] where the session does not allow it now: nothing but the answer
+    /// to a hello before the welcome, nothing at all after a goodbye.
+    pub fn send(&mut self, message: &HubMessage) -> Result<Vec<u8>, SessionError> {
+        let next = match (self.phase, message) {
+            (Phase::Ended, _) => {
+                return Err(SessionError::OutOfTurn { what: "a message after the end" });
+            }
+            (_, HubMessage::Goodbye(_)) => Phase::Ended,
+            (Phase::Greeted, HubMessage::Welcome(_)) => Phase::Open,
+            (Phase::Greeted, HubMessage::Enrolled(_)) => Phase::Ended,
+            (Phase::Open, HubMessage::Welcome(_) | HubMessage::Enrolled(_)) => {
+                return Err(SessionError::OutOfTurn { what: "a second Welcome" });
+            }
+            (Phase::Open, _) => Phase::Open,
+            (Phase::Fresh | Phase::Greeted, _) => {
+                return Err(SessionError::OutOfTurn { what: "a message before Welcome" });
+            }
+        };
+        self.phase = next;
+        Ok(frame(&message.to_bytes()))
+    }
+
+    /// The frame of a goodbye, whatever came before it.
+    pub fn goodbye(&mut self, goodbye: Goodbye) -> Vec<u8> {
+        self.phase = Phase::Ended;
+        frame(&HubMessage::Goodbye(goodbye).to_bytes())
+    }
+}

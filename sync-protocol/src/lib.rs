@@ -1,0 +1,19 @@
+//! What a desk and the hub say to each other: messages and two state machines, without I/O.
+//!
+//! The same [`desk::DeskSession`] and [`hub::HubSession`] run over QUIC, in the tests' simulated
+//! network and over a USB stick. Time and bytes come in as arguments; frames and events come out.
+//!
+//! A session: the desk says [`message::Hello`] with its pending entries right behind it; the hub
+//! answers [`message::Welcome`], commits the entries, and only then acknowledges them; from then on
+//! both sides push. `DESIGN.md` beside this crate explains why nothing more is needed.
+
+pub mod batch;
+pub mod catalogue;
+pub mod desk;
+pub mod frame;
+pub mod hub;
+pub mod invitation;
+pub mod ledger_sync;
+pub mod message;
+mod packing;
+pub mod seal;

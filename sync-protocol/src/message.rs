@@ -1,0 +1,394 @@
+//! The messages, as CBOR with integer keys. Whoever reads one passes over fields that it does not
+//! know, so either side may be the newer one.
+
+use crdt_model::ids::{VenueId, Writer};
+use minicbor::{Decode, Encode};
+use thiserror::Error;
+
+/// The protocol's version. A hub answers another one with [`Goodbye`].
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The ALPN name of the protocol in TLS.
+pub const ALPN: &[u8] = b"stempel/1";
+
+/// One list's position, as the two sides compare it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct ListPosition {
+    /// The ledger's local day, as days since 1970-01-01.
+    #[n(0)]
+    pub day: i32,
+    /// The list.
+    #[n(1)]
+    pub writer: WriterBytes,
+    /// How many entries.
+    #[n(2)]
+    pub sequence: u64,
+    /// The first eight bytes of the last change's hash, big-endian.
+    #[n(3)]
+    pub head: u64,
+}
+
+/// A [`Writer`] as its 20 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+#[cbor(transparent)]
+pub struct WriterBytes(#[cbor(n(0), with = "minicbor::bytes")] pub [u8; 20]);
+
+impl From<Writer> for WriterBytes {
+    fn from(writer: Writer) -> Self {
+        Self(writer.to_bytes())
+    }
+}
+
+impl WriterBytes {
+    /// The writer.
+    pub fn writer(&self) -> Writer {
+        let (device, epoch) = self.0.split_at(16);
+        let mut id = [0; 16];
+        id.copy_from_slice(device);
+        let epoch = u32::from_be_bytes([epoch[0], epoch[1], epoch[2], epoch[3]]);
+        Writer { device: crdt_model::ids::DeviceId(id), epoch }
+    }
+}
+
+/// The desk's first message, with its batches right behind it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Hello {
+    /// [`PROTOCOL_VERSION`].
+    #[n(0)]
+    pub protocol: u16,
+    /// The desk's software version, for operators.
+    #[n(1)]
+    pub software: String,
+    /// The desk's clock, in milliseconds since the epoch.
+    #[n(2)]
+    pub clock: i64,
+    /// The catalogue that the desk has: everything up to this version.
+    #[n(3)]
+    pub catalogue_version: u64,
+    /// The other desks' entries that it has: everything up to this version of the venue.
+    #[n(4)]
+    pub venue_version: u64,
+    /// How many of its own entries the hub has acknowledged, over all ledgers: a hub that holds
+    /// fewer was restored from a backup and asks for all positions.
+    #[n(5)]
+    pub acknowledged: u64,
+    /// Its own lists that hold entries without an acknowledgement; the sequence is the acknowledged one.
+    #[n(6)]
+    pub pending: Vec<ListPosition>,
+}
+
+/// The hub's answer to [`Hello`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Welcome {
+    /// [`PROTOCOL_VERSION`].
+    #[n(0)]
+    pub protocol: u16,
+    /// The hub's clock, in milliseconds since the epoch.
+    #[n(1)]
+    pub clock: i64,
+    /// For each list of [`Hello::pending`]: what the hub holds of it.
+    #[n(2)]
+    pub held: Vec<ListPosition>,
+    /// The hub holds less than it acknowledged: the desk forgets its acknowledgements and sends
+    /// [`DeskMessage::Positions`].
+    #[n(3)]
+    pub lost: bool,
+    /// The catalogue's version at the hub.
+    #[n(4)]
+    pub catalogue_version: u64,
+    /// The venue's version at the hub.
+    #[n(5)]
+    pub venue_version: u64,
+    /// The venue's name, the desk's name: an operator may have changed them.
+    #[n(6)]
+    pub venue_name: String,
+    /// The desk's name.
+    #[n(7)]
+    pub desk_name: String,
+}
+
+/// Entries of one list, in order, with their writer's seal over the last of them.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Batch {
+    /// The ledger's local day, as days since 1970-01-01.
+    #[n(0)]
+    pub day: i32,
+    /// The list.
+    #[n(1)]
+    pub writer: WriterBytes,
+    /// The sequence number of the first entry, from 1.
+    #[n(2)]
+    pub first: u64,
+    /// The entries: [`crate::batch::pack`].
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub entries: Vec<u8>,
+    /// Its device's signature over the list as far as this batch goes.
+    #[n(4)]
+    pub seal: Seal,
+    /// The writer's public key (Ed25519, 32 bytes), which its device id is made of.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub public_key: Vec<u8>,
+}
+
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { day, writer, first, entries, .. } = self;
+        write!(
+            f,
+            "Batch {{ day {day}, {}, from {first}, {} bytes }}",
+            writer.writer(),
+            entries.len()
+        )
+    }
+}
+
+/// A desk's signature over the latest change hash of a list, and so over all that stands in it.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Seal {
+    /// The sequence number of the last entry that it covers.
+    #[n(0)]
+    pub sequence: u64,
+    /// The Ed25519 signature, 64 bytes: [`crate::seal`].
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal {{ up to {} }}", self.sequence)
+    }
+}
+
+/// The hub's commit holds this list up to here.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Ack {
+    /// The ledger's local day, as days since 1970-01-01.
+    #[n(0)]
+    pub day: i32,
+    /// The list.
+    #[n(1)]
+    pub writer: WriterBytes,
+    /// How many entries the hub holds.
+    #[n(2)]
+    pub sequence: u64,
+}
+
+/// The hub set a batch apart: it is kept for an operator, and merged never.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Quarantined {
+    /// The ledger's local day, as days since 1970-01-01.
+    #[n(0)]
+    pub day: i32,
+    /// The list.
+    #[n(1)]
+    pub writer: WriterBytes,
+    /// From which entry on.
+    #[n(2)]
+    pub first: u64,
+    /// Why.
+    #[n(3)]
+    pub reason: String,
+}
+
+/// The hub lacks what stands before a batch: send again from there.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Resend {
+    /// The ledger's local day, as days since 1970-01-01.
+    #[n(0)]
+    pub day: i32,
+    /// The list.
+    #[n(1)]
+    pub writer: WriterBytes,
+    /// How many entries the hub holds.
+    #[n(2)]
+    pub held: u64,
+}
+
+/// A page of the catalogue: numbered changes, applied whole or not at all.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CataloguePage {
+    /// The page holds all changes behind this version (of those that reach this venue) …
+    #[n(0)]
+    pub from: u64,
+    /// … up to this one. A page of the deny list repeats `from` here: it moves nothing.
+    #[n(1)]
+    pub to: u64,
+    /// Whether nothing stands behind it now.
+    #[n(2)]
+    pub last: bool,
+    /// The items: [`crate::catalogue::pack`].
+    #[cbor(n(3), with = "minicbor::bytes")]
+    pub items: Vec<u8>,
+}
+
+/// Other desks' entries of the venue, and the version that the desk has with them.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Share {
+    /// The entries.
+    #[n(0)]
+    pub batch: Batch,
+    /// The venue's version behind this batch.
+    #[n(1)]
+    pub venue_version: u64,
+}
+
+/// Why the hub ends a session. The desk does not send on; it says the sentence.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Goodbye {
+    /// What kind.
+    #[n(0)]
+    pub kind: GoodbyeKind,
+    /// A sentence for the people at the desk.
+    #[n(1)]
+    pub sentence: String,
+}
+
+/// Kinds of [`Goodbye`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+#[cbor(index_only)]
+pub enum GoodbyeKind {
+    /// The hub does not know this device, or has revoked it.
+    #[n(0)]
+    NotEnrolled,
+    /// The hub speaks another version of the protocol.
+    #[n(1)]
+    Version,
+    /// The invitation is wrong, was used, or has expired.
+    #[n(2)]
+    Invitation,
+    /// What the desk sent cannot be read.
+    #[n(3)]
+    Malformed,
+}
+
+/// A new desk's first and only message: it shows its invitation.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Enrol {
+    /// The invitation's one-time token.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub token: Vec<u8>,
+    /// [`PROTOCOL_VERSION`].
+    #[n(1)]
+    pub protocol: u16,
+}
+
+impl std::fmt::Debug for Enrol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Enrol(…)")
+    }
+}
+
+/// The hub's answer to [`Enrol`]: from now on both sides know each other's key.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Enrolled {
+    /// The venue.
+    #[n(0)]
+    pub venue: VenueId,
+    /// The venue's name, for people.
+    #[n(1)]
+    pub venue_name: String,
+    /// The desk's name, for people.
+    #[n(2)]
+    pub desk_name: String,
+    /// The venue's IANA time zone.
+    #[n(3)]
+    pub time_zone: String,
+    /// The key under which cards are looked up ([`crdt_model::catalogue::LookupKey`]).
+    #[cbor(n(4), with = "minicbor::bytes")]
+    pub lookup_key: [u8; 32],
+}
+
+impl std::fmt::Debug for Enrolled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Enrolled {{ venue {}, … }}", self.venue)
+    }
+}
+
+/// What a desk says.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum DeskMessage {
+    /// First, from an enrolled desk.
+    #[n(0)]
+    Hello(#[n(0)] Hello),
+    /// First, from a new desk.
+    #[n(1)]
+    Enrol(#[n(0)] Enrol),
+    /// Its entries.
+    #[n(2)]
+    Batch(#[n(0)] Batch),
+    /// All its own lists with their heads: the answer to [`Welcome::lost`].
+    #[n(3)]
+    Positions(#[n(0)] Vec<ListPosition>),
+    /// How far it has what the hub sends: catalogue version, venue version. For operators.
+    #[n(4)]
+    Have(#[n(0)] u64, #[n(1)] u64),
+}
+
+/// What the hub says.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub enum HubMessage {
+    /// First, to an enrolled desk.
+    #[n(0)]
+    Welcome(#[n(0)] Welcome),
+    /// First, to a new desk.
+    #[n(1)]
+    Enrolled(#[n(0)] Enrolled),
+    /// After its commit.
+    #[n(2)]
+    Ack(#[n(0)] Ack),
+    /// Something is kept apart.
+    #[n(3)]
+    Quarantined(#[n(0)] Quarantined),
+    /// Something in between is lacking.
+    #[n(4)]
+    Resend(#[n(0)] Resend),
+    /// What the hub holds of the lists in [`DeskMessage::Positions`].
+    #[n(5)]
+    Held(#[n(0)] Vec<ListPosition>),
+    /// The catalogue.
+    #[n(6)]
+    Page(#[n(0)] CataloguePage),
+    /// Other desks' entries.
+    #[n(7)]
+    Share(#[n(0)] Share),
+    /// The end.
+    #[n(8)]
+    Goodbye(#[n(0)] Goodbye),
+    /// The desk has everything of the venue up to this version: what came last was its own.
+    #[n(9)]
+    Advance(#[n(0)] u64),
+}
+
+/// Bytes that are not a message.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("not a message of this protocol: {why}")]
+pub struct MessageError {
+    /// What the decoder met.
+    pub why: String,
+}
+
+macro_rules! message_bytes {
+    ($type:ty) => {
+        impl $type {
+            /// The message's bytes, without a frame.
+            pub fn to_bytes(&self) -> Vec<u8> {
+                minicbor::to_vec(self).unwrap_or_else(
+                    |never: minicbor::encode::Error<std::convert::Infallible>| {
+                        unreachable!("writing to memory does not fail: {never}")
+                    },
+                )
+            }
+
+            /// The message of these bytes.
+            ///
+            /// # Errors
+            /// [`MessageError`].
+            pub fn from_bytes(bytes: &[u8]) -> Result<Self, MessageError> {
+                minicbor::decode(bytes).map_err(|error| MessageError { why: error.to_string() })
+            }
+        }
+    };
+}
+
+message_bytes!(DeskMessage);
+message_bytes!(HubMessage);

@@ -1,0 +1,347 @@
+//! The desk: its ledgers, what the hub told it, and the answers it gives. Everything that happens
+//! at a desk goes through here, one thing at a time; nothing here waits for the network.
+
+mod answers;
+mod history;
+mod link;
+mod standing;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crdt_model::catalogue::{Activity, LookupKey, Policy, Reward};
+use crdt_model::entry::{Entry, EntryRef, Subject};
+use crdt_model::ids::Writer;
+use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
+use jiff::civil::Date;
+use serde::{Deserialize, Serialize};
+use sync_protocol::seal::DeviceKey;
+use thiserror::Error;
+use tokio::sync::{Notify, broadcast};
+
+use crate::desk_api::types::{
+    ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount,
+};
+use crate::enrolment::{Enrolment, IdentityError, key};
+use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
+use crate::paths::{DeskFolder, write_durably};
+use crate::store::{Cursor, Store, StoreError};
+
+pub use answers::Refusal;
+pub use link::LinkError;
+
+/// Events that a slow reader of the event stream may be behind before it is told that it missed some.
+const EVENT_BACKLOG: usize = 1024;
+
+/// Rows of the history that are kept: a screen shows some ten, a busy hour has some two hundred.
+const HISTORY_ROWS: usize = 200;
+
+/// Days whose entries count beside a record. The hub's records include entries within minutes; a
+/// desk that was offline for longer than this has long-expired day limits, and its points are right
+/// as soon as it has synced.
+const RECENT_DAYS: i32 = 40;
+
+/// What the volunteers chose.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Settings {
+    /// The contract's `eventId` of the desk's activity.
+    activity: Option<String>,
+}
+
+/// Why a desk cannot start.
+#[derive(Debug, Error)]
+pub enum DeskError {
+    /// It is not enrolled, or its key cannot be read.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The ledgers cannot be opened.
+    #[error(
+        "the ledgers cannot be opened: {0}. Without them no verdict would be safe, so the desk does not start. Look at the disk and at who owns the folder"
+    )]
+    Ledgers(#[from] LedgerFileError),
+    /// Not even a new store can be begun.
+    #[error("{0}. The desk's folder must be writable")]
+    Store(#[from] StoreError),
+    /// The venue's time zone is not one.
+    #[error(transparent)]
+    TimeZone(#[from] UnknownTimeZone),
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    folder: DeskFolder,
+    enrolment: Enrolment,
+    key: DeviceKey,
+    writer: Writer,
+    calendar: Calendar,
+    lookup: LookupKey,
+    files: LedgerFiles,
+    store: Store,
+    settings: Settings,
+    /// What tariffs the catalogue holds, kept at hand: a few dozen.
+    activities: Vec<Activity>,
+    rewards: Vec<Reward>,
+    policy: Policy,
+    /// The venue's recent entries of each pass or unknown card.
+    by_subject: HashMap<Subject, Vec<EntryRef>>,
+    acknowledged: BTreeMap<(Date, Writer), u64>,
+    last_at: UnixMillis,
+    history: VecDeque<HistoryRow>,
+    next_row: u64,
+    today: (Option<Date>, TodayCount),
+    hub: HubLink,
+    hub_since: UnixMillis,
+    disk: Health,
+    store_health: Health,
+    clock: Health,
+    events: broadcast::Sender<Event>,
+    appended: std::sync::Arc<Notify>,
+}
+
+/// The system's clock, in milliseconds since the epoch.
+pub fn wall_clock() -> UnixMillis {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+impl Desk {
+    /// Opens the desk in this folder. `epoch` is this run's incarnation: a random number, so that
+    /// a desk restored from an image never goes on with a list that another copy may have gone on
+    /// with.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn open(folder: DeskFolder, epoch: u32) -> Result<(Self, Vec<u8>), DeskError> {
+        let enrolment = Enrolment::read(&folder)?;
+        let (device_key, der) = key(&folder)?;
+        let calendar = Calendar::of(&enrolment.time_zone)?;
+        let (files, repairs) = LedgerFiles::open(&folder.ledgers(), &enrolment.venue)?;
+        let (store, store_trouble) = Store::open(&folder.store())?;
+        let settings = fs::read(folder.settings())
+            .ok()
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        let now = wall_clock();
+        let mut desk = Self {
+            writer: Writer { device: device_key.device(), epoch },
+            lookup: LookupKey(enrolment.lookup_key),
+            calendar,
+            enrolment,
+            key: device_key,
+            files,
+            settings,
+            activities: store.activities()?,
+            rewards: store.rewards()?,
+            policy: store.policy()?,
+            store,
+            by_subject: HashMap::new(),
+            acknowledged: BTreeMap::new(),
+            last_at: UnixMillis(0),
+            history: VecDeque::new(),
+            next_row: 1,
+            today: (None, TodayCount::default()),
+            hub: HubLink::Offline { why: "the desk has just started".to_owned() },
+            hub_since: now,
+            disk: Health::Fine,
+            store_health: store_trouble.map_or(Health::Fine, |why| Health::Trouble {
+                why: format!("the pass list was damaged ({why}) and is fetched anew from the hub; until then cards may be unknown"),
+            }),
+            clock: Health::Fine,
+            events: broadcast::channel(EVENT_BACKLOG).0,
+            appended: std::sync::Arc::default(),
+            folder,
+        };
+        desk.take_up_repairs(&repairs)?;
+        desk.take_up_ledgers(now)?;
+        Ok((desk, der))
+    }
+
+    fn take_up_repairs(&mut self, repairs: &[Repair]) -> Result<(), StoreError> {
+        for repair in repairs {
+            match repair {
+                Repair::TornTailCut { path, bytes } => tracing::warn!(
+                    file = %path.display(),
+                    bytes,
+                    "the last append had not been finished, so nobody saw its verdict: cut"
+                ),
+                Repair::SetAside { path, chunks_left_out } => {
+                    tracing::error!(
+                        file = %path.display(),
+                        chunks_left_out,
+                        "a ledger file was damaged and set aside; what could be read goes on"
+                    );
+                    self.disk = Health::Trouble {
+                        why: "a ledger file was damaged and is kept aside; tell an operator"
+                            .to_owned(),
+                    };
+                    // What the hub has of the lost part comes back with everything else.
+                    self.store.set_cursor(Cursor::Venue, 0)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), StoreError> {
+        for (day, writer, sequence) in self.store.acknowledgements()? {
+            let Some(day) = date_of_day_number(day) else { continue };
+            // A list that was damaged is shorter than what was acknowledged of it.
+            let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
+            self.acknowledged.insert((day, writer), sequence.min(held));
+        }
+        let device = self.writer.device;
+        let first = crdt_model::time::day_number(self.calendar.day(now)) - RECENT_DAYS;
+        let recent =
+            self.files.ledgers().filter(|l| crdt_model::time::day_number(l.id().day) >= first);
+        for (place, entry) in recent.flat_map(crdt_model::ledger::Ledger::entries) {
+            self.by_subject.entry(entry.subject).or_default().push(place);
+            if place.writer.device == device {
+                self.last_at = self.last_at.max(entry.at);
+            }
+        }
+        self.rebuild_history(now);
+        Ok(())
+    }
+
+    /// The time of the next entry: the wall clock, but never before what this desk has written,
+    /// and after what it has seen as far as that lies within the clock's tolerance (a desk whose
+    /// clock is a year ahead must not take its neighbours with it).
+    fn next_at(&self, wall: UnixMillis) -> UnixMillis {
+        wall.max(self.last_at.plus(1))
+    }
+
+    /// Writes an entry: durable before this returns.
+    fn append(&mut self, entry: Entry) -> Result<EntryRef, Refusal> {
+        let day = self.calendar.day(entry.at);
+        let writer = self.writer;
+        let extension = self
+            .files
+            .ledger_or_new(day)
+            .appended(writer, &entry)
+            .map_err(|error| Refusal::Ledger(error.into()))?;
+        if let Err(error) = self.files.append(day, &extension) {
+            let why = if error.is_disk_full() {
+                "the disk is full: nothing can be recorded until there is room".to_owned()
+            } else {
+                "the disk does not take what is written: nothing can be recorded".to_owned()
+            };
+            self.disk = Health::Trouble { why };
+            self.publish_status();
+            return Err(Refusal::Ledger(error));
+        }
+        self.disk = Health::Fine;
+        let place = EntryRef { day, writer, index: extension.first_index() };
+        self.last_at = entry.at;
+        self.by_subject.entry(entry.subject).or_default().push(place);
+        self.appended.notify_waiters();
+        self.appended.notify_one();
+        Ok(place)
+    }
+
+    /// What wakes the link to the hub when there is something to send.
+    pub fn appended_signal(&self) -> std::sync::Arc<Notify> {
+        self.appended.clone()
+    }
+
+    /// A stream of events from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Event> {
+        self.events.subscribe()
+    }
+
+    /// The desk's enrolment.
+    pub fn enrolment(&self) -> &Enrolment {
+        &self.enrolment
+    }
+
+    /// The desk's folder.
+    pub fn folder(&self) -> &DeskFolder {
+        &self.folder
+    }
+
+    /// How many entries are on this disk without the hub's acknowledgement.
+    pub fn pending_count(&self) -> u64 {
+        self.own_list_lengths().map(|(list, length)| length - list.acknowledged.min(length)).sum()
+    }
+
+    /// Everything about the desk's state.
+    pub fn status(&self) -> Status {
+        let cursor = |cursor| self.store.cursor(cursor).unwrap_or_default();
+        let confirmed = cursor(Cursor::CatalogueAt);
+        Status {
+            venue: self.enrolment.venue.clone(),
+            venue_name: self.enrolment.venue_name.clone(),
+            device: self.writer.device,
+            desk_name: self.enrolment.desk_name.clone(),
+            activity: self.activity().map(|activity| self.activity_view(activity)),
+            hub: self.hub.clone(),
+            hub_since: self.hub_since.0,
+            pending: self.pending_count(),
+            catalogue_version: cursor(Cursor::Catalogue),
+            catalogue_at: (confirmed > 0).then(|| i64::try_from(confirmed).unwrap_or(i64::MAX)),
+            passes: cursor(Cursor::Passes),
+            today: self.today.1,
+            disk: self.disk.clone(),
+            store: self.store_health.clone(),
+            clock: self.clock.clone(),
+            undo_window: self.policy.undo_window,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+
+    fn publish_status(&self) {
+        self.publish(Event::Status(Box::new(self.status())));
+    }
+
+    fn publish(&self, event: Event) {
+        // An error only says that nobody is looking.
+        let _ = self.events.send(event);
+    }
+
+    fn activity(&self) -> Option<&Activity> {
+        let chosen = self.settings.activity.as_deref()?;
+        self.activities.iter().find(|activity| activity.event_id == chosen)
+    }
+
+    fn activity_view(&self, activity: &Activity) -> ActivityView {
+        ActivityView {
+            event_id: activity.event_id.clone(),
+            title: activity.title.clone(),
+            checkin_points: activity.checkin_points,
+            chosen: self.settings.activity.as_deref() == Some(&activity.event_id),
+        }
+    }
+
+    /// The venue's activities.
+    pub fn activities(&self) -> Vec<ActivityView> {
+        self.activities.iter().map(|activity| self.activity_view(activity)).collect()
+    }
+
+    /// Chooses the desk's activity.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchActivity`]; [`Refusal::Settings`] where the choice cannot be kept.
+    pub fn choose_activity(&mut self, event_id: &str) -> Result<ActivityView, Refusal> {
+        if !self.activities.iter().any(|activity| activity.event_id == event_id) {
+            return Err(Refusal::NoSuchActivity);
+        }
+        let settings = Settings { activity: Some(event_id.to_owned()) };
+        let json = serde_json::to_vec_pretty(&settings).unwrap_or_default();
+        write_durably(&self.folder.settings(), &json).map_err(Refusal::Settings)?;
+        self.settings = settings;
+        self.publish_status();
+        self.activity().map(|activity| self.activity_view(activity)).ok_or(Refusal::NoSuchActivity)
+    }
+
+    /// Writes the store out, before the daemon ends.
+    pub fn close(&self) {
+        if let Err(error) = self.store.flush() {
+            tracing::warn!(%error, "the store could not be written out; the hub will refill it");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

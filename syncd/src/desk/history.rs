@@ -1,0 +1,162 @@
+//! The last taps: what the desk said, and what the hub and other desks made of it since.
+
+use crdt_model::account;
+use crdt_model::decide::VerdictKind;
+use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
+use crdt_model::ids::Writer;
+use crdt_model::time::UnixMillis;
+use jiff::civil::Date;
+
+use super::{Desk, HISTORY_ROWS};
+use crate::desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
+
+impl Desk {
+    /// Puts an answer on top of the history and tells whoever is looking.
+    pub(super) fn remember(&mut self, answer: &Answer) {
+        let day = self.calendar.day(UnixMillis(answer.at));
+        if self.today.0 != Some(day) {
+            self.today = (Some(day), TodayCount::default());
+        }
+        if answer.kind != Kind::Void {
+            self.today.1.taps += 1;
+            self.today.1.ok += u64::from(answer.verdict == VerdictKind::Ok);
+        }
+        let row = HistoryRow {
+            id: self.next_row,
+            answer: answer.clone(),
+            hub: if answer.entry.is_some() { HubState::Waiting } else { HubState::NotSent },
+            outcome: if answer.entry.is_some() { Outcome::Counted } else { Outcome::NotCounted },
+        };
+        self.next_row += 1;
+        self.history.push_front(row.clone());
+        self.history.truncate(HISTORY_ROWS);
+        self.publish(Event::Row(Box::new(row)));
+        self.publish_status();
+    }
+
+    /// The last taps, newest first.
+    pub fn history(&self) -> Vec<HistoryRow> {
+        self.history.iter().cloned().collect()
+    }
+
+    /// After a restart: today's entries of this desk, as rows.
+    pub(super) fn rebuild_history(&mut self, now: UnixMillis) {
+        let today = self.calendar.day(now);
+        let Some(ledger) = self.files.ledger(today) else { return };
+        let mut own: Vec<(EntryRef, Entry)> = ledger
+            .entries()
+            .filter(|(place, _)| place.writer.device == self.writer.device)
+            .map(|(place, entry)| (place, *entry))
+            .collect();
+        own.sort_by_key(|(place, entry)| (entry.at, *place));
+        let recent = own.split_off(own.len().saturating_sub(HISTORY_ROWS));
+        for (place, entry) in recent {
+            let answer = self.answer_of(place, &entry);
+            self.remember(&answer);
+        }
+        let subjects: Vec<Subject> = self.by_subject.keys().copied().collect();
+        for subject in subjects {
+            self.refresh_outcomes(subject);
+        }
+        self.refresh_hub_states();
+    }
+
+    fn answer_of(&self, place: EntryRef, entry: &Entry) -> Answer {
+        let record = match entry.subject {
+            Subject::Pass(pass) => self.store.pass(pass).ok().flatten(),
+            Subject::Chip(_) => None,
+        };
+        let (kind, points_change, title) = match entry.fact {
+            Fact::CheckIn { activity, points } => {
+                let found = self.activities.iter().find(|found| found.activity == activity);
+                (Kind::CheckIn, i64::from(points), found.map(|found| found.title.clone()))
+            }
+            Fact::Visit => (Kind::Visit, 0, Some(self.enrolment.venue_name.clone())),
+            Fact::Redemption { reward, points } => {
+                let found = self.rewards.iter().find(|found| found.reward == reward);
+                (Kind::Redemption, -i64::from(points), found.map(|found| found.title.clone()))
+            }
+            Fact::Void { .. } => (Kind::Void, 0, None),
+            Fact::Newer { .. } => (Kind::Unknown, 0, None),
+        };
+        let provisional = matches!(entry.subject, Subject::Chip(_));
+        Answer {
+            verdict: if provisional { VerdictKind::Ask } else { VerdictKind::Ok },
+            reason: provisional.then_some(crdt_model::decide::Reason::PassNotFound),
+            kind,
+            provisional,
+            at: entry.at.0,
+            entry: Some(place),
+            points_change,
+            pass: record.map(|record| Self::pass_view(&record, &self.account(&record, None))),
+            title,
+            earlier_at: None,
+        }
+    }
+
+    /// Brings what the rows say of a subject's entries up to date with the merged ledger.
+    pub(super) fn refresh_outcomes(&mut self, subject: Subject) {
+        let folded = self.outcomes(subject);
+        let in_debt = match subject {
+            Subject::Pass(pass) => {
+                let record = self.store.pass(pass).ok().flatten();
+                record.is_some_and(|record| self.account(&record, None).debt() > 0)
+            }
+            Subject::Chip(_) => false,
+        };
+        let outcome_of = |place: &EntryRef| {
+            let (_, outcome) = folded.outcomes.iter().find(|(found, _)| found == place)?;
+            Some(match outcome {
+                account::Outcome::OverLimit => Outcome::OverLimit,
+                account::Outcome::TakenBack => Outcome::TakenBack,
+                // Folded from nothing every redemption leaves a debt: the account knows better.
+                account::Outcome::LeftDebt if in_debt => Outcome::LeftDebt,
+                account::Outcome::LeftDebt | account::Outcome::Counted => Outcome::Counted,
+                account::Outcome::Nothing => Outcome::NotCounted,
+            })
+        };
+        let mut changed = Vec::new();
+        for row in &mut self.history {
+            let Some(outcome) = row.answer.entry.as_ref().and_then(outcome_of) else { continue };
+            if row.outcome != outcome {
+                row.outcome = outcome;
+                changed.push(row.clone());
+            }
+        }
+        for row in changed {
+            self.publish(Event::Row(Box::new(row)));
+        }
+    }
+
+    /// Brings what the rows say of the hub up to date with its acknowledgements.
+    pub(super) fn refresh_hub_states(&mut self) {
+        let mut changed = Vec::new();
+        for row in &mut self.history {
+            let Some(place) = &row.answer.entry else { continue };
+            let acknowledged =
+                self.acknowledged.get(&(place.day, place.writer)).copied().unwrap_or_default();
+            if row.hub == HubState::Waiting && place.index < acknowledged {
+                row.hub = HubState::Accepted;
+                changed.push(row.clone());
+            }
+        }
+        for row in changed {
+            self.publish(Event::Row(Box::new(row)));
+        }
+    }
+
+    /// The hub set this desk's entries apart from this place on.
+    pub(super) fn mark_quarantined(&mut self, day: Date, writer: Writer, first: u64, reason: &str) {
+        let mut changed = Vec::new();
+        for row in &mut self.history {
+            let Some(place) = &row.answer.entry else { continue };
+            if place.day == day && place.writer == writer && place.index + 1 >= first {
+                row.hub = HubState::Quarantined { reason: reason.to_owned() };
+                changed.push(row.clone());
+            }
+        }
+        for row in changed {
+            self.publish(Event::Row(Box::new(row)));
+        }
+    }
+}

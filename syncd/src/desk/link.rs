@@ -1,0 +1,312 @@
+//! The desk as a sync session sees it, and what it does with what the hub says.
+
+use crdt_model::catalogue::Item;
+use crdt_model::entry::Subject;
+use crdt_model::ids::{VenueId, Writer};
+use crdt_model::ledger::{LedgerId, Position};
+use crdt_model::time::UnixMillis;
+use jiff::civil::Date;
+use sync_protocol::catalogue;
+use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, date};
+use sync_protocol::ledger_sync::{Judgement, judge};
+use sync_protocol::message::{CataloguePage, Share, Welcome};
+use sync_protocol::seal::DeviceKey;
+use thiserror::Error;
+
+use super::Desk;
+use crate::desk_api::types::{Health, HubLink};
+use crate::ledger_files::LedgerFileError;
+use crate::store::{Cursor, StoreError};
+
+/// Why what the hub said could not be taken. The link is closed and tried again later.
+#[derive(Debug, Error)]
+pub enum LinkError {
+    /// The store does not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ledger does not take it.
+    #[error(transparent)]
+    Ledger(#[from] LedgerFileError),
+    /// A page of the catalogue cannot be read.
+    #[error(transparent)]
+    Page(#[from] catalogue::PageError),
+    /// The hub's message names a day that is none.
+    #[error(transparent)]
+    Session(#[from] sync_protocol::desk::SessionError),
+    /// The hub shared what does not follow on what is here: everything is asked for again.
+    #[error("the hub's entries do not follow on what is here; everything is asked for again")]
+    OutOfStep,
+    /// The hub ended the session.
+    #[error("{sentence}")]
+    Ended {
+        /// The hub's sentence.
+        sentence: String,
+        /// Whether an operator must look before it makes sense to try again soon.
+        refused: bool,
+    },
+}
+
+impl Desk {
+    /// This desk's own lists with their lengths, oldest first.
+    pub(super) fn own_list_lengths(&self) -> impl Iterator<Item = (OwnList, u64)> + '_ {
+        let device = self.writer.device;
+        self.files.ledgers().flat_map(move |ledger| {
+            let day = ledger.id().day;
+            let own = ledger.writers().filter(move |writer| writer.device == device);
+            own.map(move |writer| {
+                let acknowledged =
+                    self.acknowledged.get(&(day, writer)).copied().unwrap_or_default();
+                (OwnList { day, writer, acknowledged }, ledger.position(&writer).sequence)
+            })
+        })
+    }
+
+    /// What a session begins with.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn session_start(&self, wall: UnixMillis) -> Result<DeskStart, StoreError> {
+        Ok(DeskStart {
+            software: env!("CARGO_PKG_VERSION").to_owned(),
+            clock: wall,
+            catalogue_version: self.store.cursor(Cursor::Catalogue)?,
+            venue_version: self.store.cursor(Cursor::Venue)?,
+        })
+    }
+
+    /// What the desk has of the catalogue and of the venue.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn have(&self) -> Result<(u64, u64), StoreError> {
+        Ok((self.store.cursor(Cursor::Catalogue)?, self.store.cursor(Cursor::Venue)?))
+    }
+
+    /// Notes how the link to the hub stands.
+    pub fn set_hub(&mut self, link: HubLink, wall: UnixMillis) {
+        let same_kind = std::mem::discriminant(&self.hub) == std::mem::discriminant(&link);
+        if self.hub != link {
+            if !same_kind {
+                self.hub_since = wall;
+            }
+            self.hub = link;
+            self.publish_status();
+        }
+    }
+
+    /// Does what a session's events ask for.
+    ///
+    /// # Errors
+    /// [`LinkError`]; what was done before it stands.
+    pub fn take_up(&mut self, events: Vec<DeskEvent>, wall: UnixMillis) -> Result<(), LinkError> {
+        let changed = !events.is_empty();
+        for event in events {
+            self.take_up_one(event, wall)?;
+        }
+        if changed {
+            self.refresh_hub_states();
+            self.publish_status();
+        }
+        Ok(())
+    }
+
+    fn take_up_one(&mut self, event: DeskEvent, wall: UnixMillis) -> Result<(), LinkError> {
+        match event {
+            DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
+            DeskEvent::Acknowledged { day, writer, sequence } => {
+                let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
+                let sequence = sequence.min(held);
+                let known = self.acknowledged.entry((day, writer)).or_default();
+                if *known < sequence {
+                    *known = sequence;
+                    self.store.acknowledge(day, &writer, sequence)?;
+                }
+            }
+            DeskEvent::AcknowledgementsLost => {
+                tracing::warn!("the hub holds less than it had acknowledged; all is sent again");
+                self.acknowledged.clear();
+                self.store.forget_acknowledgements()?;
+                self.store.set_cursor(Cursor::Venue, 0)?;
+            }
+            DeskEvent::Diverged { day, writer } => {
+                tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
+                // Either this disk lost the end of the list, and gets it back with everything
+                // else, or two desks share one key, which the hub's operator must look into.
+                self.store.set_cursor(Cursor::Venue, 0)?;
+            }
+            DeskEvent::Shared(share) => self.merge(&share)?,
+            DeskEvent::Advanced(version) => {
+                let known = self.store.cursor(Cursor::Venue)?;
+                self.store.set_cursor(Cursor::Venue, known.max(version))?;
+            }
+            DeskEvent::Page(page) => self.take_page(&page, wall)?,
+            DeskEvent::Quarantined(set_apart) => {
+                let (day, writer) = (date(set_apart.day)?, set_apart.writer.writer());
+                tracing::error!(%day, %writer, reason = set_apart.reason, "the hub set entries apart");
+                self.mark_quarantined(day, writer, set_apart.first, &set_apart.reason);
+            }
+            DeskEvent::Ended(goodbye) => {
+                use sync_protocol::message::GoodbyeKind;
+                let refused = match goodbye.kind {
+                    GoodbyeKind::NotEnrolled | GoodbyeKind::Version | GoodbyeKind::Invitation => {
+                        true
+                    }
+                    GoodbyeKind::Malformed => false,
+                };
+                return Err(LinkError::Ended { sentence: goodbye.sentence, refused });
+            }
+        }
+        Ok(())
+    }
+
+    fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
+        let offset = wall.0.saturating_sub(welcome.clock);
+        self.clock = if offset.abs() > self.policy.clock_tolerance {
+            let minutes = offset.abs() / 60_000;
+            let way = if offset > 0 { "ahead of" } else { "behind" };
+            Health::Trouble {
+                why: format!(
+                    "this computer's clock is {minutes} minutes {way} the hub's; set it right"
+                ),
+            }
+        } else {
+            Health::Fine
+        };
+        // A hub that was set up anew or restored is behind what this desk has: begin again.
+        if welcome.catalogue_version < self.store.cursor(Cursor::Catalogue)? {
+            self.store.set_cursor(Cursor::Catalogue, 0)?;
+        }
+        if welcome.venue_version < self.store.cursor(Cursor::Venue)? {
+            self.store.set_cursor(Cursor::Venue, 0)?;
+        }
+        self.note_up_to_date(welcome.catalogue_version, wall)?;
+        let names = (&welcome.venue_name, &welcome.desk_name);
+        if names != (&self.enrolment.venue_name, &self.enrolment.desk_name) {
+            self.enrolment.venue_name.clone_from(names.0);
+            self.enrolment.desk_name.clone_from(names.1);
+            if let Err(error) = self.enrolment.write(&self.folder) {
+                tracing::warn!(%error, "the new names could not be kept");
+            }
+        }
+        self.set_hub(HubLink::Connected, wall);
+        Ok(())
+    }
+
+    fn note_up_to_date(&self, hub_version: u64, wall: UnixMillis) -> Result<(), StoreError> {
+        if self.store.cursor(Cursor::Catalogue)? == hub_version {
+            self.store
+                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    fn take_page(&mut self, page: &CataloguePage, wall: UnixMillis) -> Result<(), LinkError> {
+        let items = catalogue::unpack(&page.items)?;
+        let version = self.store.cursor(Cursor::Catalogue)?;
+        // A page that begins behind what is here would leave a hole. The deny list moves nothing.
+        if page.from > version {
+            return Err(LinkError::OutOfStep);
+        }
+        self.store.apply(&items, version.max(page.to))?;
+        let mut subjects = Vec::new();
+        for item in &items {
+            match item {
+                Item::Activity(_) => self.activities = self.store.activities()?,
+                Item::Reward(_) => self.rewards = self.store.rewards()?,
+                Item::Policy(_) => self.policy = self.store.policy()?,
+                Item::Pass(record) => subjects.push(Subject::Pass(record.pass)),
+            }
+        }
+        for subject in subjects {
+            if self.by_subject.contains_key(&subject) {
+                self.refresh_outcomes(subject);
+            }
+        }
+        if page.last {
+            self.store
+                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
+            self.store_health = Health::Fine;
+        }
+        Ok(())
+    }
+
+    /// Merges another desk's entries: durable before the hub is told that they are here.
+    fn merge(&mut self, share: &Share) -> Result<(), LinkError> {
+        let (day, writer) = (date(share.batch.day)?, share.batch.writer.writer());
+        let ledger = LedgerId { venue: self.enrolment.venue.clone(), day };
+        let held = self.files.ledger(day).map(|l| l.position(&writer)).unwrap_or_default();
+        match judge(&share.batch, &ledger, held) {
+            Judgement::Merge(extension) => {
+                self.files.append(day, &extension)?;
+                let mut subjects = Vec::new();
+                for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
+                    let place = crdt_model::entry::EntryRef { day, writer, index };
+                    self.by_subject.entry(entry.subject).or_default().push(place);
+                    subjects.push(entry.subject);
+                }
+                if writer.device == self.writer.device {
+                    // An earlier run of this desk, from before its disk was restored: the hub has it.
+                    let sequence = extension.head().sequence;
+                    self.acknowledged.insert((day, writer), sequence);
+                    self.store.acknowledge(day, &writer, sequence)?;
+                }
+                subjects.sort_unstable();
+                subjects.dedup();
+                for subject in subjects {
+                    self.refresh_outcomes(subject);
+                }
+            }
+            Judgement::Held => {}
+            Judgement::Lacking { .. } => {
+                self.store.set_cursor(Cursor::Venue, 0)?;
+                return Err(LinkError::OutOfStep);
+            }
+            Judgement::Quarantine(reason) => {
+                tracing::error!(%day, %writer, %reason, "entries that the hub shared are left out");
+            }
+        }
+        let known = self.store.cursor(Cursor::Venue)?;
+        self.store.set_cursor(Cursor::Venue, known.max(share.venue_version))?;
+        Ok(())
+    }
+}
+
+impl DeskView for Desk {
+    fn venue(&self) -> &VenueId {
+        &self.enrolment.venue
+    }
+
+    fn key(&self) -> &DeviceKey {
+        &self.key
+    }
+
+    fn pending(&self) -> Vec<OwnList> {
+        self.own_list_lengths()
+            .filter(|(list, length)| list.acknowledged < *length)
+            .map(|(list, _)| list)
+            .collect()
+    }
+
+    fn own_lists(&self) -> Vec<OwnList> {
+        self.own_list_lengths().map(|(list, _)| list).collect()
+    }
+
+    fn acknowledged(&self) -> u64 {
+        let device = self.writer.device;
+        let own = self.acknowledged.iter().filter(|((_, writer), _)| writer.device == device);
+        own.map(|(_, sequence)| sequence).sum()
+    }
+
+    fn position_at(&self, day: Date, writer: &Writer, sequence: u64) -> Option<Position> {
+        match self.files.ledger(day) {
+            Some(ledger) => ledger.position_at(writer, sequence),
+            None => (sequence == 0).then(Position::default),
+        }
+    }
+
+    fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
+        let Some(ledger) = self.files.ledger(day) else { return Vec::new() };
+        let entries = ledger.entries_of(writer, from).iter().take(most);
+        entries.map(|entry| entry.encode(day, writer)).collect()
+    }
+}

@@ -1,0 +1,90 @@
+//! How a pass stands: its record, and its account with this venue's entries that the record does
+//! not include yet.
+
+use crdt_model::account::{Account, FoldedAccount, Limits, Placed, fold};
+use crdt_model::catalogue::{PassRecord, Programme};
+use crdt_model::entry::{Entry, EntryRef, Subject};
+use crdt_model::ids::{ActivityId, Identification, RewardId};
+use crdt_model::limits::PeriodLimit;
+use crdt_model::time::date_of_day_number;
+
+use super::Desk;
+use crate::desk_api::types::PassView;
+use crate::store::StoreError;
+
+/// The limits of the catalogue that the desk has.
+impl Limits for Desk {
+    fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
+        self.activities.iter().find(|found| found.activity == activity)?.checkin_limit
+    }
+
+    fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
+        self.rewards.iter().find(|found| found.reward == reward)?.redeem_constraint
+    }
+}
+
+impl Desk {
+    /// The record of the pass that carries this card.
+    pub(super) fn record(&self, card: &Identification) -> Result<Option<PassRecord>, StoreError> {
+        self.store.pass_of_card(&self.lookup.card_key(card))
+    }
+
+    /// The entry at this place of this venue.
+    pub(super) fn entry(&self, place: &EntryRef) -> Option<&Entry> {
+        self.files.ledger(place.day)?.entry(place)
+    }
+
+    /// This venue's entries about any of these subjects; `included` says which the opening has.
+    fn placed(&self, subjects: &[Subject], included: impl Fn(&EntryRef) -> bool) -> Vec<Placed> {
+        let places = subjects.iter().filter_map(|subject| self.by_subject.get(subject)).flatten();
+        places
+            .filter_map(|place| {
+                Some(Placed {
+                    venue: self.enrolment.venue.clone(),
+                    place: *place,
+                    entry: *self.entry(place)?,
+                    included: included(place),
+                })
+            })
+            .collect()
+    }
+
+    /// The account of a pass at this desk. `card` is the card that is shown: entries that were
+    /// written under its chip number before the catalogue knew it count too.
+    pub(super) fn account(&self, record: &PassRecord, card: Option<&Identification>) -> Account {
+        let mut subjects = vec![Subject::Pass(record.pass)];
+        if let Some(Identification::Chip(chip)) = card {
+            subjects.push(Subject::Chip(*chip));
+        }
+        let entries = self.placed(&subjects, |place| record.includes(place));
+        fold(&record.account, entries, self, &self.calendar).account
+    }
+
+    /// The account of a card that the catalogue does not know, as far as this venue saw it.
+    pub(super) fn account_of_unknown(&self, subject: Subject) -> Account {
+        fold(&Account::default(), self.placed(&[subject], |_| false), self, &self.calendar).account
+    }
+
+    /// What this venue's entries of a subject count for, among each other.
+    pub(super) fn outcomes(&self, subject: Subject) -> FoldedAccount {
+        fold(&Account::default(), self.placed(&[subject], |_| false), self, &self.calendar)
+    }
+
+    /// A pass as the desk may show it.
+    pub(super) fn pass_view(record: &PassRecord, account: &Account) -> PassView {
+        let dated = record.programme == Programme::Museumpass;
+        PassView {
+            pass_id: record.pass,
+            programme: record.programme,
+            telling_digits: record.telling_digits.clone(),
+            points: account.points(),
+            debt: account.debt(),
+            valid_until: record
+                .valid_until
+                .filter(|_| dated)
+                .and_then(date_of_day_number)
+                .map(|day| day.to_string()),
+            visits: account.visits,
+        }
+    }
+}

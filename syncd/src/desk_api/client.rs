@@ -1,0 +1,240 @@
+//! The desk API's client: what the console and the command line use.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crdt_model::ledger::EntryRef;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::net::UnixStream;
+
+use super::types::{
+    ActivityRequest, ActivityView, Answer, Event, HistoryRow, PassView, Problem, RedemptionRequest,
+    RewardView, Status, TapRequest, VoidRequest,
+};
+
+/// Why the daemon gave no answer that can be used.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// No daemon listens there.
+    #[error(
+        "the desk's daemon does not answer at {socket}. Nothing was recorded. Start it with: stempel-syncd"
+    )]
+    NoDaemon {
+        /// Where it was looked for.
+        socket: PathBuf,
+    },
+    /// The daemon says what is the matter.
+    #[error(transparent)]
+    Problem(#[from] Problem),
+    /// The line to the daemon broke, or its answer cannot be read.
+    #[error("the desk's daemon broke off ({0}). Look at the last taps before you try again")]
+    Io(String),
+}
+
+impl From<hyper::Error> for ClientError {
+    fn from(error: hyper::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for ClientError {
+    fn from(error: serde_json::Error) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+/// The desk API, as a caller sees it.
+#[derive(Debug, Clone)]
+pub struct DeskClient {
+    socket: PathBuf,
+}
+
+impl DeskClient {
+    /// A client of the daemon at this socket. Nothing is opened before the first call.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+
+    /// The daemon's socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// A card was tapped, or a number typed.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tap(&self, pass: &str) -> Result<Answer, ClientError> {
+        self.call(Method::POST, "/v1/taps", Some(&TapRequest { pass: pass.to_owned() })).await
+    }
+
+    /// A reward is to be handed out.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn redeem(&self, pass: &str, reward_id: &str) -> Result<Answer, ClientError> {
+        let body = RedemptionRequest { pass: pass.to_owned(), reward_id: reward_id.to_owned() };
+        self.call(Method::POST, "/v1/redemptions", Some(&body)).await
+    }
+
+    /// An entry is to be taken back; without one, the last.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn void(&self, entry: Option<EntryRef>) -> Result<Answer, ClientError> {
+        self.call(Method::POST, "/v1/voids", Some(&VoidRequest { entry })).await
+    }
+
+    /// How a pass stands.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn pass(&self, pass: &str) -> Result<PassView, ClientError> {
+        self.get(&format!("/v1/passes/{}", in_url(pass))).await
+    }
+
+    /// The venue's activities.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn activities(&self) -> Result<Vec<ActivityView>, ClientError> {
+        self.get("/v1/activities").await
+    }
+
+    /// Chooses the desk's activity.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn choose_activity(&self, event_id: &str) -> Result<ActivityView, ClientError> {
+        let body = ActivityRequest { event_id: event_id.to_owned() };
+        self.call(Method::PUT, "/v1/desk/activity", Some(&body)).await
+    }
+
+    /// What a pass can have.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn rewards(&self, pass: &str) -> Result<Vec<RewardView>, ClientError> {
+        self.get(&format!("/v1/rewards?pass={}", in_url(pass))).await
+    }
+
+    /// The desk's state.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/v1/status").await
+    }
+
+    /// The last taps, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn history(&self) -> Result<Vec<HistoryRow>, ClientError> {
+        self.get("/v1/taps").await
+    }
+
+    /// The events from now on; the first is the status.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn events(&self) -> Result<EventStream, ClientError> {
+        let response = self.send(Method::GET, "/v1/events", Bytes::new()).await?;
+        Ok(EventStream { body: response.into_body(), buffer: Vec::new() })
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call(Method::GET, path, None::<&()>).await
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
+        let response = self.send(method, path, body.into()).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        if status.is_success() {
+            Ok(serde_json::from_slice(&bytes)?)
+        } else {
+            Err(serde_json::from_slice::<Problem>(&bytes)?.into())
+        }
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let stream =
+            UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    ClientError::NoDaemon { socket: self.socket.clone() }
+                }
+                _ => ClientError::Io(error.to_string()),
+            })?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("host", "desk")
+            .header("content-type", "application/json")
+            .body(Full::new(body))
+            .map_err(|error| ClientError::Io(error.to_string()))?;
+        Ok(sender.send_request(request).await?)
+    }
+}
+
+/// What a person typed, so that it can stand in a URL: what is not plain is percent-encoded.
+fn in_url(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
+            encoded.push(char::from(byte));
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
+}
+
+/// The daemon's events (server-sent events).
+#[derive(Debug)]
+pub struct EventStream {
+    body: Incoming,
+    buffer: Vec<u8>,
+}
+
+impl EventStream {
+    /// The next event; `None` when the daemon has ended.
+    pub async fn next(&mut self) -> Option<Result<Event, ClientError>> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                if let Some(data) = line.strip_prefix(b"data:") {
+                    return Some(serde_json::from_slice(data).map_err(ClientError::from));
+                }
+            }
+            match self.body.frame().await? {
+                Ok(frame) => {
+                    if let Ok(data) = frame.into_data() {
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Err(error) => return Some(Err(error.into())),
+            }
+        }
+    }
+}

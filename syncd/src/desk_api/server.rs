@@ -1,0 +1,228 @@
+//! The desk API's server: axum on a Unix domain socket. Each handler asks the desk and answers.
+
+use std::convert::Infallible;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{FromRequest, Path, Query, Request, State};
+use axum::http::StatusCode;
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::types::{
+    ActivityRequest, Answer, Event, HistoryRow, PassView, Problem, RedemptionRequest, RewardView,
+    Status, TapRequest, VoidRequest,
+};
+use crate::desk::{Desk, Refusal, wall_clock};
+use crate::hub_link::{SharedDesk, lock};
+
+/// A body of a request at the most: the largest has some 200 bytes.
+const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// The contracts' name space of problems.
+const CONTRACT_PROBLEMS: &str = "https://api.publiq.be/probs";
+
+/// Our own.
+const OWN_PROBLEMS: &str = "https://stempel.example/probs";
+
+/// The desk API.
+pub fn router(desk: SharedDesk) -> Router {
+    Router::new()
+        .route("/v1/taps", post(tap).get(history))
+        .route("/v1/redemptions", post(redeem))
+        .route("/v1/voids", post(void))
+        .route("/v1/passes/{pass}", get(pass))
+        .route("/v1/activities", get(activities))
+        .route("/v1/desk/activity", put(choose_activity))
+        .route("/v1/rewards", get(rewards))
+        .route("/v1/status", get(status))
+        .route("/v1/events", get(events))
+        .fallback(|| async { Failure(no_such_resource()) })
+        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(desk)
+}
+
+/// A problem as an answer.
+struct Failure(Problem);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status =
+            StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        (status, [("content-type", "application/problem+json")], body).into_response()
+    }
+}
+
+fn problem(kind: String, title: &str, status: StatusCode, detail: String) -> Problem {
+    Problem { kind, title: title.to_owned(), status: status.as_u16(), detail }
+}
+
+fn no_such_resource() -> Problem {
+    problem(
+        format!("{CONTRACT_PROBLEMS}/url/not-found"),
+        "Not found",
+        StatusCode::NOT_FOUND,
+        "the desk API has nothing here".to_owned(),
+    )
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let (kind, title, status) = match &refusal {
+            Refusal::Card(_) => (
+                format!("{CONTRACT_PROBLEMS}/uitpas/invalid-uitpas-number"),
+                "Not a card",
+                StatusCode::BAD_REQUEST,
+            ),
+            Refusal::Ledger(error) if error.is_disk_full() => {
+                (format!("{OWN_PROBLEMS}/disk-full"), "Disk full", StatusCode::INSUFFICIENT_STORAGE)
+            }
+            Refusal::Ledger(_) | Refusal::Settings(_) => {
+                (format!("{OWN_PROBLEMS}/disk"), "Disk failure", StatusCode::INTERNAL_SERVER_ERROR)
+            }
+            Refusal::Store(_) => (
+                format!("{OWN_PROBLEMS}/store"),
+                "Pass list unreadable",
+                StatusCode::INTERNAL_SERVER_ERROR,
+            ),
+            Refusal::NoSuchActivity => (
+                format!("{CONTRACT_PROBLEMS}/uitpas/event-not-found"),
+                "No such activity",
+                StatusCode::NOT_FOUND,
+            ),
+            Refusal::NoSuchEntry => {
+                (format!("{OWN_PROBLEMS}/entry-not-found"), "No such entry", StatusCode::NOT_FOUND)
+            }
+            Refusal::NoSuchPass => (
+                format!("{CONTRACT_PROBLEMS}/uitpas/pass-not-found"),
+                "Pass not found",
+                StatusCode::NOT_FOUND,
+            ),
+        };
+        Self(problem(kind, title, status, refusal.to_string()))
+    }
+}
+
+/// A JSON body, its errors as problems.
+struct Body<T>(T);
+
+impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => {
+                let kind = match &rejection {
+                    JsonRejection::JsonSyntaxError(_) => "body/invalid-syntax",
+                    JsonRejection::JsonDataError(_) => "body/invalid-data",
+                    _ => "body/missing",
+                };
+                Err(Failure(problem(
+                    format!("{CONTRACT_PROBLEMS}/{kind}"),
+                    "Bad request",
+                    rejection.status(),
+                    rejection.body_text(),
+                )))
+            }
+        }
+    }
+}
+
+/// Asks the desk. It may write to the disk, so this thread is given to it.
+fn ask<T>(
+    desk: &SharedDesk,
+    question: impl FnOnce(&mut Desk) -> Result<T, Refusal>,
+) -> Result<T, Failure> {
+    tokio::task::block_in_place(|| question(&mut lock(desk)).map_err(Failure::from))
+}
+
+async fn tap(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<TapRequest>,
+) -> Result<Json<Answer>, Failure> {
+    let _span = tracing::debug_span!("tap").entered();
+    ask(&desk, |desk| desk.tap(&body.pass, wall_clock())).map(Json)
+}
+
+async fn history(State(desk): State<SharedDesk>) -> Json<Vec<HistoryRow>> {
+    Json(lock(&desk).history())
+}
+
+async fn redeem(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<RedemptionRequest>,
+) -> Result<Json<Answer>, Failure> {
+    ask(&desk, |desk| desk.redeem(&body.pass, &body.reward_id, wall_clock())).map(Json)
+}
+
+async fn void(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<VoidRequest>,
+) -> Result<Json<Answer>, Failure> {
+    ask(&desk, |desk| desk.void(body.entry, wall_clock())).map(Json)
+}
+
+async fn pass(
+    State(desk): State<SharedDesk>,
+    Path(pass): Path<String>,
+) -> Result<Json<PassView>, Failure> {
+    ask(&desk, |desk| desk.pass(&pass)).map(Json)
+}
+
+async fn activities(State(desk): State<SharedDesk>) -> impl IntoResponse {
+    Json(lock(&desk).activities())
+}
+
+async fn choose_activity(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<ActivityRequest>,
+) -> Result<impl IntoResponse, Failure> {
+    ask(&desk, |desk| desk.choose_activity(&body.event_id)).map(Json)
+}
+
+#[derive(Deserialize)]
+struct RewardsQuery {
+    pass: String,
+}
+
+async fn rewards(
+    State(desk): State<SharedDesk>,
+    query: Result<Query<RewardsQuery>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Vec<RewardView>>, Failure> {
+    let Query(query) = query.map_err(|rejection| {
+        let kind = format!("{CONTRACT_PROBLEMS}/url/query-parameter-missing");
+        Failure(problem(kind, "Bad request", StatusCode::BAD_REQUEST, rejection.body_text()))
+    })?;
+    ask(&desk, |desk| desk.rewards(&query.pass, wall_clock())).map(Json)
+}
+
+async fn status(State(desk): State<SharedDesk>) -> Json<Status> {
+    Json(lock(&desk).status())
+}
+
+async fn events(
+    State(desk): State<SharedDesk>,
+) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
+    let (first, receiver) = {
+        let desk = lock(&desk);
+        (Event::Status(Box::new(desk.status())), desk.subscribe())
+    };
+    let later = BroadcastStream::new(receiver).map(|event| event.unwrap_or(Event::Missed));
+    let all = stream::once(async { first }).chain(later);
+    Sse::new(all.map(|event| {
+        let name = match &event {
+            Event::Row(_) => "row",
+            Event::Status(_) => "status",
+            Event::Missed => "missed",
+        };
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        Ok(sse::Event::default().event(name).data(data))
+    }))
+    .keep_alive(KeepAlive::default())
+}

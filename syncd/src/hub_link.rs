@@ -1,0 +1,173 @@
+//! The link to the hub: connects by itself, tries again with jittered back-off, and at once when
+//! asked. It moves bytes; what they mean the session and the desk know.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use quinn::{RecvStream, SendStream};
+use rand::RngExt;
+use sync_protocol::desk::DeskSession;
+use thiserror::Error;
+use tokio::sync::Notify;
+
+use crate::connect::{ConnectError, connect};
+use crate::desk::{Desk, LinkError, wall_clock};
+use crate::desk_api::types::HubLink;
+use crate::store::StoreError;
+
+/// The first wait after a link broke, at the most.
+const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest wait.
+const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
+
+/// Bytes that are read from the hub at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// The desk, shared between the desk API and the link.
+pub type SharedDesk = Arc<Mutex<Desk>>;
+
+/// The desk, for as long as the guard lives. A panic elsewhere does not take the desk away: what
+/// it holds is changed only after the disk has it.
+pub fn lock(desk: &SharedDesk) -> MutexGuard<'_, Desk> {
+    desk.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a link ended.
+#[derive(Debug, Error)]
+enum Broken {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Session(#[from] sync_protocol::desk::SessionError),
+    #[error("the line to the hub broke ({0})")]
+    Line(String),
+}
+
+impl Broken {
+    fn refused(&self) -> bool {
+        matches!(
+            self,
+            Self::Connect(ConnectError::OtherKey { .. })
+                | Self::Link(LinkError::Ended { refused: true, .. })
+        )
+    }
+}
+
+/// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
+/// `at_once` makes a waiting link try again at once.
+pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
+    let mut longest = BACKOFF_FIRST;
+    loop {
+        let welcomed = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let broken = match link_once(&desk, &key, &welcomed).await {
+            Ok(never) => match never {},
+            Err(broken) => broken,
+        };
+        if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
+            longest = BACKOFF_FIRST;
+        }
+        let why = broken.to_string();
+        if broken.refused() {
+            tracing::error!(why, "the hub and this desk do not take each other");
+            lock(&desk).set_hub(HubLink::Refused { why }, wall_clock());
+            longest = BACKOFF_LONGEST;
+        } else {
+            tracing::info!(why, "not linked to the hub");
+            lock(&desk).set_hub(HubLink::Offline { why }, wall_clock());
+        }
+        // Full jitter: a thousand desks that lost their hub together do not come back together.
+        let wait = longest.mul_f64(rand::rng().random_range(0.0..=1.0));
+        tokio::select! {
+            () = tokio::time::sleep(wait) => longest = (longest * 2).min(BACKOFF_LONGEST),
+            () = at_once.notified() => longest = BACKOFF_FIRST,
+        }
+    }
+}
+
+enum Never {}
+
+async fn link_once(
+    desk: &SharedDesk,
+    key: &[u8],
+    welcomed: &std::sync::atomic::AtomicBool,
+) -> Result<Never, Broken> {
+    let (hub_key, addresses) = {
+        let desk = lock(desk);
+        (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
+    };
+    let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
+    let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
+    let (send, receive) = connection.open_bi().await.map_err(line)?;
+    let (session, appended) = {
+        let desk = lock(desk);
+        let start = desk.session_start(wall_clock())?;
+        (DeskSession::start(&start, &*desk), desk.appended_signal())
+    };
+    let session = Mutex::new(session);
+    let heard = Notify::new();
+    let ended = tokio::select! {
+        sent = send_frames(desk, &session, send, &appended, &heard) => sent,
+        received = receive_frames(desk, &session, receive, &heard, welcomed) => received,
+    };
+    connection.close(0u32.into(), b"");
+    drop(endpoint);
+    ended
+}
+
+async fn send_frames(
+    desk: &SharedDesk,
+    session: &Mutex<DeskSession>,
+    mut send: SendStream,
+    appended: &Notify,
+    heard: &Notify,
+) -> Result<Never, Broken> {
+    loop {
+        let frame = {
+            let desk = lock(desk);
+            let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            session.next_frame(&*desk)
+        };
+        if let Some(frame) = frame {
+            send.write_all(&frame).await.map_err(|error| Broken::Line(error.to_string()))?;
+        } else {
+            tokio::select! {
+                () = appended.notified() => {}
+                () = heard.notified() => {}
+            }
+        }
+    }
+}
+
+async fn receive_frames(
+    desk: &SharedDesk,
+    session: &Mutex<DeskSession>,
+    mut receive: RecvStream,
+    heard: &Notify,
+    welcomed: &std::sync::atomic::AtomicBool,
+) -> Result<Never, Broken> {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        let count = match receive.read(&mut buffer).await {
+            Ok(Some(count)) => count,
+            Ok(None) => return Err(Broken::Line("the hub hung up".to_owned())),
+            Err(error) => return Err(Broken::Line(error.to_string())),
+        };
+        // Merging writes to the disk, so this thread is given to it.
+        tokio::task::block_in_place(|| {
+            let mut desk = lock(desk);
+            let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            let (events, outcome) = session.receive(&buffer[..count], &*desk);
+            desk.take_up(events, wall_clock())?;
+            let (catalogue, venue) = desk.have()?;
+            session.have(catalogue, venue);
+            welcomed.fetch_or(session.is_welcomed(), std::sync::atomic::Ordering::Relaxed);
+            outcome.map_err(Broken::from)
+        })?;
+        heard.notify_one();
+    }
+}

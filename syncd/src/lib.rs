@@ -1,0 +1,16 @@
+//! The desk's daemon as a library: its files, its answers, its API and its link to the hub.
+//!
+//! A thin driver around `crdt-model` (which decides) and `sync-protocol` (which talks). Start with
+//! [`daemon::run`]; what happens at a tap is in [`desk::Desk::tap`].
+
+pub mod connect;
+pub mod daemon;
+pub mod desk;
+pub mod desk_api;
+pub mod enrol;
+pub mod enrolment;
+pub mod hub_link;
+pub mod ledger_files;
+pub mod paths;
+pub mod store;
+pub mod tls;

@@ -1,0 +1,42 @@
+//! `stempel-syncd`: the desk's daemon.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use syncd::daemon;
+use syncd::paths::DeskFolder;
+
+/// The desk's daemon: records taps, answers the console, and merges with the hub whenever there is
+/// internet.
+#[derive(Debug, Parser)]
+#[command(name = "stempel-syncd", version)]
+struct Arguments {
+    /// The desk's folder.
+    #[arg(long, env = "STEMPEL_FOLDER")]
+    folder: Option<PathBuf>,
+    /// The desk API's socket; by default `desk.sock` in the folder.
+    #[arg(long, env = "STEMPEL_SOCKET")]
+    socket: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("STEMPEL_LOG")
+                .unwrap_or_else(|_| "info,sled=warn".into()),
+        )
+        .with_writer(std::io::stderr)
+        .init();
+    let arguments = Arguments::parse();
+    let folder = DeskFolder::new(arguments.folder.unwrap_or_else(DeskFolder::default_location));
+    let ready = |socket: &std::path::Path| println!("ready on {}", socket.display());
+    match daemon::run(folder, arguments.socket, ready).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stempel-syncd: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The desk's folder: where everything of one desk lies.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy;
+
+/// The desk's folder.
+///
+/// | name | what |
+/// | --- | --- |
+/// | `ledger/<venue>/<day>.automerge` | the ledgers: the truth |
+/// | `desk.key` | the desk's private key |
+/// | `enrolment.json` | the venue, the hub's addresses and pinned key |
+/// | `settings.json` | what the volunteers chose |
+/// | `store/` | sled: may be deleted at any time |
+/// | `desk.sock`, `desk.lock` | the desk API and the lock of the running daemon |
+#[derive(Debug, Clone)]
+pub struct DeskFolder {
+    root: PathBuf,
+}
+
+impl DeskFolder {
+    /// The folder at this place.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where the folder is unless somebody says otherwise: `stempel` in the user's data folder.
+    pub fn default_location() -> PathBuf {
+        etcetera::choose_base_strategy()
+            .map_or_else(|_| PathBuf::from("stempel-data"), |base| base.data_dir().join("stempel"))
+    }
+
+    /// The folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+    /// The desk API's socket.
+    pub fn socket(&self) -> PathBuf {
+        self.root.join("desk.sock")
+    }
+    /// The running daemon's lock.
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("desk.lock")
+    }
+    /// The desk's private key.
+    pub fn key(&self) -> PathBuf {
+        self.root.join("desk.key")
+    }
+    /// What enrolment gave.
+    pub fn enrolment(&self) -> PathBuf {
+        self.root.join("enrolment.json")
+    }
+    /// What the volunteers chose.
+    pub fn settings(&self) -> PathBuf {
+        self.root.join("settings.json")
+    }
+    /// sled's folder.
+    pub fn store(&self) -> PathBuf {
+        self.root.join("store")
+    }
+    /// The ledgers' folder.
+    pub fn ledgers(&self) -> PathBuf {
+        self.root.join("ledger")
+    }
+
+    /// Makes the folder, for its owner only.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn create(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)
+    }
+}
+
+/// Writes a small file so that after a crash it is there whole or as it was before: beside, fsync,
+/// rename, fsync of the folder. Readable for its owner only.
+///
+/// # Errors
+/// Whatever the file system says; the old file is then still there.
+pub fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(contents)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    sync_folder_of(path)
+}
+
+/// Makes a name in a folder durable.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
