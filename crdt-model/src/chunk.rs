@@ -120,6 +120,70 @@ fn whole_chunks_behind(bytes: &[u8], from: usize) -> Vec<Chunk> {
     chunks
 }
 
+/// What a change chunk says of itself, read without trusting it and without Automerge, whose
+/// `Change::decode` panics where an operation names an actor that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChangeParts<'a> {
+    /// Its actor.
+    pub actor: &'a [u8],
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The values of its operations, one behind the other: the column `VALUE` of the format.
+    pub values: &'a [u8],
+}
+
+/// The number of the column that holds the values' bytes.
+const VALUE_COLUMN: usize = 0x57;
+
+impl<'a> ChangeParts<'a> {
+    /// The parts of the change whose chunk this is, if it is one whole chunk of a change that
+    /// names no other actors. Neither its checksum nor its operations are looked at.
+    pub fn of(chunk: &'a [u8]) -> Option<Self> {
+        let mut rest = Reader(chunk.strip_prefix(&MAGIC)?.get(4..)?.strip_prefix(&[1])?);
+        let contents = rest.number()?;
+        if contents != rest.0.len() {
+            return None;
+        }
+        let dependencies = rest.number()?;
+        rest.take(dependencies.checked_mul(32)?)?;
+        let length = rest.number()?;
+        let actor = rest.take(length)?;
+        let sequence = rest.number()? as u64;
+        let (_first_operation, _time) = (rest.number()?, rest.number()?);
+        let message = rest.number()?;
+        rest.take(message)?;
+        let (other_actors, columns) = (rest.number()?, rest.number()?);
+        if other_actors != 0 {
+            return None;
+        }
+        let (mut before, mut values) = (0usize, 0..0);
+        for _ in 0..columns {
+            let (column, length) = (rest.number()?, rest.number()?);
+            let end = before.checked_add(length)?;
+            if column == VALUE_COLUMN {
+                values = before..end;
+            }
+            before = end;
+        }
+        Some(Self { actor, sequence, values: rest.0.get(values)? })
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(bytes)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        let (value, digits) = unsigned_leb128(self.0)?;
+        self.take(digits).map(|_| value)
+    }
+}
+
 /// The number and how many bytes it took.
 fn unsigned_leb128(bytes: &[u8]) -> Option<(usize, usize)> {
     let mut value = 0usize;

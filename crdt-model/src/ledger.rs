@@ -22,7 +22,7 @@ use automerge::{ActorId, Automerge, Change, ChangeHash, ExpandedChange, ObjType,
 use jiff::civil::Date;
 use thiserror::Error;
 
-use crate::chunk::{Chunk, ChunkKind};
+use crate::chunk::{ChangeParts, Chunk, ChunkKind};
 pub use crate::entry::EntryRef;
 use crate::entry::{Entry, EntryError, MAX_ENTRY_BYTES};
 use crate::ids::{VenueId, Writer};
@@ -105,6 +105,9 @@ pub enum MergeError {
 struct List {
     entries: Vec<Entry>,
     hashes: Vec<Hash>,
+    /// By index, the bytes of the entries that this version would write otherwise: those with
+    /// fields of a newer one. Encoded anew they would give another change, with another hash.
+    verbatim: BTreeMap<u64, Vec<u8>>,
 }
 
 impl List {
@@ -114,14 +117,34 @@ impl List {
             head: self.hashes.last().copied().unwrap_or_default(),
         }
     }
+
+    fn position_at(&self, sequence: u64) -> Option<Position> {
+        let Some(place) = sequence.checked_sub(1) else { return Some(Position::default()) };
+        let head = *self.hashes.get(usize::try_from(place).ok()?)?;
+        Some(Position { sequence, head })
+    }
+
+    fn bytes(
+        &self,
+        from: u64,
+        day: Date,
+        writer: Writer,
+    ) -> impl Iterator<Item = Vec<u8>> + Clone + use<'_> {
+        let start = usize::try_from(from).unwrap_or(usize::MAX);
+        let entries = self.entries.get(start..).unwrap_or_default();
+        (from..).zip(entries).map(move |(index, entry)| {
+            self.verbatim.get(&index).cloned().unwrap_or_else(|| entry.encode(day, &writer))
+        })
+    }
 }
 
 /// Entries that fit at the end of a writer's list, with their changes: not yet part of it.
 #[derive(Debug, Clone)]
 pub struct Extension {
     writer: Writer,
-    base: u64,
+    base: Position,
     entries: Vec<Entry>,
+    bytes: Vec<Vec<u8>>,
     hashes: Vec<Hash>,
     chunks: Vec<u8>,
     head: Position,
@@ -146,8 +169,9 @@ impl Extension {
         }
         let mut extension = Self {
             writer,
-            base,
+            base: held,
             entries: Vec::new(),
+            bytes: Vec::new(),
             hashes: Vec::new(),
             chunks: Vec::new(),
             head,
@@ -161,6 +185,7 @@ impl Extension {
             let change = canonical_change(&writer, &head, bytes);
             head = Position { sequence, head: change.hash().0 };
             extension.entries.push(entry);
+            extension.bytes.push(bytes.to_vec());
             extension.hashes.push(head.head);
             extension.chunks.extend_from_slice(change.raw_bytes());
         }
@@ -180,9 +205,14 @@ impl Extension {
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
+    /// The bytes of each of them, as their writer wrote them: what is kept and sent on. Encoding
+    /// [`Extension::entries`] anew would lose the fields of a newer version.
+    pub fn entry_bytes(&self) -> &[Vec<u8>] {
+        &self.bytes
+    }
     /// The index, from 0, of the first new entry.
     pub fn first_index(&self) -> u64 {
-        self.base
+        self.base.sequence
     }
     /// The change chunks of the new entries, one behind the other: what is appended to the file.
     pub fn chunks(&self) -> &[u8] {
@@ -220,15 +250,27 @@ impl Ledger {
 
     /// How far this writer's list had come at that sequence number, where it has come so far.
     pub fn position_at(&self, writer: &Writer, sequence: u64) -> Option<Position> {
-        let Some(place) = sequence.checked_sub(1) else { return Some(Position::default()) };
-        let head = *self.lists.get(writer)?.hashes.get(usize::try_from(place).ok()?)?;
-        Some(Position { sequence, head })
+        match self.lists.get(writer) {
+            Some(list) => list.position_at(sequence),
+            None => List::default().position_at(sequence),
+        }
     }
 
     /// This writer's entries, from index `from` (from 0) on.
     pub fn entries_of(&self, writer: &Writer, from: u64) -> &[Entry] {
         let entries = self.lists.get(writer).map_or(&[][..], |list| &list.entries);
         usize::try_from(from).ok().and_then(|from| entries.get(from..)).unwrap_or_default()
+    }
+
+    /// The bytes of this writer's entries, from index `from` (from 0) on, as it wrote them: what
+    /// is sent on. Encoding [`Ledger::entries_of`] anew would lose the fields of a newer version.
+    pub fn entry_bytes_of(
+        &self,
+        writer: &Writer,
+        from: u64,
+    ) -> impl Iterator<Item = Vec<u8>> + use<'_> {
+        let (day, writer) = (self.id.day, *writer);
+        self.lists.get(&writer).into_iter().flat_map(move |list| list.bytes(from, day, writer))
     }
 
     /// Every entry with its place, list by list.
@@ -287,24 +329,33 @@ impl Ledger {
     /// [`MergeError::Gap`] where the list has become shorter than the extension was made for;
     /// [`MergeError::NotCanonical`] where it has gone on otherwise since.
     pub fn extend(&mut self, extension: &Extension) -> Result<(), MergeError> {
-        let held = self.position(&extension.writer);
-        if extension.base > held.sequence {
-            return Err(MergeError::Gap { first: extension.base + 1, held: held.sequence });
+        let (writer, base) = (extension.writer, extension.base.sequence);
+        let held = self.position(&writer).sequence;
+        if base > held {
+            return Err(MergeError::Gap { first: base + 1, held });
         }
-        let list = self.lists.entry(extension.writer).or_default();
-        let known = usize::try_from(held.sequence - extension.base).unwrap_or(usize::MAX);
+        let list = self.lists.entry(writer).or_default();
+        let known = usize::try_from(held - base).unwrap_or(usize::MAX);
         let overlap = extension.hashes.get(..known).unwrap_or(&extension.hashes);
         let start = list.hashes.len() - known;
-        if list.hashes.get(start..start + overlap.len()) != Some(overlap) {
-            return Err(MergeError::NotCanonical {
-                writer: extension.writer,
-                sequence: extension.base + 1,
-            });
+        if list.position_at(base) != Some(extension.base)
+            || list.hashes.get(start..start + overlap.len()) != Some(overlap)
+        {
+            if list.entries.is_empty() {
+                self.lists.remove(&writer);
+            }
+            return Err(MergeError::NotCanonical { writer, sequence: base + 1 });
         }
-        list.entries.extend_from_slice(extension.entries.get(known..).unwrap_or_default());
-        list.hashes.extend_from_slice(extension.hashes.get(known..).unwrap_or_default());
+        let new = extension.entries.iter().zip(&extension.bytes).zip(&extension.hashes);
+        for (index, ((entry, bytes), hash)) in (base..).zip(new).skip(known) {
+            list.entries.push(*entry);
+            list.hashes.push(*hash);
+            if entry.encode(self.id.day, &writer) != *bytes {
+                list.verbatim.insert(index, bytes.clone());
+            }
+        }
         if list.entries.is_empty() {
-            self.lists.remove(&extension.writer);
+            self.lists.remove(&writer);
         }
         Ok(())
     }
@@ -318,31 +369,24 @@ impl Ledger {
         if chunk.len() > MAX_CHANGE_BYTES {
             return Err(not_a_change(format!("{} bytes, at most {MAX_CHANGE_BYTES}", chunk.len())));
         }
-        // The type is the ninth byte. Deflated changes (type 2) are never written: refused before
-        // anything is inflated.
-        if chunk.get(8) != Some(&1) {
-            return Err(not_a_change("another type of chunk".to_owned()));
-        }
-        let change =
-            Change::from_bytes(chunk.to_vec()).map_err(|error| not_a_change(error.to_string()))?;
-        self.check_parsed(&change).and_then(|extension| {
-            if extension.chunks.is_empty() || extension.chunks == chunk {
-                Ok(extension)
-            } else {
-                Err(MergeError::NotCanonical { writer: extension.writer, sequence: change.seq() })
-            }
-        })
-    }
-
-    fn check_parsed(&self, change: &Change) -> Result<Extension, MergeError> {
-        let writer = Writer::from_bytes(change.actor_id().to_bytes())
-            .map_err(|_| MergeError::NotAChange { why: "its actor is not a writer".to_owned() })?;
-        let sequence = change.seq();
-        let not_canonical = MergeError::NotCanonical { writer, sequence };
-        let entry = entry_bytes(change).ok_or(not_canonical.clone())?;
-        let extension = self.extension(writer, sequence, std::iter::once(&entry[..]))?;
-        let expected = self.position_at(&writer, sequence).unwrap_or(extension.head);
-        if expected.head == change.hash().0 { Ok(extension) } else { Err(not_canonical) }
+        // Deflated changes are never written, and nothing is inflated here.
+        let parts = ChangeParts::of(chunk)
+            .ok_or_else(|| not_a_change("not one whole chunk of a writer's change".to_owned()))?;
+        let writer = Writer::from_bytes(parts.actor)
+            .map_err(|_| not_a_change("its actor is not a writer".to_owned()))?;
+        let sequence = parts.sequence;
+        let extension = self.extension(writer, sequence, std::iter::once(parts.values))?;
+        let canonical = if extension.chunks.is_empty() {
+            let (before, held) =
+                (self.position_at(&writer, sequence - 1), self.position_at(&writer, sequence));
+            before
+                .map(|before| canonical_change(&writer, &before, parts.values))
+                .filter(|change| held.is_some_and(|held| held.head == change.hash().0))
+                .is_some_and(|change| change.raw_bytes() == chunk)
+        } else {
+            extension.chunks == chunk
+        };
+        if canonical { Ok(extension) } else { Err(MergeError::NotCanonical { writer, sequence }) }
     }
 
     /// Takes a chunk of a file: a change, or a document that compaction left.
@@ -361,7 +405,7 @@ impl Ledger {
                 let document = Automerge::load(bytes)
                     .map_err(|error| MergeError::NotAChange { why: error.to_string() })?;
                 for change in document.get_changes(&[]) {
-                    let extension = self.check_parsed(&change)?;
+                    let extension = self.check_change(change.raw_bytes())?;
                     self.extend(&extension)?;
                 }
                 Ok(())
@@ -380,8 +424,7 @@ impl Ledger {
         let mut document = Automerge::new();
         let changes = self.lists.iter().flat_map(|(writer, list)| {
             let mut before = Position::default();
-            list.entries.iter().zip(&list.hashes).map(move |(entry, hash)| {
-                let bytes = entry.encode(self.id.day, writer);
+            list.bytes(0, self.id.day, *writer).zip(&list.hashes).map(move |(bytes, hash)| {
                 let change = canonical_change(writer, &before, &bytes);
                 before = Position { sequence: before.sequence + 1, head: *hash };
                 change
@@ -432,17 +475,6 @@ fn canonical_change(writer: &Writer, before: &Position, entry: &[u8]) -> Change 
         extra_bytes: Vec::new(),
         author: None,
     })
-}
-
-/// The bytes that a change inserts, if what it does last is to put bytes.
-fn entry_bytes(change: &Change) -> Option<Vec<u8>> {
-    if change.len() > 2 {
-        return None;
-    }
-    match change.decode().operations.pop()?.action {
-        OpType::Put(ScalarValue::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -42,4 +42,9 @@ pub mod entry;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+#[cfg(test)]
+mod samples;
 pub mod time;
+
+#[cfg(test)]
+mod samples;

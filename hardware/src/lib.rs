@@ -1,1 +1,11 @@
-//! Stub.
+//! Card readers: what a volunteer plugs in, as a stream of taps and removals.
+//!
+//! Every reader has a thread of its own ([`reader::spawn`]) and says what happens on a channel.
+//! Readers know nothing of passes: a tap is a chip number.
+
+#[cfg(feature = "emulator")]
+pub mod emulator;
+#[cfg(feature = "libnfc")]
+pub mod libnfc;
+pub mod reader;
+pub mod scripted;

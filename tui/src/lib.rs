@@ -1,1 +1,15 @@
-//! Stub.
+//! The console and the command line. They show; they never decide: they ask the daemon and draw its
+//! answer.
+//!
+//! Start with [`app`]: the model, its messages, and what each makes of it.
+
+pub mod app;
+pub mod cli;
+pub mod console;
+pub mod demo;
+pub mod i18n;
+pub mod keys;
+pub mod plain;
+pub mod processes;
+pub mod screens;
+pub mod theme;

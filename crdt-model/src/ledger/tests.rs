@@ -1,1 +1,221 @@
+use automerge::transaction::{CommitOptions, Transactable};
+use automerge::{AutoCommit, ReadDoc, ROOT, Value};
+use proptest::prelude::*;
 
+use super::*;
+use crate::chunk::walk;
+use crate::samples::{desk, entry, ledger_id, some_entries};
+
+fn appended(ledger: &mut Ledger, writer: Writer, entry: &Entry) -> Vec<u8> {
+    let extension = ledger.appended(writer, entry).unwrap();
+    ledger.extend(&extension).unwrap();
+    extension.chunks().to_vec()
+}
+
+/// The lists of an Automerge document, read back through the library.
+fn lists_of(document: &Automerge) -> BTreeMap<String, Vec<Vec<u8>>> {
+    let mut lists = BTreeMap::new();
+    for name in document.keys(ROOT) {
+        let (_, list) = document.get(ROOT, &name).unwrap().unwrap();
+        let entries = (0..document.length(&list)).map(|index| {
+            match document.get(&list, index).unwrap().unwrap().0 {
+                Value::Scalar(scalar) => scalar.to_bytes().unwrap().to_vec(),
+                Value::Object(_) => panic!("an entry is a scalar"),
+            }
+        });
+        let entries = entries.collect();
+        lists.insert(name, entries);
+    }
+    lists
+}
+
+fn lists_in(ledger: &Ledger) -> BTreeMap<String, Vec<Vec<u8>>> {
+    ledger
+        .writers()
+        .map(|writer| {
+            let entries = ledger.entries_of(&writer, 0).iter();
+            (writer.to_string(), entries.map(|e| e.encode(ledger.id().day, &writer)).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn a_canonical_change_is_what_automerge_itself_writes() {
+    let (writer, mut ledger) = (desk(1), Ledger::new(ledger_id()));
+    let mut document = AutoCommit::new().with_actor(ActorId::from(&writer.to_bytes()[..]));
+    let mut list = None;
+    for n in 0..40 {
+        let entry = entry(n);
+        let ours = appended(&mut ledger, writer, &entry);
+        let list = list.get_or_insert_with(|| {
+            document.put_object(ROOT, writer.to_string(), ObjType::List).unwrap()
+        });
+        let at = document.length(&*list);
+        document.insert(&*list, at, entry.encode(ledger.id().day, &writer)).unwrap();
+        document.commit_with(CommitOptions::default().with_time(0));
+        let theirs = document.get_last_local_change().unwrap();
+        assert_eq!(ours, theirs.raw_bytes(), "change {n}");
+    }
+}
+
+/// A ledger file of release 0.1. A later version must read it for ever.
+#[test]
+fn the_file_of_release_0_1_is_still_read() {
+    let mut ledger = Ledger::new(ledger_id());
+    let file: Vec<u8> = (0..2).flat_map(|n| appended(&mut ledger, desk(1), &entry(n))).collect();
+    let hex: String = file.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, include_str!("release-0.1.hex").trim());
+}
+
+#[test]
+fn change_chunks_one_behind_the_other_are_a_file_that_automerge_loads() {
+    let mut ledger = Ledger::new(ledger_id());
+    let mut file = Vec::new();
+    for n in 0..20 {
+        file.extend(appended(&mut ledger, desk(u8::try_from(n % 3).unwrap()), &entry(n)));
+    }
+    let loaded = Automerge::load(&file).unwrap();
+    assert_eq!(lists_of(&loaded), lists_in(&ledger));
+    let mut walked = Ledger::new(ledger_id());
+    for chunk in walk(&file).chunks {
+        walked.take_chunk(&chunk, &file).unwrap();
+    }
+    assert_eq!(walked, ledger);
+}
+
+#[test]
+fn a_compacted_document_gives_the_same_ledger_back() {
+    let mut ledger = Ledger::new(ledger_id());
+    for n in 0..300 {
+        appended(&mut ledger, desk(u8::try_from(n % 3).unwrap()), &entry(n));
+    }
+    let saved = ledger.document().unwrap().save();
+    let mut loaded = Ledger::new(ledger_id());
+    for chunk in walk(&saved).chunks {
+        loaded.take_chunk(&chunk, &saved).unwrap();
+    }
+    assert_eq!(loaded, ledger);
+}
+
+/// A change of `writer`, made by hand from the canonical one.
+fn forged(ledger: &Ledger, change: impl FnOnce(&mut ExpandedChange)) -> Vec<u8> {
+    let bytes = entry(99).encode(ledger.id().day, &desk(1));
+    let canonical = canonical_change(&desk(1), &ledger.position(&desk(1)), &bytes);
+    let mut expanded = canonical.decode();
+    change(&mut expanded);
+    Change::from(expanded).raw_bytes().to_vec()
+}
+
+#[test]
+fn whatever_is_not_the_next_canonical_change_is_refused_and_changes_nothing() {
+    let mut ledger = Ledger::new(ledger_id());
+    for n in 0..3 {
+        appended(&mut ledger, desk(1), &entry(n));
+        appended(&mut ledger, desk(2), &entry(10 + n));
+    }
+    let before = ledger.clone();
+    let other_list = ObjectId::Id(OpId(1, ActorId::from(&desk(2).to_bytes()[..])));
+    let head_of_other = ChangeHash(ledger.position(&desk(2)).head);
+    let forgeries: Vec<(&str, Vec<u8>)> = vec![
+        ("a gap", forged(&ledger, |c| c.seq += 1)),
+        ("an earlier place", forged(&ledger, |c| c.seq -= 1)),
+        ("a message", forged(&ledger, |c| c.message = Some("hello".to_owned()))),
+        ("a time", forged(&ledger, |c| c.time = 1)),
+        ("extra bytes", forged(&ledger, |c| c.extra_bytes = vec![1])),
+        ("another dependency", forged(&ledger, |c| c.deps.push(head_of_other))),
+        ("no dependency", forged(&ledger, |c| c.deps.clear())),
+        ("another's list", forged(&ledger, |c| c.operations[0].obj = other_list.clone())),
+        ("the list's head", forged(&ledger, |c| c.operations[0].key = Key::Seq(ElementId::Head))),
+        ("a delete", forged(&ledger, |c| {
+            c.operations[0].insert = false;
+            c.operations[0].action = OpType::Delete;
+        })),
+        ("two operations", forged(&ledger, |c| c.operations.push(c.operations[0].clone()))),
+        ("no entry", forged(&ledger, |c| {
+            c.operations[0].action = OpType::Put(ScalarValue::Bytes(vec![0xff]));
+        })),
+        ("an integer", forged(&ledger, |c| c.operations[0].action = OpType::Put(ScalarValue::Int(1)))),
+        ("too large", vec![0; MAX_CHANGE_BYTES + 1]),
+        ("nothing", Vec::new()),
+    ];
+    for (what, chunk) in forgeries {
+        assert!(ledger.check_change(&chunk).is_err(), "{what}");
+    }
+    let good = forged(&ledger, |_| ());
+    for byte in 0..good.len() {
+        let mut flipped = good.clone();
+        flipped[byte] ^= 1;
+        assert!(ledger.check_change(&flipped).is_err(), "byte {byte}");
+    }
+    assert!(ledger.check_change(&good).is_ok());
+    assert_eq!(ledger, before);
+}
+
+#[test]
+fn the_first_holder_of_a_place_keeps_it() {
+    let mut ledger = Ledger::new(ledger_id());
+    appended(&mut ledger, desk(1), &entry(1));
+    let (one, other) =
+        (ledger.appended(desk(1), &entry(2)).unwrap(), ledger.appended(desk(1), &entry(3)).unwrap());
+    ledger.extend(&one).unwrap();
+    assert!(matches!(ledger.extend(&other), Err(MergeError::NotCanonical { .. })));
+    assert!(matches!(ledger.check_change(other.chunks()), Err(MergeError::NotCanonical { .. })));
+    assert!(ledger.check_change(one.chunks()).unwrap().entries().is_empty(), "held already");
+}
+
+proptest! {
+    /// Invariants 2 and 3: whatever the split over desks, the order, the repetition and the size of
+    /// exchanges, everybody ends with the union, and so does Automerge.
+    #[test]
+    fn ledgers_merge_to_the_union_in_any_order(
+        written in prop::collection::vec((0u8..4, some_entries()), 0..40),
+        exchanges in prop::collection::vec((0usize..4, 0usize..4, 0u64..8, 1usize..9, any::<bool>()), 0..120),
+    ) {
+        let mut desks: Vec<Ledger> = (0..4).map(|_| Ledger::new(ledger_id())).collect();
+        let mut union = Ledger::new(ledger_id());
+        for (n, entry) in &written {
+            appended(&mut desks[usize::from(*n)], desk(*n), entry);
+            appended(&mut union, desk(*n), entry);
+        }
+        let send = |desks: &mut Vec<Ledger>, from: usize, to: usize, back: u64, most: usize, chunks: bool| {
+            for writer in desks[from].writers().collect::<Vec<_>>() {
+                let first = desks[to].position(&writer).sequence.saturating_sub(back);
+                let entries: Vec<Vec<u8>> = desks[from]
+                    .entries_of(&writer, first)
+                    .iter()
+                    .take(most)
+                    .map(|entry| entry.encode(ledger_id().day, &writer))
+                    .collect();
+                let extension =
+                    desks[to].extension(writer, first + 1, entries.iter().map(Vec::as_slice)).unwrap();
+                if chunks {
+                    for chunk in walk(extension.chunks()).chunks {
+                        let checked = desks[to].check_change(&extension.chunks()[chunk.range]).unwrap();
+                        desks[to].extend(&checked).unwrap();
+                    }
+                } else {
+                    desks[to].extend(&extension).unwrap();
+                    desks[to].extend(&extension).unwrap();
+                }
+            }
+        };
+        for (from, to, back, most, chunks) in exchanges {
+            send(&mut desks, from, to, back, most, chunks);
+        }
+        for _ in 0..2 {
+            for from in 0..4 {
+                for to in 0..4 {
+                    send(&mut desks, from, to, 0, usize::MAX, false);
+                }
+            }
+        }
+        for desk in &desks {
+            prop_assert_eq!(desk, &union);
+        }
+        let mut merged = Automerge::new();
+        for desk in &desks {
+            merged.merge(&mut desk.document().unwrap()).unwrap();
+        }
+        prop_assert_eq!(lists_of(&merged), lists_in(&union));
+    }
+}

@@ -1,0 +1,186 @@
+//! What every reader is: something that yields taps and removals from a thread of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crdt_model::ids::ChipNumber;
+
+/// Events that wait for the console at the most. A person taps once in two seconds; a reader that
+/// finds the queue full waits, and the card with it.
+const QUEUE: usize = 64;
+
+/// The same card within this time is the same tap: people wave, and cards slip.
+pub const SAME_TAP: Duration = Duration::from_secs(3);
+
+/// What a reader says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReaderEvent {
+    /// The reader is there and works.
+    Ready {
+        /// Its name, for the status line.
+        name: String,
+    },
+    /// A card was put on it.
+    Tapped(ChipNumber),
+    /// The card is gone.
+    Removed(ChipNumber),
+    /// More than one card lies on it: nothing is taken.
+    TwoCards,
+    /// A card was there and could not be read: it is to be shown again.
+    ReadError,
+    /// The reader is gone, or does not work; it is tried again by itself.
+    Lost {
+        /// One sentence: what is the matter.
+        why: String,
+    },
+}
+
+/// A reader. It runs on a thread of its own until it is told to stop.
+pub trait Reader: Send + 'static {
+    /// Says what happens until `session` is over or nobody listens any more.
+    fn run(&mut self, session: &Session);
+}
+
+/// What a running reader talks through.
+#[derive(Debug)]
+pub struct Session {
+    events: SyncSender<ReaderEvent>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Session {
+    /// Says something; `false` where nobody listens any more.
+    pub fn say(&self, event: ReaderEvent) -> bool {
+        self.events.send(event).is_ok()
+    }
+
+    /// Whether the reader is to stop.
+    pub fn is_over(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits, but not beyond the end of the session; `false` where that has come.
+    pub fn wait(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        while !self.is_over() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return true;
+            }
+            // Whoever stops the reader unparks it.
+            std::thread::park_timeout(left);
+        }
+        false
+    }
+}
+
+/// A reader that runs. It stops when this is dropped.
+#[derive(Debug)]
+pub struct ReaderHandle {
+    events: Option<Receiver<ReaderEvent>>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl ReaderHandle {
+    /// What the reader says. It can be taken once, to be listened to on another thread.
+    pub fn events(&mut self) -> Option<Receiver<ReaderEvent>> {
+        self.events.take()
+    }
+}
+
+impl Drop for ReaderHandle {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A reader that waits for room in the queue is let go by this.
+        self.events = None;
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            // A reader that panicked has said so on standard error; there is nothing left to do.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Starts a reader on a thread of its own.
+///
+/// # Errors
+/// Whatever the system says where it has no thread left.
+pub fn spawn(mut reader: impl Reader) -> std::io::Result<ReaderHandle> {
+    let (events, receiver) = sync_channel(QUEUE);
+    let stop = Arc::new(AtomicBool::new(false));
+    let session = Session { events, stop: stop.clone() };
+    let thread = std::thread::Builder::new()
+        .name("reader".to_owned())
+        .spawn(move || reader.run(&session))?;
+    Ok(ReaderHandle { events: Some(receiver), stop, thread: Some(thread) })
+}
+
+/// Makes taps and removals of what a poll finds on the reader. Time is an argument.
+#[derive(Debug, Default)]
+pub struct Debounce {
+    present: Option<ChipNumber>,
+    /// The card that was last tapped, and when it was last seen.
+    last: Option<(ChipNumber, Instant)>,
+}
+
+impl Debounce {
+    /// What a poll at `now` that found `card` (or none) amounts to. A card that goes on lying there
+    /// is one tap, and so is one that comes back within [`SAME_TAP`] of when it was last seen.
+    pub fn seen(&mut self, card: Option<ChipNumber>, now: Instant) -> Vec<ReaderEvent> {
+        let mut events = Vec::new();
+        if self.present != card {
+            events.extend(self.present.map(ReaderEvent::Removed));
+            if let Some(card) = card {
+                let same = self.last.is_some_and(|(last, seen)| {
+                    last == card && now.saturating_duration_since(seen) < SAME_TAP
+                });
+                if !same {
+                    events.push(ReaderEvent::Tapped(card));
+                }
+            }
+            self.present = card;
+        }
+        if let Some(card) = card {
+            self.last = Some((card, now));
+        }
+        events
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chip(n: u8) -> ChipNumber {
+        ChipNumber::from_bytes(&[n; 7]).unwrap()
+    }
+
+    #[test]
+    fn a_card_that_lies_on_the_reader_is_one_tap_and_one_removal() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut events = Vec::new();
+        for (second, card) in [(0, None), (1, Some(1)), (2, Some(1)), (60, Some(1)), (61, None), (62, None)] {
+            events.extend(debounce.seen(card.map(chip), start + Duration::from_secs(second)));
+        }
+        assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
+    }
+
+    #[test]
+    fn a_card_that_comes_back_within_three_seconds_is_the_same_tap_and_later_a_new_one() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut taps = |milliseconds, card: Option<u8>| {
+            let events = debounce.seen(card.map(chip), start + Duration::from_millis(milliseconds));
+            events.iter().filter(|event| matches!(event, ReaderEvent::Tapped(_))).count()
+        };
+        assert_eq!(taps(0, Some(1)), 1);
+        assert_eq!(taps(100, None), 0);
+        assert_eq!(taps(2_999, Some(1)), 0, "2.999 s after it was last seen");
+        assert_eq!(taps(3_100, None), 0);
+        assert_eq!(taps(6_000, Some(1)), 1, "3.001 s after it was last seen");
+        assert_eq!(taps(6_100, Some(2)), 1, "another card is another tap at once");
+    }
+}

@@ -1,0 +1,356 @@
+//! The console's model, and what every message makes of it. Pure: time, keys, cards and answers come
+//! in as messages, and what is to be done comes out as commands.
+
+use crdt_model::decide::VerdictKind;
+use crdt_model::entry::EntryRef;
+use crdt_model::ids::ChipNumber;
+use crossterm::event::{KeyCode, KeyEvent};
+use hardware::reader::ReaderEvent;
+use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
+
+use crate::i18n::Language;
+use crate::keys::Action;
+
+/// So long a verdict stays on the screen, in milliseconds.
+pub const SHOWN_FOR: i64 = 30_000;
+
+/// Rows of the history that are kept.
+const ROWS: usize = 100;
+
+/// Characters of a typed number at the most: a chip number of 10 bytes has 20.
+const MAX_TYPED: usize = 24;
+
+/// What happens.
+#[derive(Debug)]
+pub enum Message {
+    /// The clock, in milliseconds since the epoch.
+    Tick(i64),
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The reader says something.
+    Reader(ReaderEvent),
+    /// The daemon says something.
+    Daemon(Event),
+    /// The daemon does not answer.
+    DaemonGone,
+    /// The last taps, newest first.
+    History(Vec<HistoryRow>),
+    /// An answer came. `card` is the card it is about, where one was shown.
+    Answered {
+        /// What the daemon says.
+        answer: Box<Answer>,
+        /// The card.
+        card: Option<String>,
+    },
+    /// There is no answer: a sentence says why.
+    Failed(String),
+    /// What the pass on the screen can have.
+    Rewards(Vec<RewardView>),
+    /// The venue's activities.
+    Activities(Vec<ActivityView>),
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Ask the daemon about a card.
+    Tap(String),
+    /// Hand out a reward.
+    Redeem {
+        /// To whom.
+        card: String,
+        /// Which.
+        reward_id: String,
+    },
+    /// Take an entry back; without one, the last.
+    Void(Option<EntryRef>),
+    /// Ask what a pass can have.
+    LoadRewards(String),
+    /// Ask for the activities.
+    LoadActivities,
+    /// Choose the activity.
+    ChooseActivity(String),
+    /// Ring the terminal's bell.
+    Bell,
+}
+
+/// How the reader is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReaderState {
+    /// None was asked for.
+    None,
+    /// It works.
+    Ready,
+    /// It is gone.
+    Lost(String),
+}
+
+/// What lies over the desk's screen.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Dialog {
+    /// Help.
+    Help,
+    /// A number is being typed.
+    Number(String),
+    /// An activity is being chosen.
+    Activities(Vec<ActivityView>, usize),
+    /// A reward is being chosen.
+    Rewards(usize),
+}
+
+/// The verdict on the screen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shown {
+    /// The answer.
+    pub answer: Answer,
+    /// The card, kept only as long as it is on the screen, so that a reward can follow.
+    pub card: Option<String>,
+    /// What the pass can have.
+    pub rewards: Vec<RewardView>,
+    /// When it came, in milliseconds since the epoch.
+    pub since: i64,
+}
+
+/// Everything that the console knows.
+#[derive(Debug)]
+pub struct Model {
+    /// The clock, in milliseconds since the epoch.
+    pub now: i64,
+    /// The language.
+    pub language: Language,
+    /// The desk's state; `None` before the daemon first answered, or while it does not.
+    pub status: Option<Status>,
+    /// The last taps, newest first.
+    pub rows: Vec<HistoryRow>,
+    /// The verdict on the screen.
+    pub shown: Option<Shown>,
+    /// What lies over it.
+    pub dialog: Option<Dialog>,
+    /// How the reader is.
+    pub reader: ReaderState,
+    /// A sentence about what just failed.
+    pub notice: Option<String>,
+    /// What the reader last could not read.
+    pub reader_notice: Option<ReaderEvent>,
+    /// Whether the console is to end.
+    pub over: bool,
+}
+
+impl Model {
+    /// The model before anything has happened.
+    pub fn new(language: Language, reader: ReaderState, now: i64) -> Self {
+        Self {
+            now,
+            language,
+            status: None,
+            rows: Vec::new(),
+            shown: None,
+            dialog: None,
+            reader,
+            notice: None,
+            reader_notice: None,
+            over: false,
+        }
+    }
+
+    /// Seconds until the verdict is wiped.
+    pub fn seconds_shown(&self) -> i64 {
+        self.shown.as_ref().map_or(0, |shown| (shown.since + SHOWN_FOR - self.now + 999) / 1000)
+    }
+
+    /// Milliseconds left to take back what is on the screen, where that is possible.
+    pub fn undo_left(&self) -> Option<i64> {
+        let shown = self.shown.as_ref()?;
+        let window = self.status.as_ref()?.undo_window;
+        let takes_back = shown.answer.entry.is_some() && shown.answer.kind != Kind::Void;
+        let left = shown.answer.at + window - self.now;
+        (takes_back && left > 0).then_some(left)
+    }
+
+    /// What a message makes of the model, and what is to be done.
+    pub fn update(&mut self, message: Message) -> Vec<Command> {
+        match message {
+            Message::Tick(now) => self.tick(now),
+            Message::Key(key) => return self.key(&key),
+            Message::Reader(event) => return self.reader(event),
+            Message::Daemon(event) => self.daemon(event),
+            Message::DaemonGone => self.status = None,
+            Message::History(rows) => self.rows = rows,
+            Message::Answered { answer, card } => return self.answered(*answer, card),
+            Message::Failed(sentence) => {
+                self.notice = Some(sentence);
+                return vec![Command::Bell];
+            }
+            Message::Rewards(rewards) => {
+                if let Some(shown) = &mut self.shown {
+                    shown.rewards = rewards;
+                }
+            }
+            Message::Activities(activities) => {
+                let chosen = activities.iter().position(|a| a.chosen).unwrap_or_default();
+                self.dialog = Some(Dialog::Activities(activities, chosen));
+            }
+        }
+        Vec::new()
+    }
+
+    fn tick(&mut self, now: i64) {
+        self.now = now;
+        if self.shown.as_ref().is_some_and(|shown| now >= shown.since + SHOWN_FOR) {
+            self.wipe();
+        }
+    }
+
+    fn wipe(&mut self) {
+        self.shown = None;
+        self.notice = None;
+        if matches!(self.dialog, Some(Dialog::Rewards(_))) {
+            self.dialog = None;
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, card: Option<String>) -> Vec<Command> {
+        let mut commands = Vec::new();
+        if answer.verdict != VerdictKind::Ok {
+            commands.push(Command::Bell);
+        }
+        let wants_rewards = answer.pass.as_ref().is_some_and(|pass| pass.points > 0);
+        if let (Some(card), true) = (&card, wants_rewards) {
+            commands.push(Command::LoadRewards(card.clone()));
+        }
+        self.notice = None;
+        self.reader_notice = None;
+        self.shown = Some(Shown { answer, card, rewards: Vec::new(), since: self.now });
+        commands
+    }
+
+    fn daemon(&mut self, event: Event) {
+        match event {
+            Event::Status(status) => self.status = Some(*status),
+            Event::Row(row) => {
+                if let Some(known) = self.rows.iter_mut().find(|known| known.id == row.id) {
+                    *known = *row;
+                } else {
+                    self.rows.insert(0, *row);
+                    self.rows.truncate(ROWS);
+                }
+            }
+            // The console asks for the history anew when it hears this: see `console`.
+            Event::Missed => {}
+        }
+    }
+
+    fn reader(&mut self, event: ReaderEvent) -> Vec<Command> {
+        match event {
+            ReaderEvent::Ready { .. } => self.reader = ReaderState::Ready,
+            ReaderEvent::Lost { why } => self.reader = ReaderState::Lost(why),
+            ReaderEvent::Tapped(chip) => return self.tapped(chip),
+            ReaderEvent::Removed(_) => {}
+            ReaderEvent::TwoCards | ReaderEvent::ReadError => {
+                let new = self.reader_notice.as_ref() != Some(&event);
+                self.reader_notice = Some(event);
+                return if new { vec![Command::Bell] } else { Vec::new() };
+            }
+        }
+        Vec::new()
+    }
+
+    /// A tap is a tap whatever lies over the screen; a dialog makes room for it.
+    fn tapped(&mut self, chip: ChipNumber) -> Vec<Command> {
+        self.dialog = None;
+        vec![Command::Tap(chip.to_string())]
+    }
+
+    fn key(&mut self, key: &KeyEvent) -> Vec<Command> {
+        match self.dialog.take() {
+            Some(Dialog::Number(typed)) => self.key_in_number(key, typed),
+            Some(Dialog::Activities(activities, chosen)) => {
+                let (chosen, done) = moved(key, chosen, activities.len());
+                match done {
+                    Some(true) => {
+                        let found = activities.get(chosen);
+                        found.map(|a| Command::ChooseActivity(a.event_id.clone())).into_iter().collect()
+                    }
+                    Some(false) => Vec::new(),
+                    None => {
+                        self.dialog = Some(Dialog::Activities(activities, chosen));
+                        Vec::new()
+                    }
+                }
+            }
+            Some(Dialog::Rewards(chosen)) => self.key_in_rewards(key, chosen),
+            Some(Dialog::Help) => Vec::new(),
+            None => self.key_on_desk(key),
+        }
+    }
+
+    fn key_on_desk(&mut self, key: &KeyEvent) -> Vec<Command> {
+        if let KeyCode::Char(digit @ '0'..='9') = key.code {
+            self.dialog = Some(Dialog::Number(digit.to_string()));
+            return Vec::new();
+        }
+        match Action::of(key) {
+            None => {}
+            Some(Action::Undo) => {
+                let entry = self.shown.as_ref().filter(|shown| shown.answer.kind != Kind::Void);
+                return vec![Command::Void(entry.and_then(|shown| shown.answer.entry))];
+            }
+            Some(Action::Number) => self.dialog = Some(Dialog::Number(String::new())),
+            Some(Action::Redeem) => {
+                if self.shown.as_ref().is_some_and(|shown| !shown.rewards.is_empty()) {
+                    self.dialog = Some(Dialog::Rewards(0));
+                }
+            }
+            Some(Action::Activity) => return vec![Command::LoadActivities],
+            Some(Action::Wipe) => self.wipe(),
+            Some(Action::Language) => self.language = self.language.next(),
+            Some(Action::Help) => self.dialog = Some(Dialog::Help),
+            Some(Action::Quit) => self.over = true,
+        }
+        Vec::new()
+    }
+
+    fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {
+        match key.code {
+            KeyCode::Enter if typed.is_empty() => return Vec::new(),
+            KeyCode::Enter => return vec![Command::Tap(typed)],
+            KeyCode::Esc => return Vec::new(),
+            KeyCode::Backspace => drop(typed.pop()),
+            KeyCode::Char(c) if c.is_ascii_alphanumeric() && typed.len() < MAX_TYPED => {
+                typed.push(c.to_ascii_uppercase());
+            }
+            _ => {}
+        }
+        self.dialog = Some(Dialog::Number(typed));
+        Vec::new()
+    }
+
+    fn key_in_rewards(&mut self, key: &KeyEvent, chosen: usize) -> Vec<Command> {
+        let Some(shown) = &self.shown else { return Vec::new() };
+        let (chosen, done) = moved(key, chosen, shown.rewards.len());
+        match (done, shown.rewards.get(chosen), &shown.card) {
+            (Some(true), Some(reward), Some(card)) => {
+                vec![Command::Redeem { card: card.clone(), reward_id: reward.reward_id.clone() }]
+            }
+            (Some(_), ..) => Vec::new(),
+            (None, ..) => {
+                self.dialog = Some(Dialog::Rewards(chosen));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// Where a key moves the choice in a list, and whether it ends it: taken or given up.
+fn moved(key: &KeyEvent, chosen: usize, length: usize) -> (usize, Option<bool>) {
+    match key.code {
+        KeyCode::Up => (chosen.saturating_sub(1), None),
+        KeyCode::Down => ((chosen + 1).min(length.saturating_sub(1)), None),
+        KeyCode::Enter => (chosen, Some(true)),
+        KeyCode::Esc => (chosen, Some(false)),
+        _ => (chosen, None),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The command line: `stempel`.
+
+mod exit;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use crdt_model::decide::VerdictKind;
+use crdt_model::ledger::EntryRef;
+use serde::Serialize;
+use syncd::desk_api::client::{ClientError, DeskClient};
+use syncd::desk_api::types::Answer;
+use syncd::enrol::{EnrolError, enrol};
+use syncd::paths::DeskFolder;
+use thiserror::Error;
+
+pub use exit::Exit;
+
+use crate::console::{self, ReaderChoice, ReaderChoiceError};
+use crate::demo::{self, DemoError};
+use crate::i18n::{Language, Texts};
+use crate::plain;
+
+/// The check-in desk for culture passes. Without a command: the console.
+#[derive(Debug, Parser)]
+#[command(name = "stempel", version, after_help = exit::HELP)]
+pub struct Arguments {
+    /// The desk's folder.
+    #[arg(long, env = "STEMPEL_FOLDER", global = true)]
+    folder: Option<PathBuf>,
+    /// The desk API's socket; by default `desk.sock` in the folder.
+    #[arg(long, env = "STEMPEL_SOCKET", global = true)]
+    socket: Option<PathBuf>,
+    /// The language; by default the environment's, else Dutch.
+    #[arg(long, global = true)]
+    language: Option<Language>,
+    /// The reader: auto, none, scripted:FILE, or a libnfc connection string.
+    #[arg(long, env = "STEMPEL_READER", default_value = "auto")]
+    reader: String,
+    /// Lines instead of a screen, for screen readers.
+    #[arg(long)]
+    plain: bool,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// A card is tapped, or a number typed.
+    Tap {
+        /// A chip number, UiTPAS number or museumPASS number.
+        pass: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Hands out a reward.
+    Redeem {
+        /// As for tap.
+        pass: String,
+        /// The reward's id, as `rewards` shows it.
+        reward: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Takes an entry back: this one, or the last.
+    Void {
+        /// The entry, as a tap's answer names it.
+        entry: Option<EntryRef>,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what a pass can have.
+    Rewards {
+        /// As for tap.
+        pass: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows the activities, or chooses one.
+    Activity {
+        /// The activity's event id.
+        event_id: Option<String>,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows how the desk is.
+    Status {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Enrols this desk with an operator's invitation.
+    Enrol {
+        /// The invitation's text.
+        invitation: String,
+    },
+    /// Shows everything at work with sample data: a hub, a daemon, a reader that plays a script.
+    Demo {
+        /// Without the console: says what happens, and checks it.
+        #[arg(long)]
+        headless: bool,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, Error)]
+pub enum CliError {
+    /// The daemon does not answer, or says no.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The desk could not be enrolled.
+    #[error("{0}")]
+    Enrol(#[from] EnrolError),
+    /// There is no such reader.
+    #[error(transparent)]
+    Reader(#[from] ReaderChoiceError),
+    /// The terminal says no.
+    #[error("the terminal: {0}")]
+    Terminal(#[from] std::io::Error),
+    /// The demonstration failed.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+}
+
+impl CliError {
+    /// The exit code that says so.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Client(ClientError::NoDaemon { .. }) => Exit::NoDaemon,
+            Self::Client(ClientError::Problem(_)) | Self::Enrol(_) | Self::Reader(_) => Exit::Refused,
+            Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// [`CliError`].
+pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
+    let root = arguments.folder.unwrap_or_else(DeskFolder::default_location);
+    let folder = DeskFolder::new(root);
+    let client = DeskClient::new(arguments.socket.unwrap_or_else(|| folder.socket()));
+    let language = arguments.language.unwrap_or_else(Language::of_environment);
+    let texts = Texts::new(language);
+    match arguments.command {
+        None if arguments.plain => plain::run(&client, language).await?,
+        None => {
+            let reader = ReaderChoice::parse(&arguments.reader)?;
+            console::run(client, reader, language).await?;
+        }
+        Some(Command::Tap { pass, json }) => return Ok(show(&client.tap(&pass).await?, json, &texts)),
+        Some(Command::Redeem { pass, reward, json }) => {
+            return Ok(show(&client.redeem(&pass, &reward).await?, json, &texts));
+        }
+        Some(Command::Void { entry, json }) => {
+            return Ok(show(&client.void(entry).await?, json, &texts));
+        }
+        Some(Command::Rewards { pass, json }) => {
+            let rewards = client.rewards(&pass).await?;
+            if json {
+                println!("{}", json_of(&rewards));
+            } else {
+                for reward in rewards {
+                    let state = if reward.redeemable { "✔" } else { "…" };
+                    println!("{state} {:8} {:4}  {}", reward.reward_id, reward.points, reward.title);
+                }
+            }
+        }
+        Some(Command::Activity { event_id: Some(event_id), json }) => {
+            let chosen = client.choose_activity(&event_id).await?;
+            println!("{}", if json { json_of(&chosen) } else { chosen.title });
+        }
+        Some(Command::Activity { event_id: None, json }) => {
+            let activities = client.activities().await?;
+            if json {
+                println!("{}", json_of(&activities));
+            } else {
+                for activity in activities {
+                    let mark = if activity.chosen { "›" } else { " " };
+                    println!("{mark} {}  {}", activity.event_id, activity.title);
+                }
+            }
+        }
+        Some(Command::Status { json }) => {
+            let status = client.status().await?;
+            if json {
+                println!("{}", json_of(&status));
+            } else {
+                println!("{} · {}", status.venue_name, status.desk_name);
+                println!("{}", plain::status_line(&status, &texts));
+            }
+        }
+        Some(Command::Enrol { invitation }) => {
+            let enrolment = enrol(folder.root(), &invitation).await?;
+            println!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);
+            println!("start the desk with: stempel-syncd --folder {}", folder.root().display());
+        }
+        Some(Command::Demo { headless }) => demo::run(headless, language).await?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn show(answer: &Answer, json: bool, texts: &Texts) -> Exit {
+    if json {
+        println!("{}", json_of(answer));
+    } else {
+        println!("{}", plain::line(answer, texts));
+    }
+    match answer.verdict {
+        VerdictKind::Ok => Exit::Ok,
+        VerdictKind::Again | VerdictKind::Ask | VerdictKind::Stop | VerdictKind::Retry => Exit::NotOk,
+    }
+}
+
+fn json_of<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

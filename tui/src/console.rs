@@ -1,0 +1,254 @@
+//! The console: terminal, reader and daemon brought together. It moves messages; [`crate::app`]
+//! says what they mean.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
+use hardware::reader::{Reader, ReaderHandle, Session};
+use hardware::scripted::{ScriptError, ScriptedReader};
+use jiff::tz::TimeZone;
+use ratatui::DefaultTerminal;
+use syncd::desk_api::client::{ClientError, DeskClient};
+use syncd::desk_api::types::Event;
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::app::{Command, Message, Model, ReaderState};
+use crate::i18n::{Language, Texts};
+use crate::screens::desk::{Drawing, draw};
+use crate::theme::Theme;
+
+/// Messages that wait for the console at the most.
+const QUEUE: usize = 256;
+
+/// How often the clock ticks.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Between two attempts to reach a daemon that does not answer.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// The time zone of the venues.
+const TIME_ZONE: &str = "Europe/Brussels";
+
+/// Which reader the console listens to.
+#[derive(Debug, Clone)]
+pub enum ReaderChoice {
+    /// None.
+    None,
+    /// The first that libnfc finds, or the one at this connection string.
+    Libnfc(Option<String>),
+    /// A script.
+    Script(ScriptedReader),
+}
+
+/// Why a text names no reader.
+#[derive(Debug, Error)]
+pub enum ReaderChoiceError {
+    /// The script cannot be read.
+    #[error("the script {path} cannot be read: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The script is wrong.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+}
+
+impl ReaderChoice {
+    /// The reader of a text: `none`, `auto`, `scripted:FILE`, or a libnfc connection string.
+    ///
+    /// # Errors
+    /// [`ReaderChoiceError`].
+    pub fn parse(text: &str) -> Result<Self, ReaderChoiceError> {
+        match (text, text.strip_prefix("scripted:")) {
+            ("none", _) => Ok(Self::None),
+            ("auto", _) => Ok(Self::Libnfc(None)),
+            (_, Some(path)) => {
+                let script = std::fs::read_to_string(path)
+                    .map_err(|error| ReaderChoiceError::File { path: path.into(), error })?;
+                Ok(Self::Script(ScriptedReader::parse(&script)?))
+            }
+            (connection, None) => Ok(Self::Libnfc(Some(connection.to_owned()))),
+        }
+    }
+}
+
+/// A reader of any kind.
+struct AnyReader(Box<dyn Reader>);
+
+impl Reader for AnyReader {
+    fn run(&mut self, session: &Session) {
+        self.0.run(session);
+    }
+}
+
+fn start_reader(choice: &ReaderChoice) -> io::Result<Option<ReaderHandle>> {
+    let reader: Box<dyn Reader> = match choice {
+        ReaderChoice::None => return Ok(None),
+        ReaderChoice::Script(script) => Box::new(script.clone()),
+        #[cfg(feature = "libnfc")]
+        ReaderChoice::Libnfc(connection) => {
+            Box::new(hardware::libnfc::LibnfcReader::new(connection.clone()))
+        }
+        #[cfg(not(feature = "libnfc"))]
+        ReaderChoice::Libnfc(_) => {
+            return Err(io::Error::other(
+                "this stempel was built without libnfc: use --reader none or scripted:FILE",
+            ));
+        }
+    };
+    hardware::reader::spawn(AnyReader(reader)).map(Some)
+}
+
+/// The system's clock, in milliseconds since the epoch.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The venue's time zone.
+pub fn venue_zone() -> TimeZone {
+    TimeZone::get(TIME_ZONE).unwrap_or(TimeZone::UTC)
+}
+
+/// Opens the console and runs it until it is quit.
+///
+/// # Errors
+/// Whatever the terminal says.
+pub async fn run(client: DeskClient, reader: ReaderChoice, language: Language) -> io::Result<()> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let mut handle = start_reader(&reader)?;
+    if let Some(events) = handle.as_mut().and_then(ReaderHandle::events) {
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            for event in events {
+                if sender.blocking_send(Message::Reader(event)).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
+    // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
+    let terminal = ratatui::init();
+    let state = if handle.is_some() { ReaderState::Lost(String::new()) } else { ReaderState::None };
+    let model = Model::new(language, state, now());
+    let keys = sender.clone();
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            let message = match event {
+                TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => Message::Key(key),
+                TerminalEvent::Resize(..) => Message::Tick(now()),
+                _ => continue,
+            };
+            if keys.blocking_send(message).is_err() {
+                return;
+            }
+        }
+    });
+    let ended = show(terminal, model, client, sender, receiver).await;
+    ratatui::restore();
+    drop(handle);
+    ended
+}
+
+async fn show(
+    mut terminal: DefaultTerminal,
+    mut model: Model,
+    client: DeskClient,
+    sender: mpsc::Sender<Message>,
+    mut receiver: mpsc::Receiver<Message>,
+) -> io::Result<()> {
+    let mut drawing = Drawing {
+        texts: Texts::new(model.language),
+        theme: Theme::of_environment(),
+        zone: venue_zone(),
+    };
+    let mut ticks = tokio::time::interval(TICK);
+    let mut language = model.language;
+    while !model.over {
+        terminal.draw(|frame| draw(frame, &model, &drawing))?;
+        let message = tokio::select! {
+            message = receiver.recv() => match message {
+                Some(message) => message,
+                None => return Ok(()),
+            },
+            _ = ticks.tick() => Message::Tick(now()),
+        };
+        for command in model.update(message) {
+            carry_out(command, &client, &sender);
+        }
+        if model.language != language {
+            language = model.language;
+            drawing.texts = Texts::new(language);
+        }
+    }
+    Ok(())
+}
+
+/// Carries a command out beside the console; its answer comes back as a message.
+fn carry_out(command: Command, client: &DeskClient, sender: &mpsc::Sender<Message>) {
+    if command == Command::Bell {
+        // A terminal without a bell is no reason to stop.
+        let _ = io::stdout().write_all(b"\x07").and_then(|()| io::stdout().flush());
+        return;
+    }
+    let (client, sender) = (client.clone(), sender.clone());
+    tokio::spawn(async move {
+        let message = match ask(command, &client).await {
+            Ok(message) => message,
+            Err(error) => Message::Failed(error.to_string()),
+        };
+        // The console has ended meanwhile where nobody takes it.
+        let _ = sender.send(message).await;
+    });
+}
+
+async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientError> {
+    let answered = |answer, card| Message::Answered { answer: Box::new(answer), card };
+    Ok(match command {
+        Command::Tap(card) => answered(client.tap(&card).await?, Some(card)),
+        Command::Redeem { card, reward_id } => {
+            answered(client.redeem(&card, &reward_id).await?, Some(card))
+        }
+        Command::Void(entry) => answered(client.void(entry).await?, None),
+        Command::LoadRewards(card) => Message::Rewards(client.rewards(&card).await?),
+        Command::LoadActivities => Message::Activities(client.activities().await?),
+        Command::ChooseActivity(event_id) => {
+            client.choose_activity(&event_id).await?;
+            Message::Tick(now())
+        }
+        Command::Bell => Message::Tick(now()),
+    })
+}
+
+/// Follows the daemon's events for as long as the console runs, and asks anew when they broke off.
+async fn listen_to_daemon(client: DeskClient, sender: mpsc::Sender<Message>) {
+    loop {
+        if let Ok(mut events) = client.events().await {
+            if let Ok(history) = client.history().await {
+                if sender.send(Message::History(history)).await.is_err() {
+                    return;
+                }
+            }
+            while let Some(Ok(event)) = events.next().await {
+                let missed = event == Event::Missed;
+                if sender.send(Message::Daemon(event)).await.is_err() {
+                    return;
+                }
+                if missed {
+                    break;
+                }
+            }
+        }
+        if client.status().await.is_err() && sender.send(Message::DaemonGone).await.is_err() {
+            return;
+        }
+        tokio::time::sleep(TRY_AGAIN).await;
+    }
+}

@@ -1,0 +1,315 @@
+//! The desk's screen: the verdict large, what the pass can have, the last taps, the status.
+
+use crdt_model::time::UnixMillis;
+use hardware::reader::ReaderEvent;
+use i18n_embed_fl::fl;
+use jiff::tz::TimeZone;
+use ratatui::Frame;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Paragraph, Wrap};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Status};
+use tui_big_text::{BigText, PixelSize};
+
+use crate::app::{Model, ReaderState, Shown};
+use crate::i18n::{Texts, sign};
+use crate::keys;
+use crate::screens::dialogs;
+use crate::theme::Theme;
+
+/// What drawing needs beside the model.
+#[derive(Debug)]
+pub struct Drawing {
+    /// The texts.
+    pub texts: Texts,
+    /// The colours.
+    pub theme: Theme,
+    /// The venue's time zone.
+    pub zone: TimeZone,
+}
+
+impl Drawing {
+    fn zoned(&self, at: i64) -> jiff::Zoned {
+        let at = UnixMillis(at).0;
+        jiff::Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(self.zone.clone())
+    }
+
+    /// Hours, minutes and seconds of a moment.
+    pub fn clock(&self, at: i64) -> String {
+        self.zoned(at).strftime("%H:%M:%S").to_string()
+    }
+
+    fn minutes(&self, at: i64) -> String {
+        self.zoned(at).strftime("%H:%M").to_string()
+    }
+}
+
+/// Draws the console.
+pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
+    let [header, verdict, history, status, footer] = Layout::vertical([
+        Constraint::Length(1),
+        Constraint::Length(11),
+        Constraint::Min(4),
+        Constraint::Length(2),
+        Constraint::Length(2),
+    ])
+    .areas(frame.area());
+    draw_header(frame, header, model, drawing);
+    let [left, right] =
+        Layout::horizontal([Constraint::Min(40), Constraint::Length(26)]).areas(verdict);
+    draw_verdict(frame, left, model, drawing);
+    draw_rewards(frame, right, model, drawing);
+    draw_history(frame, history, model, drawing);
+    draw_status(frame, status, model, drawing);
+    draw_footer(frame, footer, model, drawing);
+    // The cursor is where the eye should be: on the sentence, or in the dialog.
+    frame.set_cursor_position((left.x + 1, left.y + 5));
+    if let Some(dialog) = &model.dialog {
+        dialogs::draw(frame, dialog, model, drawing);
+    }
+}
+
+fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let texts = &drawing.texts;
+    let left = model.status.as_ref().map_or_else(String::new, |status| {
+        let activity = status.activity.as_ref().map(|activity| activity.title.clone());
+        let activity = activity.unwrap_or_else(|| fl!(texts.loader, "no-activity"));
+        format!(" {} · {} · {activity}", status.venue_name, status.desk_name)
+    });
+    let now = drawing.zoned(model.now).strftime("%d-%m-%Y %H:%M").to_string();
+    let languages = match model.language {
+        crate::i18n::Language::Nl => "[NL] en",
+        crate::i18n::Language::En => "nl [EN]",
+    };
+    let right = format!("{now}  {languages} ");
+    let width = u16::try_from(right.chars().count()).unwrap_or(u16::MAX);
+    let [wide, narrow] =
+        Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(area);
+    frame.render_widget(Line::from(left), wide);
+    frame.render_widget(Line::from(right), narrow);
+}
+
+fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let texts = &drawing.texts;
+    let Some(shown) = &model.shown else {
+        let block = Block::bordered().title(format!(" {} ", fl!(texts.loader, "title-last")));
+        let inner = block.inner(area);
+        frame.render_widget(block, area);
+        let mut lines = vec![Line::from(fl!(texts.loader, "present-card"))];
+        lines.extend(notices(model, drawing));
+        frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
+        return;
+    };
+    let when = drawing.clock(shown.answer.at);
+    let block = Block::bordered().title(format!(" {} · {when} ", fl!(texts.loader, "title-last")));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let [word, rest] = Layout::vertical([Constraint::Length(4), Constraint::Min(0)]).areas(inner);
+    let style = drawing.theme.verdict(shown.answer.verdict);
+    let large = BigText::builder()
+        .pixel_size(PixelSize::Quadrant)
+        .style(style)
+        .lines(vec![texts.word(shown.answer.verdict).into()])
+        .build();
+    frame.render_widget(large, word);
+    let mut lines = vec![Line::from(vec![
+        Span::styled(format!("{} ", sign(shown.answer.verdict)), style),
+        Span::styled(texts.sentence(&shown.answer), Style::new().add_modifier(Modifier::BOLD)),
+    ])];
+    lines.extend(details(shown, drawing).into_iter().map(|detail| Line::from(format!("  {detail}"))));
+    if let Some(left) = model.undo_left() {
+        let left = format!("{}:{:02}", left / 60_000, left / 1000 % 60);
+        lines.push(Line::from(format!("  {}", fl!(texts.loader, "undo-left", left = left))));
+    }
+    lines.extend(notices(model, drawing));
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), rest);
+}
+
+fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
+    let texts = &drawing.texts;
+    let mut details = Vec::new();
+    if let Some(pass) = &shown.answer.pass {
+        let mut line = format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits);
+        if let Some(until) = &pass.valid_until {
+            let until = fl!(texts.loader, "valid-until", day = until.as_str());
+            line = format!("{line} · {until}");
+        } else {
+            let points = fl!(texts.loader, "points-now", points = pass.points);
+            line = format!("{line} · {points}");
+        }
+        if pass.debt > 0 {
+            line = format!("{line} {}", fl!(texts.loader, "points-debt", debt = pass.debt));
+        }
+        details.push(line);
+    }
+    if let Some(title) = &shown.answer.title {
+        let change = shown.answer.points_change;
+        details.push(if change == 0 { title.clone() } else { format!("{title} ({change:+})") });
+    }
+    if let Some(earlier) = shown.answer.earlier_at {
+        let time = drawing.minutes(earlier);
+        details.push(fl!(texts.loader, "earlier-at", time = time));
+    }
+    details
+}
+
+fn notices(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
+    let texts = &drawing.texts;
+    let reader = model.reader_notice.as_ref().and_then(|event| match event {
+        ReaderEvent::TwoCards => Some(fl!(texts.loader, "two-cards")),
+        ReaderEvent::ReadError => Some(fl!(texts.loader, "read-error")),
+        _ => None,
+    });
+    let all = reader.into_iter().chain(model.notice.clone());
+    all.map(|notice| Line::styled(notice, drawing.theme.trouble())).collect()
+}
+
+fn draw_rewards(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let texts = &drawing.texts;
+    let block = Block::bordered().title(format!(" {} ", fl!(texts.loader, "title-rewards")));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let Some(shown) = &model.shown else { return };
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for reward in &shown.rewards {
+        let price = if reward.redeemable {
+            dialogs::price(reward, texts)
+        } else {
+            fl!(texts.loader, "reward-lacking", points = reward.points_lacking)
+        };
+        let style = if reward.redeemable { Style::new() } else { drawing.theme.quiet() };
+        let mark = if reward.redeemable { "•" } else { "◦" };
+        lines.push(Line::styled(format!("{mark} {} ({price})", reward.title), style));
+    }
+    if lines.is_empty() && shown.answer.pass.is_some() {
+        lines.push(Line::from(fl!(texts.loader, "rewards-none")));
+    }
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
+}
+
+fn draw_history(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let texts = &drawing.texts;
+    let count = model.status.as_ref().map(|status| status.today).unwrap_or_default();
+    let title = fl!(texts.loader, "title-today", taps = count.taps, ok = count.ok);
+    let block = Block::bordered().title(format!(" {title} "));
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let lines: Vec<Line<'_>> = model
+        .rows
+        .iter()
+        .take(usize::from(inner.height))
+        .map(|row| history_line(row, drawing))
+        .collect();
+    frame.render_widget(Paragraph::new(lines), inner);
+}
+
+fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
+    let (texts, answer) = (&drawing.texts, &row.answer);
+    let pass = match &answer.pass {
+        Some(pass) => format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits),
+        None => texts.programme(None),
+    };
+    let what = match answer.points_change {
+        0 => texts.kind(answer.kind),
+        change => format!("{} {change:+}", texts.kind(answer.kind)),
+    };
+    let hub = match (&row.hub, texts.outcome(row.outcome)) {
+        (state, Some(outcome)) => format!("{} {outcome}", texts.hub(state)),
+        (state, None) => texts.hub(state),
+    };
+    let hub_style = match row.hub {
+        HubState::Quarantined { .. } => drawing.theme.trouble(),
+        HubState::Waiting | HubState::Accepted | HubState::NotSent => Style::new(),
+    };
+    let verdict = format!("{} {:8}", sign(answer.verdict), texts.word(answer.verdict));
+    Line::from(vec![
+        Span::raw(format!("{}  ", drawing.clock(answer.at))),
+        Span::styled(verdict, drawing.theme.verdict(answer.verdict)),
+        Span::raw(format!("{pass:22} {what:14} ")),
+        Span::styled(hub, hub_style),
+    ])
+}
+
+fn draw_status(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let texts = &drawing.texts;
+    let Some(status) = &model.status else {
+        let text = fl!(texts.loader, "status-no-daemon");
+        frame.render_widget(Line::styled(format!(" {text}"), drawing.theme.trouble()), area);
+        return;
+    };
+    let lines = vec![hub_line(status, drawing), health_line(status, model, drawing)];
+    frame.render_widget(Paragraph::new(lines), area);
+}
+
+fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
+    let loader = &drawing.texts.loader;
+    let since = drawing.minutes(status.hub_since);
+    let (link, style) = match &status.hub {
+        HubLink::Connected => (fl!(loader, "status-connected"), Style::new()),
+        HubLink::Offline { .. } => {
+            (fl!(loader, "status-offline", time = since), drawing.theme.trouble())
+        }
+        HubLink::Refused { .. } => (fl!(loader, "status-refused"), drawing.theme.trouble()),
+    };
+    let pending = fl!(loader, "status-pending", pending = status.pending);
+    Line::from(vec![Span::styled(format!(" {link} "), style), Span::raw(pending)])
+}
+
+fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'static> {
+    let loader = &drawing.texts.loader;
+    let list = match status.catalogue_at {
+        Some(at) => {
+            let time = drawing.minutes(at);
+            fl!(loader, "status-list", time = time)
+        }
+        None => fl!(loader, "status-list-none"),
+    };
+    let reader = match &model.reader {
+        ReaderState::None => (fl!(loader, "reader-none"), true),
+        ReaderState::Ready => (fl!(loader, "reader-ready"), true),
+        ReaderState::Lost(why) => (fl!(loader, "reader-lost", why = why.as_str()), false),
+    };
+    let disk = match &status.disk {
+        Health::Fine => (fl!(loader, "disk-fine"), true),
+        Health::Trouble { why } => (format!("{} {why}", fl!(loader, "disk-trouble")), false),
+    };
+    let clock = match &status.clock {
+        Health::Fine => (fl!(loader, "clock-fine"), true),
+        Health::Trouble { why } => (format!("{} {why}", fl!(loader, "clock-trouble")), false),
+    };
+    let store = match &status.store {
+        Health::Fine => None,
+        Health::Trouble { why } => Some((why.clone(), false)),
+    };
+    // What is the matter comes first, for a narrow screen cuts the end off.
+    let mut parts: Vec<(String, bool)> = vec![(list, true), reader, disk, clock];
+    parts.extend(store);
+    parts.sort_by_key(|(_, fine)| *fine);
+    let mut spans = vec![Span::raw(" ")];
+    for (place, (text, fine)) in parts.into_iter().enumerate() {
+        let style = if fine { Style::new() } else { drawing.theme.trouble() };
+        if place > 0 {
+            spans.push(Span::raw(" · "));
+        }
+        spans.push(Span::styled(text, style));
+    }
+    Line::from(spans)
+}
+
+fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
+    let keys = keys::footer(&drawing.texts);
+    let line = |keys: &[String]| {
+        keys.iter().map(|key| format!(" {key:16}")).collect::<String>().trim_end().to_owned()
+    };
+    let (first, second) = keys.split_at(keys.len().div_ceil(2));
+    let mut second = line(second);
+    if model.shown.is_some() {
+        let clears =
+            fl!(drawing.texts.loader, "clears-in", seconds = model.seconds_shown());
+        let width = usize::from(area.width);
+        let used = second.chars().count() + clears.chars().count() + 1;
+        second = format!("{second}{}{clears}", " ".repeat(width.saturating_sub(used)));
+    }
+    frame.render_widget(Paragraph::new(vec![Line::from(line(first)), Line::from(second)]), area);
+}
