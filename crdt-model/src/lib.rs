@@ -45,6 +45,3 @@ pub mod limits;
 #[cfg(test)]
 mod samples;
 pub mod time;
-
-#[cfg(test)]
-mod samples;

@@ -6,31 +6,36 @@ use crdt_model::catalogue::{Activity, Folded, Item, PassRecord, Policy, Reward};
 use crdt_model::ids::{PassId, VenueId};
 use crdt_model::time::{UnixMillis, date_of_day_number};
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use sync_protocol::catalogue::{MAX_PAGE_ITEMS, pack};
+use sync_protocol::catalogue::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS, pack};
 use sync_protocol::message::CataloguePage;
 
-use crate::db::{HubError, from_sql, to_sql};
+use crate::db::{HubError, from_sql, json_list, to_sql};
+use crate::ledgers::encoded;
 
 /// Days for which a record says which entries it includes: as long as a desk counts them.
 const FOLDED_DAYS: i32 = 41;
 
-/// Items on a page whose records may be large are bounded by number: a record has some 200 bytes,
-/// 500 with many limits, so 1,000 stay within `MAX_PAGE_BYTES`.
+/// Items that are read for one page. What does not fit within [`MAX_PAGE_BYTES`] waits for the next.
+#[allow(clippy::cast_possible_wrap, reason = "it is 1,000")]
 const PAGE_ITEMS: i64 = MAX_PAGE_ITEMS as i64;
 
 /// The next number of the catalogue.
 pub(crate) async fn next_version(connection: &mut SqliteConnection) -> Result<i64, HubError> {
-    let before: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'catalogue'")
-            .fetch_optional(&mut *connection)
-            .await?;
-    let before = before.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
-    let next = before + 1;
+    next_versions(connection, 1).await
+}
+
+/// The first of the catalogue's next so many numbers.
+pub(crate) async fn next_versions(
+    connection: &mut SqliteConnection,
+    many: usize,
+) -> Result<i64, HubError> {
+    let before = to_sql(version(connection).await?);
+    let reached = before + to_sql(many as u64);
     sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('catalogue', ?)")
-        .bind(&next.to_be_bytes()[..])
+        .bind(&reached.to_be_bytes()[..])
         .execute(connection)
         .await?;
-    Ok(next)
+    Ok(before + 1)
 }
 
 /// The catalogue's version now.
@@ -73,8 +78,6 @@ pub async fn page(
     .bind(PAGE_ITEMS)
     .fetch_all(&mut *reading)
     .await?;
-    let last = found.len() < MAX_PAGE_ITEMS;
-    let reached = found.last().map(|row| row.get::<i64, _>(0)).map_or(current, from_sql);
     let mut items = Vec::with_capacity(found.len());
     for row in &found {
         let record: &[u8] = row.get(2);
@@ -86,12 +89,16 @@ pub async fn page(
         });
     }
     say_what_is_folded(&mut reading, venue, &mut items, now).await?;
-    let to = if last { current } else { reached };
+    let fitting = fitting(&mut items)?;
+    let last = fitting == found.len() && found.len() < MAX_PAGE_ITEMS;
+    let reached = fitting.checked_sub(1).map(|place| from_sql(found[place].get(0)));
+    let to = reached.filter(|_| !last).unwrap_or(current);
     Ok(Some(CataloguePage { from, to, last, items: pack(&items) }))
 }
 
-/// The passes that must be refused and have changed since `from`: sent before everything else. The
-/// page moves nothing, so its `to` is its `from`.
+/// The passes that must be refused and have changed since `from`, those behind version `behind`:
+/// sent before everything else. The page moves nothing, so its `to` is its `from`. With it comes the
+/// version behind which the next such page begins.
 ///
 /// # Errors
 /// [`HubError`].
@@ -99,25 +106,46 @@ pub async fn deny_list(
     pool: &SqlitePool,
     venue: &VenueId,
     from: u64,
+    behind: u64,
     now: UnixMillis,
-) -> Result<Option<CataloguePage>, HubError> {
+) -> Result<Option<(CataloguePage, u64)>, HubError> {
     let mut reading = pool.begin().await?;
-    let found: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT record FROM pass WHERE version > ? AND NOT active ORDER BY version LIMIT ?",
+    let found = sqlx::query(
+        "SELECT version, record FROM pass WHERE version > ? AND NOT active ORDER BY version LIMIT ?",
     )
-    .bind(to_sql(from))
+    .bind(to_sql(behind))
     .bind(PAGE_ITEMS)
     .fetch_all(&mut *reading)
     .await?;
-    if found.is_empty() {
-        return Ok(None);
-    }
     let mut items = Vec::with_capacity(found.len());
-    for record in &found {
-        items.push(Item::Pass(minicbor::decode(record)?));
+    for row in &found {
+        items.push(Item::Pass(minicbor::decode(row.get(1))?));
     }
     say_what_is_folded(&mut reading, venue, &mut items, now).await?;
-    Ok(Some(CataloguePage { from, to: from, last: false, items: pack(&items) }))
+    let Some(last) = fitting(&mut items)?.checked_sub(1) else { return Ok(None) };
+    let page = CataloguePage { from, to: from, last: false, items: pack(&items) };
+    Ok(Some((page, from_sql(found[last].get(0)))))
+}
+
+/// Cuts items to what one page holds, and says how many of them are settled by it. An item that no
+/// page could hold would stop the catalogue for good, so it is left out and the operator is told.
+fn fitting(items: &mut Vec<Item>) -> Result<usize, HubError> {
+    // The array's own header has at most 9 bytes.
+    let (mut bytes, mut settled, mut kept) = (9, 0, Vec::with_capacity(items.len()));
+    for item in items.drain(..) {
+        let length = encoded(&item)?.len();
+        if length + 9 > MAX_PAGE_BYTES {
+            tracing::error!(place = settled, length, "an item of the catalogue fits no page");
+        } else if bytes + length > MAX_PAGE_BYTES {
+            break;
+        } else {
+            bytes += length;
+            kept.push(item);
+        }
+        settled += 1;
+    }
+    *items = kept;
+    Ok(settled)
 }
 
 /// Writes into each record which of this venue's entries it includes. Exact for each record, which
@@ -139,7 +167,7 @@ async fn say_what_is_folded(
     if passes.is_empty() {
         return Ok(());
     }
-    let asked = serde_json::to_string(&passes).unwrap_or_default();
+    let asked = json_list(&passes);
     let rows = sqlx::query(
         "SELECT pass, day, writer, MAX(idx) FROM entry
          WHERE pass IN (SELECT value FROM json_each(?)) AND venue = ? AND day >= ?

@@ -14,6 +14,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use thiserror::Error;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Connections to the database: readers beside the one writer that SQLite has.
 const CONNECTIONS: u32 = 8;
@@ -196,6 +197,33 @@ pub async fn lookup_key(pool: &SqlitePool) -> Result<LookupKey, HubError> {
     kept.try_into()
         .map(LookupKey)
         .map_err(|_| HubError::Record("the look-up key has another length".to_owned()))
+}
+
+/// SQLite has one writer. Who writes much waits for its turn here, before it takes a connection, so
+/// that the waiting leave the connections to those who read.
+static ONE_WRITER: Semaphore = Semaphore::const_new(1);
+
+/// A transaction that writes, and its turn.
+pub(crate) struct Writing {
+    /// The transaction. Dropped before the turn is given on, for fields are dropped in their order.
+    pub(crate) transaction: sqlx::Transaction<'static, sqlx::Sqlite>,
+    _turn: SemaphorePermit<'static>,
+}
+
+impl Writing {
+    /// Waits for the turn and begins.
+    pub(crate) async fn begin(pool: &SqlitePool) -> Result<Self, HubError> {
+        let turn = ONE_WRITER
+            .acquire()
+            .await
+            .map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
+        Ok(Self { transaction: pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+    }
+}
+
+/// A list of numbers or texts as a parameter: `IN (SELECT value FROM json_each(?))`.
+pub(crate) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
+    serde_json::to_string(list).unwrap_or_default()
 }
 
 /// A number as SQLite keeps it.

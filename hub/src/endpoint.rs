@@ -32,6 +32,13 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Lines at once: a region's desks several times over; more are turned away until some end.
 const MAX_LINES: usize = 4096;
 
+/// Bytes that a desk may send ahead of the hub's reading: five full batches.
+const RECEIVE_WINDOW: u32 = 384 * 1024;
+
+/// Bytes on their way to a desk: a slow one costs the hub no more. At 200 ms round trip this is
+/// 5 MB a second.
+const SEND_WINDOW: u64 = 1024 * 1024;
+
 /// How often changes by other processes (the command line) are looked for.
 const LOOK_FOR_CHANGES: Duration = Duration::from_millis(500);
 
@@ -114,6 +121,9 @@ fn server_config(key: &[u8]) -> Result<ServerConfig, String> {
     transport
         .keep_alive_interval(Some(KEEP_ALIVE))
         .max_idle_timeout(IDLE_TIMEOUT.try_into().ok())
+        .stream_receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
+        .send_window(SEND_WINDOW)
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
         .max_concurrent_uni_streams(VarInt::from_u32(0));
     config.transport_config(Arc::new(transport));
@@ -146,6 +156,12 @@ pub async fn serve(
             () = &mut stop => break,
             incoming = endpoint.accept() => {
                 let Some(incoming) = incoming else { break };
+                // Half full may be an attack with forged senders: who comes shows its address first.
+                let busy = lines.available_permits() < MAX_LINES / 2;
+                if busy && !incoming.remote_address_validated() {
+                    drop(incoming.retry());
+                    continue;
+                }
                 let Ok(permit) = lines.clone().try_acquire_owned() else {
                     incoming.refuse();
                     continue;

@@ -202,6 +202,7 @@ pub fn read(json: &str) -> Result<CatalogueFile, ImportError> {
             let why = said.split(" at line ").next().unwrap_or_default().to_owned();
             ImportError::Field { line, column, field, why }
         })?;
+    let mut cards = BTreeSet::new();
     for (place, pass) in file.passes.iter().enumerate() {
         let together = |field: &str, why: &str| {
             Err(ImportError::Together {
@@ -219,6 +220,17 @@ pub fn read(json: &str) -> Result<CatalogueFile, ImportError> {
                 return together("museumpassNumber", "a museumPASS needs its number");
             }
             (_, Some(_), Some(_)) => return together("museumpassNumber", "a pass has one number"),
+        }
+        let twice = "the file has this card twice";
+        if pass.uitpas_number.is_some_and(|it| !cards.insert(Identification::Uitpas(it))) {
+            return together("uitpasNumber", twice);
+        }
+        let museumpass = pass.museumpass_number.clone().map(Identification::MuseumPass);
+        if museumpass.is_some_and(|it| !cards.insert(it)) {
+            return together("museumpassNumber", twice);
+        }
+        if pass.chip_number.is_some_and(|it| !cards.insert(Identification::Chip(it))) {
+            return together("chipNumber", twice);
         }
     }
     Ok(file)
@@ -519,7 +531,7 @@ mod tests {
         let number = "{\n \"passes\": [\n  {\"programme\": \"UITPAS\", \"uitpasNumber\": \"0900000095903\"}\n ]\n}";
         assert_eq!(
             wrong(number),
-            "line 3, column 60, at passes[0].uitpasNumber: the check digit does not fit: a digit was mistyped. Nothing was imported"
+            "line 3, column 58, at passes[0].uitpasNumber: the check digit does not fit: a digit was mistyped. Nothing was imported"
         );
         assert!(
             wrong("{\"visitors\": []}")

@@ -1,25 +1,34 @@
 //! Taking the desks' entries: judged, kept, folded, and the touched passes' new versions, all in
 //! one transaction. What is acknowledged after it is on the disk.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crdt_model::account::{Account, Limits, Placed, fold};
 use crdt_model::catalogue::{Activity, PassRecord, Reward};
-use crdt_model::entry::{Entry, EntryRef, Subject};
+use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ActivityId, DeviceId, RewardId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::PeriodLimit;
 use crdt_model::time::{Calendar, date_of_day_number};
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
+use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
 
 use crate::catalogue;
-use crate::db::{HubError, from_sql, to_sql, wall_clock};
+use crate::db::{HubError, Writing, from_sql, json_list, to_sql, wall_clock};
 
 /// The time zone in which limits count. The passes are those of Flanders, Brussels and the
 /// Netherlands, which share it; an account must not depend on which venue's entries came last.
 pub const TIME_ZONE: &str = "Europe/Brussels";
+
+/// Rows that are written in one statement: enough that its cost is spread, few enough that all their
+/// parameters are allowed (SQLite takes 32,766).
+const ROWS_AT_ONCE: usize = 500;
+
+/// A batch's entries at the most, unpacked: what the hub can pack again for the venue's other desks.
+/// Our desks make none that is larger.
+const MAX_PLAIN_BYTES: usize = MAX_PACKED_BYTES - 1024;
 
 /// What became of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,21 +70,46 @@ impl Limits for CatalogueLimits {
     }
 }
 
-/// Reads the limits of all activities and rewards.
+/// Reads the limits that these entries fall under.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn limits(connection: &mut SqliteConnection) -> Result<CatalogueLimits, HubError> {
+pub async fn limits_of(
+    connection: &mut SqliteConnection,
+    entries: impl IntoIterator<Item = &Placed>,
+) -> Result<CatalogueLimits, HubError> {
+    let (mut activities, mut rewards) = (BTreeSet::new(), BTreeSet::new());
+    for placed in entries {
+        match placed.entry.fact {
+            Fact::CheckIn { activity, .. } => {
+                activities.insert(activity.0);
+            }
+            Fact::Redemption { reward, .. } => {
+                rewards.insert(reward.0);
+            }
+            Fact::Visit | Fact::Void { .. } | Fact::Newer { .. } => {}
+        }
+    }
     let mut limits = CatalogueLimits::default();
-    let activities: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT record FROM activity").fetch_all(&mut *connection).await?;
-    for record in activities {
+    let asked = json_list(&activities.into_iter().collect::<Vec<_>>());
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT record FROM activity WHERE id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(asked)
+    .fetch_all(&mut *connection)
+    .await?;
+    for record in found {
         let activity: Activity = minicbor::decode(&record)?;
         limits.checkins.extend(activity.checkin_limit.map(|limit| (activity.activity, limit)));
     }
-    let rewards: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT record FROM reward").fetch_all(connection).await?;
-    for record in rewards {
+    let asked = json_list(&rewards.into_iter().collect::<Vec<_>>());
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT record FROM reward WHERE id IN (SELECT value FROM json_each(?))",
+    )
+    .bind(asked)
+    .fetch_all(connection)
+    .await?;
+    for record in found {
         let reward: Reward = minicbor::decode(&record)?;
         limits.redemptions.extend(reward.redeem_constraint.map(|limit| (reward.reward, limit)));
     }
@@ -101,9 +135,10 @@ pub async fn take(
     batch: &Batch,
 ) -> Result<Taken, HubError> {
     let writer = batch.writer.writer();
-    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let mut turn = Writing::begin(pool).await?;
+    let writing = &mut turn.transaction;
     // A device's status counts at every batch, whatever TLS said when the line was opened.
-    if !is_enrolled(&mut writing, carrier, venue).await? {
+    if !is_enrolled(writing, carrier, venue).await? {
         return Ok(Taken::Revoked);
     }
     let known_key: Option<Vec<u8>> = sqlx::query_scalar(
@@ -111,31 +146,72 @@ pub async fn take(
     )
     .bind(&writer.device.0[..])
     .bind(venue.as_str())
-    .fetch_optional(&mut *writing)
+    .fetch_optional(&mut **writing)
     .await?;
     let Some(day) = date_of_day_number(batch.day) else {
         let reason = "its day is outside the calendar".to_owned();
-        return set_apart(writing, venue, carrier, batch, reason).await;
+        return set_apart(turn, venue, carrier, batch, reason).await;
     };
     if known_key.as_deref() != Some(&batch.public_key) {
         let reason = "its writer is no enrolled desk of this venue".to_owned();
-        return set_apart(writing, venue, carrier, batch, reason).await;
+        return set_apart(turn, venue, carrier, batch, reason).await;
     }
-    let held = position(&mut writing, venue, batch.day, &writer).await?;
+    let held = position(writing, venue, batch.day, &writer).await?;
     let ledger = LedgerId { venue: venue.clone(), day };
     match judge(batch, &ledger, held) {
-        Judgement::Held => Ok(Taken::Held { sequence: held.sequence, new: false }),
+        Judgement::Held if holds_the_same(writing, venue, batch).await? => {
+            Ok(Taken::Held { sequence: held.sequence, new: false })
+        }
+        Judgement::Held => {
+            let reason =
+                "the hub holds other entries at these places: two desks wrote under one key";
+            set_apart(turn, venue, carrier, batch, reason.to_owned()).await
+        }
         Judgement::Lacking { held } => Ok(Taken::Lacking { held }),
         Judgement::Quarantine(reason) => {
-            set_apart(writing, venue, carrier, batch, reason.to_string()).await
+            set_apart(turn, venue, carrier, batch, reason.to_string()).await
         }
         Judgement::Merge(extension) => {
-            let touched = keep(&mut writing, &ledger, batch, &extension).await?;
-            fold_passes(&mut writing, &touched).await?;
-            writing.commit().await?;
+            let entries = received(batch);
+            if entries.iter().map(|entry| entry.len() + 1).sum::<usize>() > MAX_PLAIN_BYTES {
+                let reason = "the batch is larger than any that can be handed on".to_owned();
+                return set_apart(turn, venue, carrier, batch, reason).await;
+            }
+            let touched = keep(writing, &ledger, batch, &extension, entries).await?;
+            fold_passes(writing, &touched).await?;
+            turn.transaction.commit().await?;
             Ok(Taken::Held { sequence: extension.head().sequence, new: true })
         }
     }
+}
+
+/// The entries' bytes as they came, for a batch that was judged. They are kept so and not written
+/// anew: a newer desk's fields are in them, and the seal is over all of them.
+fn received(batch: &Batch) -> Vec<Vec<u8>> {
+    unpack(&batch.entries).unwrap_or_default()
+}
+
+/// Whether what is held at the batch's places is what it brings. Without this look a desk whose
+/// disk was copied would be told that the hub has what it has not.
+async fn holds_the_same(
+    connection: &mut SqliteConnection,
+    venue: &VenueId,
+    batch: &Batch,
+) -> Result<bool, HubError> {
+    let entries = received(batch);
+    let first = to_sql(batch.first) - 1;
+    let held: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT bytes FROM entry WHERE venue = ? AND day = ? AND writer = ?
+         AND idx >= ? AND idx < ? ORDER BY idx",
+    )
+    .bind(venue.as_str())
+    .bind(batch.day)
+    .bind(&batch.writer.0[..])
+    .bind(first)
+    .bind(first + to_sql(entries.len() as u64))
+    .fetch_all(connection)
+    .await?;
+    Ok(held == entries)
 }
 
 async fn is_enrolled(
@@ -154,7 +230,7 @@ async fn is_enrolled(
 }
 
 async fn set_apart(
-    mut writing: sqlx::Transaction<'_, sqlx::Sqlite>,
+    mut turn: Writing,
     venue: &VenueId,
     carrier: DeviceId,
     batch: &Batch,
@@ -174,9 +250,9 @@ async fn set_apart(
     .bind(&carrier.0[..])
     .bind(&reason)
     .bind(wall_clock().0)
-    .execute(&mut *writing)
+    .execute(&mut *turn.transaction)
     .await?;
-    writing.commit().await?;
+    turn.transaction.commit().await?;
     tracing::warn!(%venue, day = batch.day, writer = %batch.writer.writer(), reason, "entries set apart");
     Ok(Taken::Quarantined { reason })
 }
@@ -212,35 +288,41 @@ async fn keep(
     ledger: &LedgerId,
     batch: &Batch,
     extension: &Extension,
+    received: Vec<Vec<u8>>,
 ) -> Result<BTreeSet<i64>, HubError> {
     let writer = extension.writer();
+    let passes_of_chips = passes_of_chips(connection, extension.entries()).await?;
+    let known = usize::try_from(extension.first_index() + 1 - batch.first).unwrap_or(usize::MAX);
     let mut touched = BTreeSet::new();
-    for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
+    let mut rows = Vec::with_capacity(extension.entries().len());
+    let places = (extension.first_index()..).zip(extension.entries());
+    for ((index, entry), bytes) in places.zip(received.into_iter().skip(known)) {
         let (pass, chip) = match entry.subject {
             Subject::Pass(pass) => (Some(to_sql(pass.0)), None),
             Subject::Chip(chip) => {
                 let chip = chip.to_string();
-                let pass = sqlx::query_scalar("SELECT pass FROM card WHERE identification = ?")
-                    .bind(&chip)
-                    .fetch_optional(&mut *connection)
-                    .await?;
-                (pass, Some(chip))
+                (passes_of_chips.get(&chip).copied(), Some(chip))
             }
         };
         touched.extend(pass);
-        sqlx::query(
-            "INSERT OR IGNORE INTO entry (venue, day, writer, idx, pass, chip, bytes)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
-        )
-        .bind(ledger.venue.as_str())
-        .bind(batch.day)
-        .bind(&batch.writer.0[..])
-        .bind(to_sql(index))
-        .bind(pass)
-        .bind(chip)
-        .bind(entry.encode(ledger.day, &writer))
-        .execute(&mut *connection)
-        .await?;
+        rows.push((to_sql(index), pass, chip, bytes));
+    }
+    while !rows.is_empty() {
+        let some: Vec<_> = rows.drain(..rows.len().min(ROWS_AT_ONCE)).collect();
+        let full = some.len() == ROWS_AT_ONCE || some.len() == 1;
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT OR IGNORE INTO entry (venue, day, writer, idx, pass, chip, bytes) ",
+        );
+        insert.push_values(some, |mut row, (index, pass, chip, bytes)| {
+            row.push_bind(ledger.venue.to_string())
+                .push_bind(batch.day)
+                .push_bind(batch.writer.0.to_vec())
+                .push_bind(index)
+                .push_bind(pass)
+                .push_bind(chip)
+                .push_bind(bytes);
+        });
+        insert.build().persistent(full).execute(&mut *connection).await?;
     }
     let head = extension.head();
     sqlx::query(
@@ -269,33 +351,95 @@ async fn keep(
     Ok(touched)
 }
 
-/// Folds these passes again from all their entries, and gives those that changed a new version.
+/// The passes of the cards that were written by their chip numbers, where they are known.
+async fn passes_of_chips(
+    connection: &mut SqliteConnection,
+    entries: &[Entry],
+) -> Result<HashMap<String, i64>, HubError> {
+    let chips: BTreeSet<String> = entries
+        .iter()
+        .filter_map(|entry| match entry.subject {
+            Subject::Chip(chip) => Some(chip.to_string()),
+            Subject::Pass(_) => None,
+        })
+        .collect();
+    if chips.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let found: Vec<(String, i64)> = sqlx::query_as(
+        "SELECT identification, pass FROM card
+         WHERE identification IN (SELECT value FROM json_each(?))",
+    )
+    .bind(json_list(&chips.into_iter().collect::<Vec<_>>()))
+    .fetch_all(connection)
+    .await?;
+    Ok(found.into_iter().collect())
+}
+
+/// Folds these passes again from all their entries, and gives them new versions.
 pub(crate) async fn fold_passes(
     connection: &mut SqliteConnection,
     passes: &BTreeSet<i64>,
 ) -> Result<(), HubError> {
     let _span = tracing::debug_span!("fold", passes = passes.len());
-    let (limits, calendar) = (limits(connection).await?, calendar()?);
-    for pass in passes {
-        let found = sqlx::query("SELECT record, opening_points FROM pass WHERE id = ?")
-            .bind(pass)
-            .fetch_optional(&mut *connection)
-            .await?;
-        // An entry of a pass that the hub does not know is kept; it is folded when the pass comes.
-        let Some(row) = found else { continue };
-        let mut record: PassRecord = minicbor::decode(row.get(0))?;
-        let opening = Account { earned: from_sql(row.get(1)), ..Account::default() };
-        let entries = entries_of_pass(connection, *pass).await?;
-        record.account = fold(&opening, entries, &limits, &calendar).account;
-        // A new version even where the account is the same: the desks learn that it is included.
-        let version = catalogue::next_version(connection).await?;
-        sqlx::query("UPDATE pass SET record = ?, version = ? WHERE id = ?")
-            .bind(encoded(&record)?)
-            .bind(version)
-            .bind(pass)
-            .execute(&mut *connection)
-            .await?;
+    let calendar = calendar()?;
+    let passes: Vec<i64> = passes.iter().copied().collect();
+    for some in passes.chunks(ROWS_AT_ONCE) {
+        fold_some(connection, some, &calendar).await?;
     }
+    Ok(())
+}
+
+async fn fold_some(
+    connection: &mut SqliteConnection,
+    passes: &[i64],
+    calendar: &Calendar,
+) -> Result<(), HubError> {
+    let asked = json_list(passes);
+    let rows = sqlx::query(
+        "SELECT venue, day, writer, idx, bytes, pass FROM entry
+         WHERE pass IN (SELECT value FROM json_each(?))",
+    )
+    .bind(&asked)
+    .fetch_all(&mut *connection)
+    .await?;
+    let mut entries: BTreeMap<i64, Vec<Placed>> = BTreeMap::new();
+    for row in &rows {
+        entries.entry(row.get(5)).or_default().push(placed(row)?);
+    }
+    let limits = limits_of(connection, entries.values().flatten()).await?;
+    // An entry of a pass that the hub does not know is kept; nothing is found for it here.
+    let found = sqlx::query(
+        "SELECT id, record, opening_points FROM pass
+         WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+    )
+    .bind(&asked)
+    .fetch_all(&mut *connection)
+    .await?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    // New versions even where the account is the same: the desks learn that it is included.
+    let version = catalogue::next_versions(connection, found.len()).await?;
+    let mut folded = Vec::with_capacity(found.len());
+    for (row, version) in found.iter().zip(version..) {
+        let pass: i64 = row.get(0);
+        let mut record: PassRecord = minicbor::decode(row.get(1))?;
+        let opening = Account { earned: from_sql(row.get(2)), ..Account::default() };
+        let of_it = entries.remove(&pass).unwrap_or_default();
+        record.account = fold(&opening, of_it, &limits, calendar).account;
+        folded.push((pass, encoded(&record)?, version));
+    }
+    let full = folded.len() == ROWS_AT_ONCE || folded.len() == 1;
+    let mut update = QueryBuilder::<Sqlite>::new("WITH folded (id, record, version) AS (");
+    update.push_values(folded, |mut row, (pass, record, version)| {
+        row.push_bind(pass).push_bind(record).push_bind(version);
+    });
+    update.push(
+        ") UPDATE pass SET record = folded.record, version = folded.version
+         FROM folded WHERE pass.id = folded.id",
+    );
+    update.build().persistent(full).execute(connection).await?;
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use crdt_model::ids::{DeviceId, VenueId};
 use rand::RngExt;
-use sqlx::{Row, SqlitePool};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::invitation::{Invitation, key_fingerprint};
 use sync_protocol::message::Enrolled;
 
@@ -114,7 +115,18 @@ pub async fn enrol(
     let Some(row) = found else {
         return refused("this hub has made no such invitation. Ask an operator for one");
     };
-    if row.get::<Option<i64>, _>(3).is_some() {
+    let (venue, name): (String, String) = (row.get(0), row.get(1));
+    let (venue_name, time_zone): (String, String) = (row.get(4), row.get(5));
+    let device = DeviceId::of_public_key(public_key);
+    let used_at = row.get::<Option<i64>, _>(3);
+    // The answer may be lost on its way: the desk that used the invitation is given it again.
+    if used_at.is_some() && used_at == enrolled_at(&mut writing, device, &venue).await? {
+        writing.rollback().await?;
+        let lookup_key = lookup_key(pool).await?.0;
+        let venue = venue_id(&venue)?;
+        return Ok(Ok(Enrolled { venue, venue_name, desk_name: name, time_zone, lookup_key }));
+    }
+    if used_at.is_some() {
         return refused(
             "the invitation was used before; each works once. Ask an operator for a new one",
         );
@@ -124,9 +136,6 @@ pub async fn enrol(
             "the invitation is too old; they last a week. Ask an operator for a new one",
         );
     }
-    let (venue, name): (String, String) = (row.get(0), row.get(1));
-    let (venue_name, time_zone): (String, String) = (row.get(4), row.get(5));
-    let device = DeviceId::of_public_key(public_key);
     let added = sqlx::query(
         "INSERT OR IGNORE INTO device (id, venue, name, public_key, enrolled_at) VALUES (?, ?, ?, ?, ?)",
     )
@@ -148,10 +157,55 @@ pub async fn enrol(
         .execute(&mut *writing)
         .await?;
     writing.commit().await?;
-    let venue =
-        venue.parse().map_err(|_| HubError::Record("a venue's id cannot be read".to_owned()))?;
+    let venue = venue_id(&venue)?;
     let lookup_key = lookup_key(pool).await?.0;
     Ok(Ok(Enrolled { venue, venue_name, desk_name: name, time_zone, lookup_key }))
+}
+
+fn venue_id(text: &str) -> Result<VenueId, HubError> {
+    text.parse().map_err(|_| HubError::Record("a venue's id cannot be read".to_owned()))
+}
+
+/// When this device was enrolled at this venue, if it was and is not revoked.
+async fn enrolled_at(
+    connection: &mut SqliteConnection,
+    device: DeviceId,
+    venue: &str,
+) -> Result<Option<i64>, HubError> {
+    let found = sqlx::query_scalar(
+        "SELECT enrolled_at FROM device WHERE id = ? AND venue = ? AND revoked_at IS NULL",
+    )
+    .bind(&device.0[..])
+    .bind(venue)
+    .fetch_optional(connection)
+    .await?;
+    Ok(found)
+}
+
+/// Whether this device is enrolled and not revoked.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn is_enrolled(pool: &SqlitePool, device: DeviceId) -> Result<bool, HubError> {
+    let found: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM device WHERE id = ? AND revoked_at IS NULL")
+            .bind(&device.0[..])
+            .fetch_optional(pool)
+            .await?;
+    Ok(found.is_some())
+}
+
+/// What is asked of the table of devices; what follows says of which.
+macro_rules! select_devices {
+    ($which:literal) => {
+        concat!(
+            "SELECT d.id, d.venue, d.name, d.revoked_at, d.last_contact, d.software,
+                    d.clock_offset, d.catalogue_version,
+                    (SELECT COALESCE(SUM(sequence), 0) FROM list WHERE device = d.id), v.name
+             FROM device d JOIN venue v ON v.id = d.venue ",
+            $which
+        )
+    };
 }
 
 /// The device that holds this key, if it is enrolled and not revoked.
@@ -159,9 +213,11 @@ pub async fn enrol(
 /// # Errors
 /// [`HubError`].
 pub async fn enrolled(pool: &SqlitePool, public_key: &[u8]) -> Result<Option<Device>, HubError> {
-    let id = DeviceId::of_public_key(public_key);
-    let found = devices(pool).await?.into_iter().find(|device| device.device == id);
-    Ok(found.filter(|device| !device.revoked))
+    let row = sqlx::query(select_devices!("WHERE d.id = ? AND d.revoked_at IS NULL"))
+        .bind(&DeviceId::of_public_key(public_key).0[..])
+        .fetch_optional(pool)
+        .await?;
+    row.as_ref().map(device).transpose()
 }
 
 /// All devices.
@@ -169,32 +225,25 @@ pub async fn enrolled(pool: &SqlitePool, public_key: &[u8]) -> Result<Option<Dev
 /// # Errors
 /// [`HubError`].
 pub async fn devices(pool: &SqlitePool) -> Result<Vec<Device>, HubError> {
-    let rows = sqlx::query(
-        "SELECT d.id, d.venue, d.name, d.revoked_at, d.last_contact, d.software, d.clock_offset,
-                d.catalogue_version,
-                (SELECT COALESCE(SUM(sequence), 0) FROM list WHERE device = d.id), v.name
-         FROM device d JOIN venue v ON v.id = d.venue ORDER BY d.venue, d.name",
-    )
-    .fetch_all(pool)
-    .await?;
+    let rows = sqlx::query(select_devices!("ORDER BY d.venue, d.name")).fetch_all(pool).await?;
+    rows.iter().map(device).collect()
+}
+
+fn device(row: &SqliteRow) -> Result<Device, HubError> {
+    let id: Vec<u8> = row.get(0);
     let wrong = |what: &str| HubError::Record(format!("a device's {what} cannot be read"));
-    rows.iter()
-        .map(|row| {
-            let id: Vec<u8> = row.get(0);
-            Ok(Device {
-                device: DeviceId(id.try_into().map_err(|_| wrong("id"))?),
-                venue: row.get::<&str, _>(1).parse().map_err(|_| wrong("venue"))?,
-                name: row.get(2),
-                venue_name: row.get(9),
-                revoked: row.get::<Option<i64>, _>(3).is_some(),
-                last_contact: row.get(4),
-                software: row.get(5),
-                clock_offset: row.get(6),
-                catalogue_version: from_sql(row.get(7)),
-                entries: from_sql(row.get(8)),
-            })
-        })
-        .collect()
+    Ok(Device {
+        device: DeviceId(id.try_into().map_err(|_| wrong("id"))?),
+        venue: venue_id(row.get(1))?,
+        name: row.get(2),
+        venue_name: row.get(9),
+        revoked: row.get::<Option<i64>, _>(3).is_some(),
+        last_contact: row.get(4),
+        software: row.get(5),
+        clock_offset: row.get(6),
+        catalogue_version: from_sql(row.get(7)),
+        entries: from_sql(row.get(8)),
+    })
 }
 
 /// Revokes a device: from now on it adds nothing and receives nothing (invariant 7).

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::{Row, SqlitePool};
 
 use crate::db::{HubError, from_sql, to_sql};
-use crate::ledgers::{calendar, entries_of_pass, limits, placed};
+use crate::ledgers::{calendar, entries_of_pass, limits_of, placed};
 use crate::registry;
 
 /// A pass, as the hub has it.
@@ -56,7 +56,8 @@ pub async fn pass(pool: &SqlitePool, card: &Identification) -> Result<PassReport
     let opening = Account { earned: from_sql(row.get(2)), ..Account::default() };
     let entries = entries_of_pass(&mut reading, row.get(0)).await?;
     let count = entries.len() as u64;
-    let folded = fold(&opening, entries, &limits(&mut reading).await?, &calendar()?);
+    let limits = limits_of(&mut reading, &entries).await?;
+    let folded = fold(&opening, entries, &limits, &calendar()?);
     let over = folded.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::OverLimit).count();
     Ok(PassReport {
         pass_id: record.pass,
@@ -146,6 +147,8 @@ pub struct Totals {
     pub points: u64,
     /// Debts of all passes.
     pub debt: u64,
+    /// The catalogue's version.
+    pub catalogue_version: u64,
 }
 
 /// The hub's totals.
@@ -164,6 +167,7 @@ pub async fn totals(pool: &SqlitePool) -> Result<Totals, HubError> {
         passes: 0,
         points: 0,
         debt: 0,
+        catalogue_version: crate::catalogue::version(&mut reading).await?,
     };
     let mut from = 0i64;
     loop {

@@ -1,12 +1,14 @@
 //! One desk's session: what it says goes to the database, what it lacks comes from there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::Position;
 use quinn::{Connection, RecvStream, SendStream};
 use sqlx::{Row, SqlitePool};
 use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
+use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::message::{
@@ -26,6 +28,16 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// Rows of the venue's log that are looked at in one go.
 const LOG_ROWS: i64 = 1000;
+
+/// Entries of the venue's log that are read in one go, in bytes: four batches or so. A session holds
+/// no more, however long the log is.
+const LOG_BYTES: usize = 4 * MAX_PACKED_BYTES;
+
+/// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// So long the last words may take to arrive.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Why a session ended.
 #[derive(Debug, Error)]
@@ -66,10 +78,18 @@ struct Desk {
     venue: VenueId,
     catalogue_version: u64,
     venue_version: u64,
-    /// Lists that it writes itself: it need not be sent them.
-    announced: BTreeSet<WriterBytes>,
-    /// The deny list goes first, once.
-    deny_list_sent: bool,
+    /// How far it is known to have its own lists: so far it need not be sent them.
+    announced: BTreeMap<(i32, WriterBytes), u64>,
+    /// The deny list goes first, once: behind which version it goes on.
+    deny_list: Option<u64>,
+}
+
+impl Desk {
+    /// The desk has its own list up to this sequence number.
+    fn knows(&mut self, list: (i32, WriterBytes), sequence: u64) {
+        let known = self.announced.entry(list).or_default();
+        *known = sequence.max(*known);
+    }
 }
 
 /// Serves one desk until the line ends. `public_key` is the key that it showed in the handshake.
@@ -83,15 +103,17 @@ pub async fn serve(
     changed: watch::Sender<u64>,
 ) -> Result<(), SessionEnd> {
     let line = |error: quinn::ConnectionError| SessionEnd::Line(error.to_string());
-    let (send, receive) = connection.accept_bi().await.map_err(line)?;
+    let (send, receive) = tokio::time::timeout(FIRST_WORD, connection.accept_bi())
+        .await
+        .map_err(|_| SessionEnd::Line("nothing was said".to_owned()))?
+        .map_err(line)?;
     let mut news = changed.subscribe();
     let machine = HubSession::default();
     let mut session = Session { pool, machine, send, public_key, changed, desk: None };
     let ended = session.run(receive, &mut news).await;
     // What was said last, a goodbye above all, is to arrive before the line is closed.
     if session.send.finish().is_ok() {
-        let _ =
-            tokio::time::timeout(std::time::Duration::from_secs(2), session.send.stopped()).await;
+        let _ = tokio::time::timeout(LAST_WORDS, session.send.stopped()).await;
     }
     ended
 }
@@ -102,17 +124,21 @@ impl Session {
         mut receive: RecvStream,
         news: &mut watch::Receiver<u64>,
     ) -> Result<(), SessionEnd> {
-        let mut buffer = vec![0; READ_BYTES];
+        let first_word = tokio::time::sleep(FIRST_WORD);
+        tokio::pin!(first_word);
+        let mut more = false;
         loop {
-            self.send_what_is_new().await?;
+            // In this order: what a desk tells is taken up before it is told more, so that a large
+            // catalogue on its way does not hold up the acknowledgements.
             tokio::select! {
-                read = receive.read(&mut buffer) => {
-                    let count = match read {
-                        Ok(Some(count)) => count,
+                biased;
+                read = receive.read_chunk(READ_BYTES, true) => {
+                    let chunk = match read {
+                        Ok(Some(chunk)) => chunk,
                         Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
                         Err(error) => return Err(SessionEnd::Line(error.to_string())),
                     };
-                    let (events, outcome) = self.machine.receive(&buffer[..count]);
+                    let (events, outcome) = self.machine.receive(&chunk.bytes);
                     for event in events {
                         self.answer(event).await?;
                     }
@@ -120,16 +146,25 @@ impl Session {
                         let sentence = format!("the desk said what the hub cannot read: {error}");
                         self.goodbye(GoodbyeKind::Malformed, &sentence).await?;
                     }
+                    more = true;
                 }
                 changed = news.changed() => {
                     if changed.is_err() {
                         return Err(SessionEnd::Line("the hub is stopping".to_owned()));
                     }
                     // Whoever was revoked meanwhile receives nothing more.
-                    if self.desk.is_some() && registry::enrolled(&self.pool, &self.public_key).await?.is_none() {
+                    if let Some(desk) = &self.desk
+                        && !registry::is_enrolled(&self.pool, desk.device).await?
+                    {
                         self.goodbye_not_enrolled().await?;
                     }
+                    more = true;
                 }
+                () = &mut first_word, if self.desk.is_none() => {
+                    return Err(SessionEnd::Line("no hello came".to_owned()));
+                }
+                // Sent behind the select, for half a frame must not be given up.
+                () = std::future::ready(()), if more => more = self.send_what_is_next().await?,
             }
         }
     }
@@ -224,9 +259,15 @@ impl Session {
             venue_version: Some(hello.venue_version)
                 .filter(|v| *v <= venue_now && !lost)
                 .unwrap_or(0),
-            announced: BTreeSet::new(),
-            deny_list_sent: false,
+            announced: BTreeMap::new(),
+            deny_list: None,
         });
+        if let Some(desk) = &mut self.desk {
+            // One page holds all anyhow: then it needs no other order.
+            let behind = catalogue_now - desk.catalogue_version;
+            let many = behind > MAX_PAGE_ITEMS as u64;
+            desk.deny_list = many.then_some(desk.catalogue_version);
+        }
         let held = self.held(&hello.pending).await?;
         self.announce(&hello.pending);
         let Device { venue_name, name, .. } = device;
@@ -245,8 +286,10 @@ impl Session {
 
     fn announce(&mut self, lists: &[ListPosition]) {
         if let Some(desk) = &mut self.desk {
-            let own = lists.iter().filter(|list| list.writer.writer().device == desk.device);
-            desk.announced.extend(own.map(|list| list.writer));
+            let device = desk.device;
+            for list in lists.iter().filter(|list| list.writer.writer().device == device) {
+                desk.knows((list.day, list.writer), list.sequence);
+            }
         }
     }
 
@@ -272,7 +315,7 @@ impl Session {
     async fn take(&mut self, batch: Batch) -> Result<(), SessionEnd> {
         let Some(desk) = &mut self.desk else { return Ok(()) };
         if batch.writer.writer().device == desk.device {
-            desk.announced.insert(batch.writer);
+            desk.knows((batch.day, batch.writer), batch.seal.sequence);
         }
         let (venue, device) = (desk.venue.clone(), desk.device);
         let _span = tracing::debug_span!("sync", %venue, %device, first = batch.first);
@@ -294,23 +337,24 @@ impl Session {
         }
     }
 
-    /// Sends everything that the desk lacks: ledgers, deny list, catalogue.
-    async fn send_what_is_new(&mut self) -> Result<(), SessionEnd> {
-        while self.send_shares().await? {}
-        while self.send_page().await? {}
-        Ok(())
+    /// Sends the next piece of what the desk lacks: ledgers, deny list, catalogue. Says whether there
+    /// was anything.
+    async fn send_what_is_next(&mut self) -> Result<bool, SessionEnd> {
+        Ok(self.send_shares().await? || self.send_page().await?)
     }
 
     async fn send_page(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &mut self.desk else { return Ok(false) };
-        let (venue, from) = (desk.venue.clone(), desk.catalogue_version);
-        if !std::mem::replace(&mut desk.deny_list_sent, true) {
-            if let Some(page) = catalogue::deny_list(&self.pool, &venue, from, wall_clock()).await?
-            {
-                self.say(&HubMessage::Page(page)).await?;
-            }
+        let (venue, from, now) = (desk.venue.clone(), desk.catalogue_version, wall_clock());
+        if let Some(behind) = desk.deny_list.take()
+            && let Some((page, reached)) =
+                catalogue::deny_list(&self.pool, &venue, from, behind, now).await?
+        {
+            desk.deny_list = Some(reached);
+            self.say(&HubMessage::Page(page)).await?;
+            return Ok(true);
         }
-        let Some(page) = catalogue::page(&self.pool, &venue, from, wall_clock()).await? else {
+        let Some(page) = catalogue::page(&self.pool, &venue, from, now).await? else {
             return Ok(false);
         };
         let to = page.to;
@@ -375,17 +419,21 @@ async fn shares(pool: &SqlitePool, desk: &Desk) -> Result<(Vec<Batch>, u64), Ses
     .bind(LOG_ROWS)
     .fetch_all(&mut *reading)
     .await?;
-    let reached = rows.last().map_or(desk.venue_version, |row| from_sql(row.get(0)));
+    let (mut reached, mut read) = (desk.venue_version, 0);
     let mut growing: BTreeMap<(i32, WriterBytes), Growing> = BTreeMap::new();
     let mut batches = Vec::new();
     for row in &rows {
         let writer: Vec<u8> = row.get(2);
         let Ok(writer) = writer.try_into().map(WriterBytes) else { continue };
-        if desk.announced.contains(&writer) {
-            continue;
-        }
         let key = (row.get::<i32, _>(1), writer);
         let (first, last) = (from_sql(row.get(3)), from_sql(row.get(4)));
+        if read >= LOG_BYTES {
+            break;
+        }
+        reached = from_sql(row.get(0));
+        if desk.announced.get(&key).is_some_and(|known| *known >= last) {
+            continue;
+        }
         let entries: Vec<Vec<u8>> = sqlx::query_scalar(
             "SELECT bytes FROM entry WHERE venue = ? AND day = ? AND writer = ?
              AND idx >= ? AND idx < ? ORDER BY idx",
@@ -398,27 +446,26 @@ async fn shares(pool: &SqlitePool, desk: &Desk) -> Result<(Vec<Batch>, u64), Ses
         .fetch_all(&mut *reading)
         .await?;
         let bytes: usize = entries.iter().map(|entry| entry.len() + 1).sum();
+        read += bytes;
         let full = growing.get(&key).is_some_and(|list| {
             list.bytes + bytes > MAX_PACKED_BYTES - 1024
                 || list.entries.len() + entries.len() > MAX_BATCH_ENTRIES
                 || list.last + 1 != first
         });
-        if full {
-            if let Some(list) = growing.remove(&key) {
-                batches.push((key, list));
-            }
+        if full && let Some(list) = growing.remove(&key) {
+            batches.push((key, list));
         }
-        let list = growing.entry(key).or_insert_with(|| Growing {
+        let grown = growing.entry(key).or_insert_with(|| Growing {
             first,
             last,
             signature: Vec::new(),
             entries: Vec::new(),
             bytes: 0,
         });
-        list.last = last;
-        list.signature = row.get(5);
-        list.entries.extend(entries);
-        list.bytes += bytes;
+        grown.last = last;
+        grown.signature = row.get(5);
+        grown.entries.extend(entries);
+        grown.bytes += bytes;
     }
     batches.extend(growing);
     let mut shares = Vec::with_capacity(batches.len());

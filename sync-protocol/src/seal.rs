@@ -105,7 +105,7 @@ mod tests {
         let writer = Writer { device: key.device(), epoch: 1 };
         let position = Position { sequence: 3, head: [9; 32] };
         let seal = key.seal(&today, &writer, &position);
-        let holds = |ledger, writer, position, key: &DeviceKey| {
+        let holds = |ledger: &LedgerId, writer: &Writer, position: &Position, key: &DeviceKey| {
             seal_holds(&seal, ledger, writer, position, key.public_key())
         };
         assert!(holds(&today, &writer, &position, &key));

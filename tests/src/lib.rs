@@ -1,1 +1,222 @@
-//! Stub.
+//! A small world of real processes for the end-to-end tests: a hub, desks, and what they say.
+//!
+//! The programs must be built before (`./dev test` does it): they lie beside the tests' folder.
+
+use std::net::UdpSocket;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use crdt_model::ids::UitpasNumber;
+use syncd::desk_api::client::DeskClient;
+use syncd::desk_api::types::{Event, Status};
+use syncd::enrol::enrol;
+use tui::processes::Running;
+
+/// So long a condition is waited for: far longer than it takes. Only a failure waits so long.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The venue of all desks.
+pub const VENUE: &str = "museum-de-reede";
+
+/// The activity at which one check-in a day counts.
+pub const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
+
+/// A program of Stempel.
+///
+/// # Panics
+/// Where the programs were not built.
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it is");
+    let path = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
+    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
+    path
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// Where it cannot be started.
+pub fn output(name: &str, arguments: &[&str]) -> Output {
+    Command::new(program(name)).args(arguments).output().expect("the program can be started")
+}
+
+/// What a program that must succeed prints.
+///
+/// # Panics
+/// Where it fails.
+pub fn succeed(name: &str, arguments: &[&str]) -> String {
+    let output = output(name, arguments);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?}: {said}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The number of the n-th pass of [`catalogue`].
+///
+/// # Panics
+/// Where `n` has more than five digits.
+pub fn pass_number(n: u32) -> String {
+    UitpasNumber::with_check_digit(&format!("09000{n:05}00"))
+        .expect("twelve digits have a check digit")
+        .to_string()
+}
+
+/// A catalogue of fictional passes, each with so many points.
+pub fn catalogue(passes: u32, points: u32) -> String {
+    let passes: Vec<_> = (0..passes)
+        .map(|n| {
+            serde_json::json!({
+                "programme": "UITPAS", "uitpasNumber": pass_number(n), "status": "ACTIVE",
+                "cardSystems": [1], "socialTariff": "NONE", "points": points,
+            })
+        })
+        .collect();
+    serde_json::json!({
+        "venues": [{ "id": VENUE, "name": "Museum De Reede" }],
+        "activities": [{
+            "eventId": ACTIVITY, "title": "Festiviteit", "venue": VENUE, "checkinPoints": 1,
+            "checkinLimit": { "volume": 1, "periodType": "DAY" },
+        }],
+        "rewards": [{ "id": "5687", "title": "Voordeel", "type": "POINTS", "points": 5 }],
+        "passes": passes,
+    })
+    .to_string()
+}
+
+/// A hub in a folder of its own, running or stopped, at an address that stays the same.
+#[derive(Debug)]
+pub struct Hub {
+    folder: PathBuf,
+    /// Where it listens.
+    pub address: String,
+    running: Option<Running>,
+}
+
+impl Hub {
+    /// A hub with this catalogue, running.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn start(world: &Path, catalogue: &str) -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        let address = socket.local_addr().expect("it has an address").to_string();
+        drop(socket);
+        let file = world.join("catalogue.json");
+        std::fs::write(&file, catalogue).expect("the world's folder can be written");
+        let mut hub = Self { folder: world.join("hub"), address, running: None };
+        hub.run(&["import", "catalogue", &file.display().to_string()]);
+        hub.go();
+        hub
+    }
+
+    /// Runs one of its commands, which must succeed.
+    pub fn run(&self, arguments: &[&str]) -> String {
+        let folder = self.folder.display().to_string();
+        succeed("stempel-hub", &[&["--folder", &folder], arguments].concat())
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn go(&mut self) {
+        let folder = self.folder.display().to_string();
+        let arguments = ["--folder", &folder, "serve", "--listen", &self.address];
+        let log = self.folder.with_extension("log");
+        let running = Running::start(&program("stempel-hub"), &arguments, "listening on ", &log);
+        self.running = Some(running.expect("the hub starts"));
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// An invitation for a desk of this name.
+    pub fn invite(&self, name: &str) -> String {
+        let arguments =
+            ["device", "invite", "--venue", VENUE, "--name", name, "--address", &self.address, "--plain"];
+        self.run(&arguments).trim().to_owned()
+    }
+
+    /// What a command prints as JSON.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        let said = self.run(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&said).expect("--json prints JSON")
+    }
+}
+
+/// A desk in a folder of its own, running or stopped.
+#[derive(Debug)]
+pub struct Desk {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its API.
+    pub client: DeskClient,
+    running: Option<Running>,
+}
+
+impl Desk {
+    /// A desk, enrolled at this hub, running, with its activity chosen.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn start(world: &Path, hub: &Hub, name: &str) -> Self {
+        let folder = world.join(name);
+        enrol(&folder, &hub.invite(name)).await.expect("the invitation is taken");
+        let client = DeskClient::new(folder.join("desk.sock"));
+        let mut desk = Self { folder, client, running: None };
+        desk.go();
+        desk.wait_for("the pass list", |status| status.catalogue_at.is_some()).await;
+        desk.client.choose_activity(ACTIVITY).await.expect("the activity is there");
+        desk
+    }
+
+    /// Starts its daemon.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn go(&mut self) {
+        let folder = self.folder.display().to_string();
+        let log = self.folder.with_extension("log");
+        let started =
+            Running::start(&program("stempel-syncd"), &["--folder", &folder], "ready on ", &log);
+        self.running = Some(started.expect("the daemon starts"));
+    }
+
+    /// Kills its daemon, with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
+    }
+
+    /// Stops its daemon.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Waits until its status is as wanted.
+    ///
+    /// # Panics
+    /// Where that does not come.
+    pub async fn wait_for(&self, what: &str, wanted: impl Fn(&Status) -> bool) -> Status {
+        let waited = tokio::time::timeout(PATIENCE, async {
+            let mut events = self.client.events().await.expect("the daemon answers");
+            loop {
+                match events.next().await.expect("the events go on").expect("an event is one") {
+                    Event::Status(status) if wanted(&status) => return *status,
+                    _ => {}
+                }
+            }
+        });
+        match waited.await {
+            Ok(status) => status,
+            Err(_) => panic!("{what} did not come: {:?}", self.client.status().await),
+        }
+    }
+}

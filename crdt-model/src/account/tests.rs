@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::entry::Subject;
 use crate::ids::PassId;
-use crate::samples::{NOON, desk, ledger_id, some_entries};
+use crate::samples::{DAY, NOON, cases, desk, ledger_id, some_entries};
 use crate::time::UnixMillis;
 
 /// One check-in a day at activities 1 and 2, three a week at activity 3; one redemption ever.
@@ -163,7 +163,8 @@ proptest! {
                 *outcome == Outcome::Counted
                     && matches!(entry.fact, Fact::CheckIn { activity: a, .. } if a.0 == activity)
             });
-            prop_assert!(counted.count() <= if activity < 3 { 1 } else { 3 });
+            let volume = if activity < 3 { 1 } else { 3 };
+            prop_assert!(counted.count() <= volume);
         }
     }
 
@@ -184,5 +185,174 @@ proptest! {
         let both = folded(&first.account, second.collect()).account;
         prop_assert_eq!((both.points(), both.debt(), both.visits), (whole.points(), whole.debt(), whole.visits));
         prop_assert_eq!(both.uses, whole.uses);
+    }
+}
+
+#[test]
+fn a_void_counts_for_its_own_venue_and_pass_and_for_no_void() {
+    use Outcome::{Counted, Nothing, TakenBack};
+    let of = |n, index| Fact::Void {
+        target: EntryRef { day: ledger_id().day, writer: desk(n), index },
+    };
+    let void = |minute| at(2, 0, minute, of(1, 0));
+    let of_another_pass = |mut void: Placed| {
+        void.entry.subject = Subject::Pass(PassId(2));
+        void
+    };
+    let elsewhere = Placed { venue: "elders".parse().unwrap(), ..void(1) };
+    let rows = [
+        ("by the desk beside it", vec![void(1)], vec![TakenBack, Counted], 0),
+        ("dated before it", vec![void(-1)], vec![Counted, TakenBack], 0),
+        ("at another venue", vec![elsewhere], vec![Counted, Nothing], 3),
+        ("of another pass", vec![of_another_pass(void(1))], vec![Counted, Nothing], 3),
+        ("of nothing", vec![at(2, 0, 1, of(1, 9))], vec![Counted, Nothing], 3),
+        ("twice", vec![void(1), at(3, 0, 2, of(1, 0))], vec![TakenBack, Counted, Counted], 0),
+        ("of a void", vec![void(1), at(3, 0, 2, of(2, 0))], vec![TakenBack, Counted, Nothing], 0),
+    ];
+    for (what, voids, outcomes, points) in rows {
+        let entries = [vec![at(1, 0, 0, check_in(3))], voids].concat();
+        let result = folded(&Account::default(), entries);
+        let found: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
+        assert_eq!((found, result.account.points()), (outcomes, points), "{what}");
+    }
+}
+
+#[test]
+fn a_void_of_an_included_entry_gives_back_only_what_had_counted() {
+    let both = vec![at(1, 0, 0, check_in(1)), at(2, 0, 1, check_in(1))];
+    let opening = folded(&Account::default(), both.clone()).account;
+    assert_eq!((opening.earned, opening.uses[0].times), (1, 2), "one is over the limit");
+    let void = Fact::Void { target: both[0].place };
+    let included = |placed: &Placed| Placed { included: true, ..placed.clone() };
+    let mut known: Vec<_> = both.iter().map(included).chain([at(1, 1, 2, void)]).collect();
+    let account = folded(&opening, known.clone()).account;
+    assert_eq!((account.earned, account.uses[0].times), (1, 1), "the other one counts instead");
+    known[2].included = true;
+    known.push(at(3, 0, 3, void));
+    assert_eq!(folded(&account, known).account, account, "once, however many voids name it");
+}
+
+#[test]
+fn a_welcome_reward_leaves_no_debt() {
+    let redeem = |minute: i64, points| {
+        at(1, minute.unsigned_abs(), minute, Fact::Redemption { reward: RewardId(1), points })
+    };
+    let result = folded(&Account::default(), vec![redeem(0, 3), redeem(1, 0)]);
+    let outcomes: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
+    assert_eq!(outcomes, [Outcome::LeftDebt, Outcome::Counted]);
+    assert_eq!(result.account.debt(), 3);
+}
+
+/// Entries of one pass over ten days, at two venues: desks 0 and 2 stand at one, 1 and 3 at another.
+fn several_venues() -> impl Strategy<Value = Vec<Placed>> {
+    let one = (0u8..4, 0..10i64, some_entries(), prop::bool::weighted(0.05));
+    prop::collection::vec(one, 0..40).prop_map(|of| {
+        let moved = of.iter().map(|(n, days, entry, newer)| {
+            let fact = if *newer { Fact::Newer { kind: 99 } } else { entry.fact };
+            (*n, Entry { at: entry.at.plus(days * DAY), fact, ..*entry })
+        });
+        let mut all = placed(&moved.collect::<Vec<_>>());
+        for placed in &mut all {
+            if [desk(1), desk(3)].contains(&placed.place.writer) {
+                placed.venue = "het-dok".parse().unwrap();
+            }
+        }
+        all
+    })
+}
+
+/// What stands, summed up by limit and window: how often, the limit's volume, points, visits.
+fn sums(entries: &[Placed]) -> BTreeMap<(Limited, Window), (u64, u64, u64, u64)> {
+    let stands = |target: &&Placed| {
+        let void = Fact::Void { target: target.place };
+        !entries.iter().any(|other| other.entry.fact == void && other.venue == target.venue)
+    };
+    let mut sums = BTreeMap::new();
+    for placed in entries.iter().filter(stands) {
+        let (of, limit, points, visits) = match placed.entry.fact {
+            Fact::CheckIn { activity, points } => {
+                let limit = SampleLimits.checkin_limit(activity).unwrap();
+                (Limited::CheckIn(activity), limit, u64::from(points), 0)
+            }
+            Fact::Visit => (Limited::Visit(placed.venue.clone()), VISIT_LIMIT, 0, 1),
+            Fact::Redemption { .. } | Fact::Void { .. } | Fact::Newer { .. } => continue,
+        };
+        let window = limit.period_type.window(calendar().day(placed.entry.at));
+        let sum = sums.entry((of, window)).or_insert((0, u64::from(limit.volume), points, visits));
+        sum.0 += 1;
+    }
+    sums
+}
+
+proptest! {
+    #![proptest_config(cases(1024))]
+
+    /// Invariants 3 and 4, against the rules written down as sums.
+    #[test]
+    fn an_account_is_the_sum_of_what_stands_up_to_the_limits(entries in several_venues()) {
+        let result = folded(&Account::default(), entries.clone());
+        let sums = sums(&entries);
+        let earned: u64 = sums.values().map(|(n, volume, points, _)| n.min(volume) * points).sum();
+        let visits: u64 = sums.values().map(|(n, volume, _, visits)| n.min(volume) * visits).sum();
+        prop_assert_eq!((result.account.earned, result.account.visits), (earned, visits));
+        prop_assert!(result.account.points() == 0 || result.account.debt() == 0);
+
+        let counted = |place: &EntryRef| result.outcomes.contains(&(*place, Outcome::Counted));
+        let entries: Vec<_> = entries.into_iter()
+            .filter(|placed| matches!(placed.entry.fact, Fact::CheckIn { .. } | Fact::Visit))
+            .filter(|placed| counted(&placed.place))
+            .collect();
+        for (key, (n, ..)) in self::sums(&entries) {
+            prop_assert_eq!(n, sums[&key].0.min(sums[&key].1), "{:?}", key);
+        }
+    }
+
+    /// Invariant 3, for whoever begins from a record: whichever entries it includes, in whatever
+    /// order, with voids of included entries, included voids and windows over their limit.
+    #[test]
+    fn folding_in_three_steps_gives_the_same_account(
+        entries in several_venues(), steps in prop::collection::vec(0..3u8, 40)
+    ) {
+        let mut account = Account::default();
+        for step in 0..3 {
+            let known = entries.iter().zip(&steps).filter(|(_, of)| **of <= step);
+            let known = known.map(|(placed, of)| Placed { included: *of < step, ..placed.clone() });
+            account = folded(&account, known.collect()).account;
+        }
+        prop_assert_eq!(account, folded(&Account::default(), entries).account);
+    }
+
+    /// Only entries of its own venue can be a void's target: a desk needs no others.
+    #[test]
+    fn a_desk_gets_by_without_the_included_entries_of_other_venues(
+        entries in several_venues(), included in prop::collection::vec(any::<bool>(), 40)
+    ) {
+        let (record, new): (Vec<_>, Vec<_>) = entries.into_iter().zip(included).partition(|of| of.1);
+        let record: Vec<_> = record.into_iter().map(|(placed, _)| placed).collect();
+        let opening = folded(&Account::default(), record.clone()).account;
+        let all = record.into_iter().map(|placed| Placed { included: true, ..placed })
+            .chain(new.into_iter().map(|(placed, _)| placed).filter(|p| p.venue == ledger_id().venue));
+        let all: Vec<_> = all.collect();
+        let own = all.iter().filter(|p| p.venue == ledger_id().venue).cloned().collect();
+        prop_assert_eq!(folded(&opening, own), folded(&opening, all));
+    }
+
+    #[test]
+    fn what_is_forgotten_decides_nothing_any_more(entries in several_venues(), days in 0..10i64) {
+        let today = calendar().day(UnixMillis(NOON + days * DAY));
+        let (before, later): (Vec<_>, Vec<_>) = entries.into_iter()
+            .filter(|placed| !matches!(placed.entry.fact, Fact::Void { .. }))
+            .partition(|placed| calendar().day(placed.entry.at) < today);
+        let whole = folded(&Account::default(), before).account;
+        let mut forgetful = whole.clone();
+        forgetful.forget_before(today);
+        for uses in &whole.uses {
+            let current = uses.window == uses.window.period_type.window(today);
+            let kept = if current { uses.times } else { 0 };
+            prop_assert_eq!(forgetful.times(&uses.of, uses.window), kept);
+        }
+        let (one, other) = (folded(&whole, later.clone()), folded(&forgetful, later));
+        prop_assert_eq!(one.outcomes, other.outcomes);
+        prop_assert_eq!(one.account.points(), other.account.points());
     }
 }

@@ -8,10 +8,20 @@ use crate::catalogue::{
 use crate::entry::{Entry, EntryRef, Fact};
 use crate::ids::{ActivityId, CardSystemId, PassId, RewardId, UitpasNumber};
 use crate::limits::{PeriodLimit, PeriodType};
-use crate::samples::{
-    DAY, MINUTE, brussels, check_in as check_in_entry, day, desk, entry, morning, venue,
-};
+use crate::samples::{DAY, MINUTE, brussels, desk, fact_at as entry, ledger_id, noon as morning};
 use crate::time::day_number;
+
+fn day() -> jiff::civil::Date {
+    ledger_id().day
+}
+
+fn venue(name: &str) -> crate::ids::VenueId {
+    name.parse().unwrap()
+}
+
+fn check_in_entry(minute: i64) -> Entry {
+    entry(minute, Fact::CheckIn { activity: ActivityId(1), points: 1 })
+}
 
 const DAILY: PeriodLimit = PeriodLimit { volume: 1, period_type: PeriodType::Day };
 

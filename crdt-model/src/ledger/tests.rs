@@ -1,10 +1,13 @@
 use automerge::transaction::{CommitOptions, Transactable};
 use automerge::{AutoCommit, ReadDoc, ROOT, Value};
 use proptest::prelude::*;
+use sha2::{Digest, Sha256};
 
 use super::*;
 use crate::chunk::walk;
-use crate::samples::{desk, entry, ledger_id, some_entries};
+use crate::samples::{
+    any_entry_bytes, cases, desk, entry, ledger_id, some_entries, with_newer_field,
+};
 
 fn appended(ledger: &mut Ledger, writer: Writer, entry: &Entry) -> Vec<u8> {
     let extension = ledger.appended(writer, entry).unwrap();
@@ -19,7 +22,7 @@ fn lists_of(document: &Automerge) -> BTreeMap<String, Vec<Vec<u8>>> {
         let (_, list) = document.get(ROOT, &name).unwrap().unwrap();
         let entries = (0..document.length(&list)).map(|index| {
             match document.get(&list, index).unwrap().unwrap().0 {
-                Value::Scalar(scalar) => scalar.to_bytes().unwrap().to_vec(),
+                Value::Scalar(scalar) => scalar.as_bytes().unwrap().to_vec(),
                 Value::Object(_) => panic!("an entry is a scalar"),
             }
         });
@@ -58,13 +61,29 @@ fn a_canonical_change_is_what_automerge_itself_writes() {
     }
 }
 
-/// A ledger file of release 0.1. A later version must read it for ever.
+/// A ledger file of release 0.1: `entry(0)` and `entry(1)` of desk 1.
+const RELEASE_0_1: &str = "\
+    856f4a83c1acb1fb018101001401010101010101010101010101010101000000010101000000090104020413\
+    04152d340242035604570f700200017f0000017f0100017f007f293031303130313031303130313031303130\
+    3130313031303130313031303130312e3030303030303031000101017e02017e00f701a500010107031a025c\
+    3f80040105010200856f4a83ee3faa1d016e01c1acb1fbcdccb8a2f00aecef47c443126ecdf92db4de9f7491\
+    e33e4a447d8c0614010101010101010101010101010101010000000102030000000901020202110213023402\
+    42025603570f70027f007f017f007f0200017f017ff701a500010107031a025c3f81040105017f00";
+
+/// A later version must read it for ever, and write the same.
 #[test]
 fn the_file_of_release_0_1_is_still_read() {
+    let byte = |at: usize| u8::from_str_radix(&RELEASE_0_1[at..at + 2], 16).unwrap();
+    let file: Vec<u8> = (0..RELEASE_0_1.len()).step_by(2).map(byte).collect();
     let mut ledger = Ledger::new(ledger_id());
-    let file: Vec<u8> = (0..2).flat_map(|n| appended(&mut ledger, desk(1), &entry(n))).collect();
-    let hex: String = file.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, include_str!("release-0.1.hex").trim());
+    for chunk in walk(&file).chunks {
+        ledger.take_chunk(&chunk, &file).unwrap();
+    }
+    assert_eq!(ledger.entries_of(&desk(1), 0), [entry(0), entry(1)]);
+
+    let mut now = Ledger::new(ledger_id());
+    let written: Vec<u8> = (0..2).flat_map(|n| appended(&mut now, desk(1), &entry(n))).collect();
+    assert_eq!(written, file);
 }
 
 #[test]
@@ -218,4 +237,130 @@ proptest! {
         }
         prop_assert_eq!(lists_of(&merged), lists_in(&union));
     }
+}
+
+/// The chunk of each change by which desk 1 writes these entries.
+fn changes(entries: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let mut held = Position::default();
+    let change = |bytes: &Vec<u8>| {
+        let change = canonical_change(&desk(1), &held, bytes);
+        held = Position { sequence: held.sequence + 1, head: change.hash().0 };
+        change.raw_bytes().to_vec()
+    };
+    entries.iter().map(change).collect()
+}
+
+fn taken(entries: &[Vec<u8>]) -> Ledger {
+    let mut ledger = Ledger::new(ledger_id());
+    let all = ledger.extension(desk(1), 1, entries.iter().map(Vec::as_slice)).unwrap();
+    ledger.extend(&all).unwrap();
+    ledger
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// Invariants 2 and 7. The checksum is put right, so that a change is refused for what it says.
+    #[test]
+    fn a_change_with_other_bytes_is_refused_without_a_panic(
+        entries in prop::collection::vec(any_entry_bytes(), 1..3),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 1..4),
+    ) {
+        let ledger = taken(&entries[..entries.len() - 1]);
+        let right = changes(&entries).pop().unwrap();
+        let mut chunk = right.clone();
+        for (place, flip) in flips {
+            let place = 9 + place.index(chunk.len() - 9);
+            chunk[place] ^= flip;
+        }
+        let digest = Sha256::digest(&chunk[8..]);
+        chunk[4..8].copy_from_slice(&digest[..4]);
+        prop_assume!(chunk != right);
+        if let Ok(extension) = ledger.check_change(&chunk) {
+            // Another fact, or another writer's: canonical for what it says.
+            prop_assert_eq!(extension.chunks(), &chunk[..]);
+        }
+    }
+
+    /// Invariant 2: an older version keeps, sends on, saves and compacts what a newer one wrote.
+    #[test]
+    fn no_byte_of_a_newer_version_is_lost(entries in prop::collection::vec(any_entry_bytes(), 1..12)) {
+        let ledger = taken(&entries);
+        prop_assert_eq!(&ledger.entry_bytes_of(&desk(1), 0).collect::<Vec<_>>(), &entries);
+        let mut by_changes = Ledger::new(ledger_id());
+        for chunk in changes(&entries) {
+            let checked = by_changes.check_change(&chunk).unwrap();
+            prop_assert_eq!(checked.entry_bytes().len(), 1);
+            by_changes.extend(&checked).unwrap();
+        }
+        prop_assert_eq!(&by_changes, &ledger);
+
+        let document = ledger.document().unwrap();
+        prop_assert_eq!(&lists_of(&document)[&desk(1).to_string()], &entries);
+        let saved = document.save();
+        let mut loaded = Ledger::new(ledger_id());
+        for chunk in walk(&saved).chunks {
+            loaded.take_chunk(&chunk, &saved).unwrap();
+        }
+        prop_assert_eq!(loaded, ledger);
+    }
+}
+
+#[test]
+fn a_chunk_of_another_type_or_size_is_refused_before_anything_is_inflated() {
+    let bytes = with_newer_field(entry(0).encode(ledger_id().day, &desk(1)), &[0; 200]);
+    let (ledger, right) = (Ledger::new(ledger_id()), changes(&[bytes]).remove(0));
+    assert!(ledger.check_change(&right).is_ok());
+    let deflated = Change::from_bytes(right.clone()).unwrap().bytes().into_owned();
+    assert_eq!(deflated[8], 2, "Automerge deflates what has more than 256 bytes");
+    let mut large = Change::from_bytes(right.clone()).unwrap().decode();
+    large.extra_bytes = vec![0; MAX_CHANGE_BYTES];
+    for (what, chunk) in [
+        ("deflated", deflated),
+        ("oversized", Change::from(large).raw_bytes().to_vec()),
+        ("a document", Automerge::new().save()),
+        ("torn", right[..right.len() - 1].to_vec()),
+        ("two", [&right[..], &right].concat()),
+    ] {
+        let error = ledger.check_change(&chunk).expect_err(what);
+        assert!(matches!(error, MergeError::NotAChange { .. }), "{what}: {error}");
+    }
+}
+
+#[test]
+fn an_extension_behind_another_list_is_refused_though_nothing_overlaps() {
+    let bytes = [1, 2, 3].map(|n| entry(n).encode(ledger_id().day, &desk(1)));
+    let mut here = taken(&bytes[..1]);
+    let there = taken(&bytes[1..2]);
+    let extension = there.extension(desk(1), 2, [&bytes[2][..]]).unwrap();
+    let before = here.clone();
+    let not_canonical = MergeError::NotCanonical { writer: desk(1), sequence: 2 };
+    assert_eq!(here.extend(&extension), Err(not_canonical.clone()));
+    assert_eq!(here.check_change(extension.chunks()).unwrap_err(), not_canonical);
+    assert_eq!(here, before);
+    let gap = MergeError::Gap { first: 2, held: 0 };
+    assert_eq!(Ledger::new(ledger_id()).extend(&extension), Err(gap.clone()));
+    assert_eq!(Ledger::new(ledger_id()).check_change(extension.chunks()).unwrap_err(), gap);
+}
+
+#[test]
+fn an_extension_passes_over_what_is_there() {
+    let bytes = [0, 1, 2].map(|n| entry(n).encode(ledger_id().day, &desk(1)));
+    let mut ledger = taken(&bytes[..2]);
+    let all = bytes.iter().map(Vec::as_slice);
+    let held = ledger.extension(desk(1), 1, all.clone().take(2)).unwrap();
+    assert_eq!((held.head(), held.entries().len()), (ledger.position(&desk(1)), 0));
+    let extension = ledger.extension(desk(1), 1, all).unwrap();
+    assert_eq!((extension.first_index(), extension.entries()), (2, &[entry(2)][..]));
+    ledger.extend(&extension).unwrap();
+    assert_eq!(ledger, taken(&bytes));
+    assert_eq!(ledger.position_at(&desk(1), 2), Some(held.head()));
+}
+
+#[test]
+fn a_list_takes_no_more_than_its_bound() {
+    let full = Position { sequence: MAX_LIST_ENTRIES, head: [1; 32] };
+    let bytes = entry(0).encode(ledger_id().day, &desk(1));
+    let more = Extension::behind(&ledger_id(), desk(1), full, MAX_LIST_ENTRIES + 1, [&bytes[..]]);
+    assert_eq!(more.unwrap_err(), MergeError::TooLong);
 }

@@ -70,6 +70,7 @@ kind-check-in = checked in
 kind-visit = visit
 kind-redemption = reward
 kind-void = taken back
+kind-not-counted = not counted
 kind-unknown = unknown
 
 status-connected = ● Hub connected.

@@ -70,6 +70,7 @@ kind-check-in = ingecheckt
 kind-visit = bezoek
 kind-redemption = voordeel
 kind-void = ongedaan
+kind-not-counted = niet geteld
 kind-unknown = onbekend
 
 status-connected = ● Verbonden met de centrale.

@@ -86,6 +86,11 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
     let width = u16::try_from(right.chars().count()).unwrap_or(u16::MAX);
     let [wide, narrow] =
         Layout::horizontal([Constraint::Min(0), Constraint::Length(width)]).areas(area);
+    let room = usize::from(wide.width.saturating_sub(2));
+    let left = match left.char_indices().nth(room) {
+        Some((cut, _)) => format!("{}… ", &left[..cut]),
+        None => left,
+    };
     frame.render_widget(Line::from(left), wide);
     frame.render_widget(Line::from(right), narrow);
 }
@@ -211,6 +216,7 @@ fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
         None => texts.programme(None),
     };
     let what = match answer.points_change {
+        _ if answer.entry.is_none() => fl!(texts.loader, "kind-not-counted"),
         0 => texts.kind(answer.kind),
         change => format!("{} {change:+}", texts.kind(answer.kind)),
     };

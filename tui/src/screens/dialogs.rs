@@ -12,6 +12,9 @@ use crate::i18n::Texts;
 use crate::keys;
 use crate::screens::desk::Drawing;
 
+/// A dialog's width inside its border, where the screen has room for it.
+const WIDTH: usize = 70;
+
 /// Draws a dialog over the screen.
 pub fn draw(frame: &mut Frame<'_>, dialog: &Dialog, model: &Model, drawing: &Drawing) {
     let (texts, theme) = (&drawing.texts, drawing.theme);
@@ -35,7 +38,10 @@ pub fn draw(frame: &mut Frame<'_>, dialog: &Dialog, model: &Model, drawing: &Dra
                 Line::from(fl!(loader, "help-4")),
                 Line::default(),
             ];
-            lines.extend(keys::footer(texts).into_iter().map(Line::from));
+            let keys = keys::footer(texts);
+            lines.extend(keys.chunks(3).map(|keys| {
+                Line::from(keys.iter().map(|key| format!("{key:22}")).collect::<String>())
+            }));
             (fl!(loader, "dialog-help"), lines, (0, 0))
         }
         Dialog::Number(typed) => {
@@ -61,7 +67,9 @@ pub fn draw(frame: &mut Frame<'_>, dialog: &Dialog, model: &Model, drawing: &Dra
             (fl!(loader, "dialog-rewards"), choice(labels, *chosen), (0, row))
         }
     };
-    let area = middle(frame.area(), u16::try_from(lines.len()).unwrap_or(u16::MAX));
+    // A line that is too long for the dialog takes two.
+    let rows: usize = lines.iter().map(|line| 1 + line.width().saturating_sub(1) / WIDTH).sum();
+    let area = middle(frame.area(), u16::try_from(rows).unwrap_or(u16::MAX));
     let block = Block::bordered().title(format!(" {title} "));
     let inner = block.inner(area);
     frame.render_widget(Clear, area);
@@ -79,7 +87,7 @@ pub fn price(reward: &RewardView, texts: &Texts) -> String {
 }
 
 fn middle(area: Rect, lines: u16) -> Rect {
-    let width = area.width.saturating_sub(4).min(72);
+    let width = area.width.saturating_sub(4).min(u16::try_from(WIDTH + 2).unwrap_or(u16::MAX));
     let height = lines.saturating_add(2).min(area.height);
     Rect {
         x: area.x + (area.width - width) / 2,

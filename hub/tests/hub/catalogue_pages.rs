@@ -1,0 +1,116 @@
+//! Pages of the catalogue: taken in any pieces they give the same, and no desk is sent a page that
+//! it cannot unpack.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_model::catalogue::{Item, PassStatus};
+use crdt_model::ids::PassId;
+use hub::catalogue::{deny_list, page};
+use hub::ledgers::take;
+use sqlx::SqlitePool;
+use sync_protocol::catalogue::unpack;
+
+use crate::desk::{TestDesk, check_in, hub_with_passes, noon, put_pass, venue};
+
+/// Everything behind `from`, page by page; pass by pass the newest record.
+async fn all_pages(pool: &SqlitePool, mut from: u64) -> (BTreeMap<PassId, Item>, u64, usize) {
+    let (mut passes, mut pages) = (BTreeMap::new(), 0);
+    while let Some(page) = page(pool, &venue(), from, noon()).await.unwrap() {
+        assert_eq!(page.from, from);
+        assert!(page.to > from, "a page gets on");
+        for item in unpack(&page.items).expect("a desk can unpack every page") {
+            if let Item::Pass(record) = &item {
+                passes.insert(record.pass, item);
+            }
+        }
+        (from, pages) = (page.to, pages + 1);
+        if page.last {
+            break;
+        }
+    }
+    (passes, from, pages)
+}
+
+#[tokio::test]
+async fn pages_resumed_anywhere_give_what_one_pass_gives() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = hub_with_passes(folder.path()).await;
+    for number in 11..=2500 {
+        put_pass(&pool, number, PassStatus::Active).await;
+    }
+    let (whole, version, pages) = all_pages(&pool, 0).await;
+    assert_eq!(whole.len(), 2500);
+    assert!(pages >= 3);
+    // A desk that has everything up to `from` already lacks exactly what stands behind it.
+    for from in [1, 10, 11, 12, 999, 1000, 1001, 2500] {
+        let (rest, reached, _) = all_pages(&pool, from).await;
+        assert_eq!(reached, version);
+        assert!(rest.iter().all(|(pass, item)| whole[pass] == *item));
+        // The activity took version 11; the passes took the others, in order.
+        let behind = whole.len() as u64 + 1 - from - u64::from(from < 11);
+        assert_eq!(rest.len() as u64, behind, "from {from}");
+    }
+    assert!(page(&pool, &venue(), version, noon()).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_record_says_exactly_which_of_the_venues_entries_it_includes() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = hub_with_passes(folder.path()).await;
+    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    for pass in [1, 2, 1, 3] {
+        desk.append(check_in(pass, 0));
+    }
+    take(&pool, &venue(), desk.key.device(), &desk.batch(1, 4)).await.unwrap();
+    let (passes, ..) = all_pages(&pool, 0).await;
+    let entries = |pass: u64| match &passes[&PassId(pass)] {
+        Item::Pass(record) => record.folded.iter().map(|f| f.entries).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        (entries(1), entries(2), entries(3), entries(4)),
+        (vec![3], vec![2], vec![4], vec![])
+    );
+}
+
+#[tokio::test]
+async fn all_denied_passes_come_first_and_move_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = hub_with_passes(folder.path()).await;
+    for number in 11..=1300 {
+        put_pass(&pool, number, PassStatus::Blocked).await;
+    }
+    let (mut behind, mut denied) = (0, BTreeSet::new());
+    while let Some((page, reached)) = deny_list(&pool, &venue(), 0, behind, noon()).await.unwrap() {
+        assert_eq!((page.from, page.to), (0, 0));
+        for item in unpack(&page.items).unwrap() {
+            let Item::Pass(record) = item else { panic!("{item:?}") };
+            assert_eq!(record.status, PassStatus::Blocked);
+            denied.insert(record.pass);
+        }
+        behind = reached;
+    }
+    assert_eq!(denied.len(), 1290);
+}
+
+/// Regular visitors at a busy desk: each record lists forty days of a few desks. A page of 1,000 of
+/// them would unpack to more than a desk allows.
+#[tokio::test]
+async fn a_page_of_long_records_keeps_to_what_a_desk_unpacks() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = hub_with_passes(folder.path()).await;
+    for number in 11..=900 {
+        put_pass(&pool, number, PassStatus::Active).await;
+    }
+    let last_day = crdt_model::time::day_number(crate::desk::today());
+    let mut rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
+        "INSERT INTO entry (venue, day, writer, idx, pass, bytes)
+         WITH RECURSIVE p(pass) AS (SELECT 11 UNION ALL SELECT pass + 1 FROM p WHERE pass < 900),
+                        d(day) AS (SELECT 0 UNION ALL SELECT day + 1 FROM d WHERE day < 35)
+         SELECT 'museum-de-reede', ",
+    );
+    rows.push_bind(last_day).push(" - day, zeroblob(20), pass, pass, x'00' FROM p, d");
+    rows.build().execute(&pool).await.unwrap();
+    let (passes, ..) = all_pages(&pool, 0).await;
+    assert_eq!(passes.len(), 900);
+}

@@ -1,0 +1,8 @@
+//! The hub as a library: what it takes, what it sends, over its database and over QUIC.
+
+#![allow(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
+
+mod catalogue_pages;
+mod desk;
+mod sessions;
+mod taking;

@@ -1,0 +1,301 @@
+//! Whole sessions over QUIC, with the desk's own state machine.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crdt_model::catalogue::PassStatus;
+use hub::db::HubFolder;
+use sqlx::SqlitePool;
+use sync_protocol::frame::{FrameReader, frame};
+use sync_protocol::message::{
+    DeskMessage, Enrol, GoodbyeKind, Hello, HubMessage, PROTOCOL_VERSION,
+};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::desk::{Ending, TestDesk, check_in, count, hub_with_passes, points, put_pass, venue};
+
+struct RunningHub {
+    address: SocketAddr,
+    pool: SqlitePool,
+    folder: TempDir,
+    stop: oneshot::Sender<()>,
+    task: tokio::task::JoinHandle<Result<(), hub::db::HubError>>,
+}
+
+impl RunningHub {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = hub_with_passes(folder.path()).await;
+        let (ready, listening) = oneshot::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let root = folder.path().to_owned();
+        let task = tokio::spawn(async move {
+            let folder = HubFolder::create(root)?;
+            let stopped = async move { drop(stopped.await) };
+            let ready = |address| _ = ready.send(address);
+            hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), ready, stopped).await
+        });
+        Self { address: listening.await.unwrap(), pool, folder, stop, task }
+    }
+}
+
+/// Says one thing to the hub and gives its answer.
+async fn ask(hub: &RunningHub, desk: &TestDesk, message: DeskMessage) -> HubMessage {
+    let (_endpoint, connection) = desk.connect(hub.address).await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(&frame(&message.to_bytes())).await.unwrap();
+    let mut reader = FrameReader::default();
+    loop {
+        let chunk = receive.read_chunk(usize::MAX, true).await.unwrap().expect("an answer");
+        reader.push(&chunk.bytes);
+        if let Some(contents) = reader.next_frame().unwrap() {
+            return HubMessage::from_bytes(contents).unwrap();
+        }
+    }
+}
+
+fn hello(protocol: u16) -> DeskMessage {
+    DeskMessage::Hello(Hello {
+        protocol,
+        software: "test".to_owned(),
+        clock: 0,
+        catalogue_version: 0,
+        venue_version: 0,
+        acknowledged: 0,
+        pending: Vec::new(),
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backlog_is_acknowledged_and_the_catalogue_arrives() {
+    let hub = RunningHub::start().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    for number in 0..10_000u64 {
+        desk.append(check_in(number % 10 + 1, i64::try_from(number / 60).unwrap()));
+    }
+    let writer = desk.writer;
+    let ending = desk
+        .talk(hub.address, |desk| {
+            desk.acknowledged.get(&writer) == Some(&10_000) && desk.catalogue_version >= 11
+        })
+        .await;
+    assert!(matches!(ending, Ending::Done));
+    assert_eq!(count(&hub.pool, "entry").await, 10_000);
+    assert_eq!(points(&hub.pool, 3).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_desk_records_the_other_is_sent() {
+    let hub = RunningHub::start().await;
+    let mut one = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let mut other = TestDesk::enrolled(&hub.pool, "Kiosk").await;
+    for pass in 1..=5 {
+        one.append(check_in(pass, 0));
+    }
+    let writer = one.writer;
+    let waiting = {
+        let address = hub.address;
+        tokio::spawn(async move {
+            other.talk(address, |desk| desk.ledger.position(&writer).sequence == 5).await;
+            other
+        })
+    };
+    one.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&5)).await;
+    let other = waiting.await.unwrap();
+    assert_eq!(other.ledger.position(&writer), one.ledger.position(&writer));
+    assert!(other.heard.iter().all(|heard| !heard.contains("refused")), "{:?}", other.heard);
+    // What it wrote itself a desk is not sent again.
+    assert!(one.heard.iter().all(|heard| !heard.contains("shared")), "{:?}", one.heard);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_that_comes_late_gets_the_whole_log_in_batches_that_it_can_judge() {
+    let hub = RunningHub::start().await;
+    let mut desks = [
+        TestDesk::enrolled(&hub.pool, "Balie").await,
+        TestDesk::enrolled(&hub.pool, "Kiosk").await,
+    ];
+    for number in 0..300 {
+        for desk in &mut desks {
+            desk.append(check_in(number % 10 + 1, i64::try_from(number).unwrap()));
+            let last = desk.ledger.position(&desk.writer).sequence;
+            hub::ledgers::take(&hub.pool, &venue(), desk.key.device(), &desk.batch(last, last))
+                .await
+                .unwrap();
+        }
+    }
+    let writers = desks.each_ref().map(|desk| desk.writer);
+    let mut late = TestDesk::enrolled(&hub.pool, "Ingang").await;
+    late.talk(hub.address, |desk| {
+        writers.iter().all(|writer| desk.ledger.position(writer).sequence == 300)
+    })
+    .await;
+    assert!(late.heard.iter().all(|heard| !heard.contains("refused")), "{:?}", late.heard);
+    let shares = late.heard.iter().filter(|heard| heard.starts_with("shared")).count();
+    assert!(shares < 600, "rows of one list are put together, {shares} shares");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_restored_from_a_backup_gets_everything_again() {
+    let hub = RunningHub::start().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    for pass in 1..=5 {
+        desk.append(check_in(pass, 0));
+    }
+    let writer = desk.writer;
+    desk.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&5)).await;
+    for table in ["entry", "list", "accepted"] {
+        let sql = sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
+        sqlx::query(sql).execute(&hub.pool).await.unwrap();
+    }
+    desk.heard.clear();
+    desk.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&5)).await;
+    assert!(desk.heard.contains(&"welcome, lost true".to_owned()), "{:?}", desk.heard);
+    assert_eq!(count(&hub.pool, "entry").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_is_revoked_while_it_is_connected_and_stays_out() {
+    let hub = RunningHub::start().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let device = desk.key.device();
+    let pool = hub.pool.clone();
+    let revoking = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        hub::registry::revoke(&pool, device).await.unwrap();
+    });
+    for _ in 0..2 {
+        match desk.talk(hub.address, |_| false).await {
+            Ending::Goodbye(goodbye) => assert_eq!(goodbye.kind, GoodbyeKind::NotEnrolled),
+            Ending::Done => unreachable!("it waits for ever"),
+        }
+    }
+    revoking.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_and_other_versions_are_told_why() {
+    let hub = RunningHub::start().await;
+    let stranger = TestDesk::new();
+    let enrolled = TestDesk::enrolled(&hub.pool, "Balie").await;
+    for (desk, message, expected) in [
+        (&stranger, hello(PROTOCOL_VERSION), GoodbyeKind::NotEnrolled),
+        (&enrolled, hello(PROTOCOL_VERSION + 1), GoodbyeKind::Version),
+        (&enrolled, DeskMessage::Have(0, 0), GoodbyeKind::Malformed),
+    ] {
+        match ask(&hub, desk, message.clone()).await {
+            HubMessage::Goodbye(goodbye) => assert_eq!(goodbye.kind, expected, "{message:?}"),
+            other => panic!("{message:?} was answered with {other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_works_once_and_the_hub_says_what_is_wrong_with_another() {
+    let hub = RunningHub::start().await;
+    let (_, hub_key) = HubFolder::create(hub.folder.path()).unwrap().key().unwrap();
+    let invitation =
+        hub::registry::invite(&hub.pool, &venue(), "Balie", Vec::new(), &hub_key).await.unwrap();
+    let enrol = |token: &[u8]| {
+        DeskMessage::Enrol(Enrol { token: token.to_vec(), protocol: PROTOCOL_VERSION })
+    };
+    let (one, other) = (TestDesk::new(), TestDesk::new());
+    match ask(&hub, &one, enrol(&invitation.token)).await {
+        HubMessage::Enrolled(enrolled) => {
+            assert_eq!((enrolled.venue, enrolled.desk_name.as_str()), (venue(), "Balie"));
+        }
+        unexpected => panic!("{unexpected:?}"),
+    }
+    let mut sentences = Vec::new();
+    for token in [invitation.token, [9; 16]] {
+        match ask(&hub, &other, enrol(&token)).await {
+            HubMessage::Goodbye(goodbye) => {
+                assert_eq!(goodbye.kind, GoodbyeKind::Invitation);
+                sentences.push(goodbye.sentence);
+            }
+            unexpected => panic!("{unexpected:?}"),
+        }
+    }
+    let late =
+        hub::registry::invite(&hub.pool, &venue(), "Laat", Vec::new(), &hub_key).await.unwrap();
+    sqlx::query("UPDATE invitation SET expires_at = 1 WHERE name = 'Laat'")
+        .execute(&hub.pool)
+        .await
+        .unwrap();
+    match ask(&hub, &other, enrol(&late.token)).await {
+        HubMessage::Goodbye(goodbye) => sentences.push(goodbye.sentence),
+        unexpected => panic!("{unexpected:?}"),
+    }
+    for (sentence, word) in sentences.iter().zip(["used", "no such", "too old"]) {
+        assert!(sentence.contains(word), "{sentence}");
+    }
+}
+
+/// The answer to an enrolment may be lost on its way. The same desk with the same invitation is
+/// given it again; nobody else is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_whose_answer_was_lost_may_show_its_invitation_again() {
+    let hub = RunningHub::start().await;
+    let invitation =
+        hub::registry::invite(&hub.pool, &venue(), "Balie", Vec::new(), &[0; 32]).await.unwrap();
+    let desk = TestDesk::new();
+    for _ in 0..2 {
+        let enrol = Enrol { token: invitation.token.to_vec(), protocol: PROTOCOL_VERSION };
+        let answer = ask(&hub, &desk, DeskMessage::Enrol(enrol)).await;
+        assert!(matches!(answer, HubMessage::Enrolled(_)), "{answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_command_line_changes_reaches_connected_desks() {
+    let hub = RunningHub::start().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    desk.talk(hub.address, |desk| desk.catalogue_version >= 11).await;
+    let pool = hub.pool.clone();
+    let changing = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        put_pass(&pool, 77, PassStatus::Blocked).await;
+    });
+    let ending = desk.talk(hub.address, |desk| desk.catalogue_version >= 12).await;
+    assert!(matches!(ending, Ending::Done));
+    changing.await.unwrap();
+}
+
+/// A large catalogue on its way to the desk must not hold up what the desk has to tell.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_acknowledged_while_a_large_catalogue_is_on_its_way() {
+    let hub = RunningHub::start().await;
+    let mut rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
+        "INSERT INTO pass (id, record, opening_points, active, version)
+         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60000)
+         SELECT n + 1000, (SELECT record FROM pass WHERE id = 1), 0, 1, n + 1000 FROM n",
+    );
+    rows.build().execute(&hub.pool).await.unwrap();
+    sqlx::query("UPDATE meta SET value = ? WHERE name = 'catalogue'")
+        .bind(&61_000i64.to_be_bytes()[..])
+        .execute(&hub.pool)
+        .await
+        .unwrap();
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    for number in 0..20_000u64 {
+        desk.append(check_in(number % 10 + 1, i64::try_from(number / 60).unwrap()));
+    }
+    let writer = desk.writer;
+    let ending =
+        desk.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&20_000)).await;
+    assert!(matches!(ending, Ending::Done));
+    println!("acknowledged behind {} of some 62 pages", desk.pages);
+    assert!(desk.pages < 40, "{} pages came first", desk.pages);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_hub_on_the_same_folder_is_refused_and_a_stopped_one_frees_it() {
+    let hub = RunningHub::start().await;
+    let folder = HubFolder::create(hub.folder.path()).unwrap();
+    let second = hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await;
+    assert!(matches!(second, Err(hub::db::HubError::AlreadyServing { .. })), "{second:?}");
+    hub.stop.send(()).unwrap();
+    hub.task.await.unwrap().unwrap();
+    hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await.unwrap();
+}

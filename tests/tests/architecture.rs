@@ -1,0 +1,76 @@
+//! The house rule: an arrow points only downwards.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, MetadataCommand};
+
+/// Which rooms each room may use.
+const ARROWS: [(&str, &[&str]); 8] = [
+    ("crdt-model", &[]),
+    ("sync-protocol", &["crdt-model"]),
+    ("hardware", &["crdt-model"]),
+    ("syncd", &["hardware", "sync-protocol", "crdt-model"]),
+    ("hub", &["sync-protocol", "crdt-model"]),
+    ("tui", &["syncd", "hardware", "sync-protocol", "crdt-model"]),
+    ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
+    ("stempel-bench", &["stempel-tests", "tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
+];
+
+/// What the rooms without I/O, clock and randomness must not use.
+const IMPURE: [&str; 10] =
+    ["tokio", "quinn", "sled", "axum", "sqlx", "rand", "getrandom", "tracing", "hyper", "rustix"];
+
+fn dependencies(kinds: &[DependencyKind]) -> BTreeMap<String, BTreeSet<String>> {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(root).no_deps().exec().unwrap();
+    let packages = metadata.packages.into_iter();
+    packages
+        .map(|package| {
+            let used = package.dependencies.into_iter().filter(|d| kinds.contains(&d.kind));
+            (package.name.to_string(), used.map(|d| d.name).collect())
+        })
+        .collect()
+}
+
+#[test]
+fn an_arrow_points_only_downwards() {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.into();
+    let found = dependencies(&[DependencyKind::Normal, DependencyKind::Build]);
+    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), arrows.keys().copied().collect::<Vec<_>>());
+    for (room, used) in &found {
+        let rooms = used.iter().filter(|name| arrows.contains_key(name.as_str()));
+        for other in rooms {
+            assert!(arrows[room.as_str()].contains(&other.as_str()), "{room} must not use {other}");
+        }
+    }
+}
+
+#[test]
+fn the_model_and_the_protocol_use_nothing_that_does_io() {
+    let found = dependencies(&[DependencyKind::Normal, DependencyKind::Build]);
+    for room in ["crdt-model", "sync-protocol"] {
+        for impure in IMPURE {
+            assert!(!found[room].contains(impure), "{room} must not use {impure}");
+        }
+    }
+}
+
+#[test]
+fn the_model_and_the_protocol_ask_nobody_for_the_time() {
+    for room in ["crdt-model", "sync-protocol"] {
+        let mut folders = vec![std::path::PathBuf::from(format!("{}/../{room}/src", env!("CARGO_MANIFEST_DIR")))];
+        while let Some(folder) = folders.pop() {
+            for found in std::fs::read_dir(folder).unwrap() {
+                let path = found.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                let source = std::fs::read_to_string(&path).unwrap_or_default();
+                for word in ["SystemTime", "Instant::now", "Timestamp::now", "Zoned::now", "std::fs", "std::net"] {
+                    assert!(!source.contains(word), "{} says {word}", path.display());
+                }
+            }
+        }
+    }
+}

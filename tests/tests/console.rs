@@ -1,0 +1,84 @@
+//! The console in a real terminal, with the real libnfc on an emulated PN532.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use hardware::emulator::Pn532Emulator;
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use stempel_tests::{ACTIVITY, Hub, Desk, PATIENCE, program, succeed};
+
+struct Terminal {
+    screen: vt100::Parser,
+    bytes: Receiver<Vec<u8>>,
+    child: Box<dyn Child + Send + Sync>,
+    master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    fn open(arguments: &[&str]) -> Self {
+        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).unwrap();
+        let mut command = CommandBuilder::new(program("stempel"));
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).unwrap();
+        let mut reader = pair.master.try_clone_reader().unwrap();
+        let (sender, bytes) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { screen: vt100::Parser::new(24, 80, 0), bytes, child, master: pair.master }
+    }
+
+    /// Waits until the screen shows this.
+    fn wait_for(&mut self, wanted: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let shown = self.screen.screen().contents();
+            if shown.contains(wanted) {
+                return shown;
+            }
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => panic!("{wanted:?} did not appear:\n{shown}"),
+            }
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        let mut writer = self.master.take_writer().unwrap();
+        std::io::Write::write_all(&mut writer, keys.as_bytes()).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tap_on_the_reader_shows_the_verdict() {
+    let world = tempfile::tempdir().unwrap();
+    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
+    let hub = Hub::start(world.path(), &sample);
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    assert_eq!(desk.client.status().await.unwrap().activity.unwrap().event_id, ACTIVITY);
+    let reader = Pn532Emulator::start().unwrap();
+    let folder = desk.folder.display().to_string();
+    let mut terminal = Terminal::open(&[
+        "--folder", &folder, "--language", "nl", "--reader", &reader.connstring(),
+    ]);
+    terminal.wait_for("lezer ✔");
+    reader.present(&[0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80]);
+    let shown = terminal.wait_for("WELKOM. Ingecheckt.");
+    assert!(shown.contains("13 punten"), "{shown}");
+    terminal.wait_for("✓ hub");
+    reader.remove();
+    reader.present(&[0x04, 0xb0, 0x04, 0x12, 0xf1, 0x52, 0x84]);
+    terminal.wait_for("Deze kaart is geblokkeerd");
+    terminal.press("q");
+    let ended = terminal.child.wait().unwrap();
+    assert!(ended.success());
+}
