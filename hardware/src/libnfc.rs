@@ -90,6 +90,8 @@ fn found(device: &mut Device) -> Result<Found, Error> {
             TargetInfo::Iso14443a(info) => Some(&info.uid[..info.uid_len.min(info.uid.len())]),
             _ => None,
         })
+        // nfc1 0.7.1 hands back as many targets as were asked for: those not found have no UID.
+        .filter(|uid| !uid.is_empty())
         .collect();
     // A chip that does not halt a card lists the same one twice.
     uids.dedup();

@@ -231,15 +231,12 @@ impl LedgerFile {
 
 /// The chunks of a whole ledger, list by list.
 fn whole_file(ledger: &Ledger) -> Vec<u8> {
-    let mut rebuilt = Ledger::new(ledger.id().clone());
+    let rebuilt = Ledger::new(ledger.id().clone());
     let mut bytes = Vec::new();
     for writer in ledger.writers() {
-        for entry in ledger.entries_of(&writer, 0) {
-            if let Ok(extension) = rebuilt.appended(writer, entry) {
-                bytes.extend_from_slice(extension.chunks());
-                // It was made for exactly this ledger a line above, so it fits.
-                let _ = rebuilt.extend(&extension);
-            }
+        let entries: Vec<Vec<u8>> = ledger.entry_bytes_of(&writer, 0).collect();
+        if let Ok(extension) = rebuilt.extension(writer, 1, entries.iter().map(Vec::as_slice)) {
+            bytes.extend_from_slice(extension.chunks());
         }
     }
     bytes

@@ -33,7 +33,8 @@ impl Terminal {
                 }
             }
         });
-        Self { screen: vt100::Parser::new(24, 80, 0), bytes, child, master: pair.master }
+        let screen = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
+        Self { screen, bytes, child, master: pair.master }
     }
 
     /// Waits until the screen shows this.
