@@ -127,7 +127,8 @@ fn serve(master: OwnedFd, chip: &Mutex<Chip>, stop: &AtomicBool) -> io::Result<(
                 Received::Ack | Received::Nack => {}
                 Received::Command(command) => {
                     line.write_all(&ACK)?;
-                    let answer = chip.lock().unwrap_or_else(PoisonError::into_inner).answer(&command);
+                    let answer =
+                        chip.lock().unwrap_or_else(PoisonError::into_inner).answer(&command);
                     match answer {
                         Answer::Frame(answer) => line.write_all(&answer)?,
                         Answer::WaitForCard => waiting = Some(command),

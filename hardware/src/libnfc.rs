@@ -32,7 +32,8 @@ impl LibnfcReader {
     }
 
     fn open(&self) -> Result<(Context, Device), String> {
-        let mut context = Context::new().map_err(|error| format!("libnfc does not start: {error}"))?;
+        let mut context =
+            Context::new().map_err(|error| format!("libnfc does not start: {error}"))?;
         let opened = match &self.connection {
             Some(connection) => context.open_with_connstring(connection),
             None => context.open(),

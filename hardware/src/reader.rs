@@ -163,7 +163,9 @@ mod tests {
     fn a_card_that_lies_on_the_reader_is_one_tap_and_one_removal() {
         let (mut debounce, start) = (Debounce::default(), Instant::now());
         let mut events = Vec::new();
-        for (second, card) in [(0, None), (1, Some(1)), (2, Some(1)), (60, Some(1)), (61, None), (62, None)] {
+        for (second, card) in
+            [(0, None), (1, Some(1)), (2, Some(1)), (60, Some(1)), (61, None), (62, None)]
+        {
             events.extend(debounce.seen(card.map(chip), start + Duration::from_secs(second)));
         }
         assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);

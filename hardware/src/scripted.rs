@@ -74,7 +74,10 @@ impl ScriptedReader {
         let waits = steps.iter().any(|step| matches!(step, Step::Wait(time) if !time.is_zero()));
         if again && !waits {
             let line = script.lines().count();
-            return Err(ScriptError { line, why: "a script that goes on for ever must wait".to_owned() });
+            return Err(ScriptError {
+                line,
+                why: "a script that goes on for ever must wait".to_owned(),
+            });
         }
         Ok(Self { steps, again })
     }
@@ -118,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_script_is_played_in_order() {
-        let script = "# two cards\ntap 04784CDAEE3880\nremove\nwait 1\ntap 04363CDAEE3880 # second\n";
+        let script =
+            "# two cards\ntap 04784CDAEE3880\nremove\nwait 1\ntap 04363CDAEE3880 # second\n";
         let mut handle = spawn(ScriptedReader::parse(script).unwrap()).unwrap();
         let events = handle.events().unwrap();
         let chip = |text: &str| text.parse::<ChipNumber>().unwrap();
@@ -137,7 +141,10 @@ mod tests {
     #[test]
     fn a_wrong_line_is_named() {
         let said = |script: &str| ScriptedReader::parse(script).unwrap_err().to_string();
-        assert!(said("wait 5\ntap 0478").starts_with("line 2 of the script: a chip number has 4, 7 or 10"));
+        assert!(
+            said("wait 5\ntap 0478")
+                .starts_with("line 2 of the script: a chip number has 4, 7 or 10")
+        );
         assert!(said("jump").starts_with("line 1 of the script: a step is"));
         assert!(said("tap 04784CDAEE3880\nagain").contains("must wait"));
     }

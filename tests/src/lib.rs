@@ -22,15 +22,17 @@ pub const VENUE: &str = "museum-de-reede";
 /// The activity at which one check-in a day counts.
 pub const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
 
-/// A program of Stempel.
+/// A program of Stempel: it lies beside this one, or above it where this one is a test.
 ///
 /// # Panics
 /// Where the programs were not built.
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("a test knows where it is");
-    let path = test.ancestors().nth(2).expect("tests lie in target/<profile>/deps").join(name);
-    assert!(path.exists(), "{} is not built: cargo build --workspace --bins", path.display());
-    path
+    let this = std::env::current_exe().expect("a program knows where it is");
+    let found = this.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    found
+        .into_iter()
+        .find(|path| path.exists())
+        .unwrap_or_else(|| panic!("{name} is not built: cargo build --workspace --bins"))
 }
 
 /// Runs a program to its end.
@@ -57,7 +59,7 @@ pub fn succeed(name: &str, arguments: &[&str]) -> String {
 /// # Panics
 /// Where `n` has more than five digits.
 pub fn pass_number(n: u32) -> String {
-    UitpasNumber::with_check_digit(&format!("09000{n:05}00"))
+    UitpasNumber::with_check_digit(&format!("0900{n:06}00"))
         .expect("twelve digits have a check digit")
         .to_string()
 }
@@ -135,8 +137,17 @@ impl Hub {
 
     /// An invitation for a desk of this name.
     pub fn invite(&self, name: &str) -> String {
-        let arguments =
-            ["device", "invite", "--venue", VENUE, "--name", name, "--address", &self.address, "--plain"];
+        let arguments = [
+            "device",
+            "invite",
+            "--venue",
+            VENUE,
+            "--name",
+            name,
+            "--address",
+            &self.address,
+            "--plain",
+        ];
         self.run(&arguments).trim().to_owned()
     }
 

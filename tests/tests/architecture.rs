@@ -13,7 +13,10 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("hub", &["sync-protocol", "crdt-model"]),
     ("tui", &["syncd", "hardware", "sync-protocol", "crdt-model"]),
     ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
-    ("stempel-bench", &["stempel-tests", "tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
+    (
+        "stempel-bench",
+        &["stempel-tests", "tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"],
+    ),
 ];
 
 /// What the rooms without I/O, clock and randomness must not use.
@@ -36,7 +39,10 @@ fn dependencies(kinds: &[DependencyKind]) -> BTreeMap<String, BTreeSet<String>> 
 fn an_arrow_points_only_downwards() {
     let arrows: BTreeMap<&str, &[&str]> = ARROWS.into();
     let found = dependencies(&[DependencyKind::Normal, DependencyKind::Build]);
-    assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), arrows.keys().copied().collect::<Vec<_>>());
+    assert_eq!(
+        found.keys().map(String::as_str).collect::<Vec<_>>(),
+        arrows.keys().copied().collect::<Vec<_>>()
+    );
     for (room, used) in &found {
         let rooms = used.iter().filter(|name| arrows.contains_key(name.as_str()));
         for other in rooms {
@@ -58,7 +64,8 @@ fn the_model_and_the_protocol_use_nothing_that_does_io() {
 #[test]
 fn the_model_and_the_protocol_ask_nobody_for_the_time() {
     for room in ["crdt-model", "sync-protocol"] {
-        let mut folders = vec![std::path::PathBuf::from(format!("{}/../{room}/src", env!("CARGO_MANIFEST_DIR")))];
+        let mut folders =
+            vec![std::path::PathBuf::from(format!("{}/../{room}/src", env!("CARGO_MANIFEST_DIR")))];
         while let Some(folder) = folders.pop() {
             for found in std::fs::read_dir(folder).unwrap() {
                 let path = found.unwrap().path();
@@ -67,7 +74,14 @@ fn the_model_and_the_protocol_ask_nobody_for_the_time() {
                     continue;
                 }
                 let source = std::fs::read_to_string(&path).unwrap_or_default();
-                for word in ["SystemTime", "Instant::now", "Timestamp::now", "Zoned::now", "std::fs", "std::net"] {
+                for word in [
+                    "SystemTime",
+                    "Instant::now",
+                    "Timestamp::now",
+                    "Zoned::now",
+                    "std::fs",
+                    "std::net",
+                ] {
                     assert!(!source.contains(word), "{} says {word}", path.display());
                 }
             }

@@ -21,7 +21,8 @@ async fn a_card_that_is_none_is_refused_and_an_unknown_one_is_asked_about() {
     let hub = Hub::start(world.path(), &catalogue(1, 0));
     let desk = Desk::start(world.path(), &hub, "balie-1").await;
     let folder = text(&desk.folder);
-    let tap = |card: &str| output("stempel", &["--folder", &folder, "--language", "en", "tap", card]);
+    let tap =
+        |card: &str| output("stempel", &["--folder", &folder, "--language", "en", "tap", card]);
     let luhn = tap("0900000095903");
     assert_eq!(luhn.status.code(), Some(4));
     assert!(said(&luhn).contains("the check digit does not fit"), "{luhn:?}");
@@ -62,9 +63,8 @@ async fn a_hub_with_another_key_is_refused_loudly_and_the_desk_goes_on() {
     other.stop();
     other.address.clone_from(&hub.address);
     other.go();
-    let status = desk
-        .wait_for("the refusal", |status| matches!(status.hub, HubLink::Refused { .. }))
-        .await;
+    let status =
+        desk.wait_for("the refusal", |status| matches!(status.hub, HubLink::Refused { .. })).await;
     assert!(format!("{:?}", status.hub).contains("another key"), "{status:?}");
     desk.client.tap(&pass_number(0)).await.unwrap();
     assert_eq!(desk.client.status().await.unwrap().pending, 1, "nothing is sent to it");

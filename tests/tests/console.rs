@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use hardware::emulator::Pn532Emulator;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use stempel_tests::{ACTIVITY, Hub, Desk, PATIENCE, program, succeed};
+use stempel_tests::{ACTIVITY, Desk, Hub, PATIENCE, program, succeed};
 
 struct Terminal {
     screen: vt100::Parser,
@@ -69,7 +69,12 @@ async fn a_tap_on_the_reader_shows_the_verdict() {
     let reader = Pn532Emulator::start().unwrap();
     let folder = desk.folder.display().to_string();
     let mut terminal = Terminal::open(&[
-        "--folder", &folder, "--language", "nl", "--reader", &reader.connstring(),
+        "--folder",
+        &folder,
+        "--language",
+        "nl",
+        "--reader",
+        &reader.connstring(),
     ]);
     terminal.wait_for("lezer ✔");
     reader.present(&[0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80]);

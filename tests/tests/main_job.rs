@@ -56,10 +56,15 @@ async fn two_desks_work_offline_are_killed_and_merge_to_one_truth() {
     two.go();
     work(&one, first.start + TAPS / 2..first.end, &mut acknowledged).await;
     work(&two, second.start + TAPS / 2..second.end, &mut acknowledged).await;
-    let pending = one.client.status().await.unwrap().pending + two.client.status().await.unwrap().pending;
+    let pending =
+        one.client.status().await.unwrap().pending + two.client.status().await.unwrap().pending;
     assert_eq!(pending, acknowledged.len() as u64);
     let again = one.client.tap(&pass_number(0)).await.unwrap();
-    assert_eq!(again.verdict, VerdictKind::Again, "after kill -9 the desk knows what it said before");
+    assert_eq!(
+        again.verdict,
+        VerdictKind::Again,
+        "after kill -9 the desk knows what it said before"
+    );
 
     hub.go();
     for desk in [&one, &two] {
@@ -89,9 +94,19 @@ async fn two_desks_work_offline_are_killed_and_merge_to_one_truth() {
         .collect();
     for (n, (points, debt)) in &at_hub {
         let at_both = second.contains(n) && first.contains(n);
-        let redeemed = if n % 10 != 0 { 0 } else if at_both { 10 } else { 5 };
+        let redeemed = if n % 10 != 0 {
+            0
+        } else if at_both {
+            10
+        } else {
+            5
+        };
         let balance = i64::from(POINTS) + 1 - redeemed;
-        assert_eq!(i64::try_from(*points).unwrap() - i64::try_from(*debt).unwrap(), balance, "pass {n}");
+        assert_eq!(
+            i64::try_from(*points).unwrap() - i64::try_from(*debt).unwrap(),
+            balance,
+            "pass {n}"
+        );
     }
     for desk in [&one, &two] {
         let version = hub_version(&hub);
@@ -106,7 +121,8 @@ async fn two_desks_work_offline_are_killed_and_merge_to_one_truth() {
     let history = two.client.history().await.unwrap();
     let sent = history.iter().filter(|row| row.answer.entry.is_some());
     assert!(sent.clone().all(|row| row.hub == HubState::Accepted));
-    let all: Vec<_> = one.client.history().await.unwrap().into_iter().chain(history.clone()).collect();
+    let all: Vec<_> =
+        one.client.history().await.unwrap().into_iter().chain(history.clone()).collect();
     assert!(all.iter().any(|row| row.outcome == Outcome::OverLimit));
 }
 

@@ -269,7 +269,10 @@ impl Model {
                 match done {
                     Some(true) => {
                         let found = activities.get(chosen);
-                        found.map(|a| Command::ChooseActivity(a.event_id.clone())).into_iter().collect()
+                        found
+                            .map(|a| Command::ChooseActivity(a.event_id.clone()))
+                            .into_iter()
+                            .collect()
                     }
                     Some(false) => Vec::new(),
                     None => {

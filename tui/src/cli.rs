@@ -132,7 +132,9 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Client(ClientError::NoDaemon { .. }) => Exit::NoDaemon,
-            Self::Client(ClientError::Problem(_)) | Self::Enrol(_) | Self::Reader(_) => Exit::Refused,
+            Self::Client(ClientError::Problem(_)) | Self::Enrol(_) | Self::Reader(_) => {
+                Exit::Refused
+            }
             Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
         }
     }
@@ -154,7 +156,9 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             let reader = ReaderChoice::parse(&arguments.reader)?;
             console::run(client, reader, language).await?;
         }
-        Some(Command::Tap { pass, json }) => return Ok(show(&client.tap(&pass).await?, json, &texts)),
+        Some(Command::Tap { pass, json }) => {
+            return Ok(show(&client.tap(&pass).await?, json, &texts));
+        }
         Some(Command::Redeem { pass, reward, json }) => {
             return Ok(show(&client.redeem(&pass, &reward).await?, json, &texts));
         }
@@ -168,7 +172,10 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             } else {
                 for reward in rewards {
                     let state = if reward.redeemable { "✔" } else { "…" };
-                    println!("{state} {:8} {:4}  {}", reward.reward_id, reward.points, reward.title);
+                    println!(
+                        "{state} {:8} {:4}  {}",
+                        reward.reward_id, reward.points, reward.title
+                    );
                 }
             }
         }
@@ -214,7 +221,9 @@ fn show(answer: &Answer, json: bool, texts: &Texts) -> Exit {
     }
     match answer.verdict {
         VerdictKind::Ok => Exit::Ok,
-        VerdictKind::Again | VerdictKind::Ask | VerdictKind::Stop | VerdictKind::Retry => Exit::NotOk,
+        VerdictKind::Again | VerdictKind::Ask | VerdictKind::Stop | VerdictKind::Retry => {
+            Exit::NotOk
+        }
     }
 }
 

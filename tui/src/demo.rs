@@ -138,7 +138,15 @@ impl World {
         let address = free_address().map_err(DemoError::Folder)?;
         let hub = start_hub(&hub_program, folder.path(), &address)?;
         let invitation = in_hub(&[
-            "device", "invite", "--venue", VENUE, "--name", "Balie 1", "--address", &address, "--plain",
+            "device",
+            "invite",
+            "--venue",
+            VENUE,
+            "--name",
+            "Balie 1",
+            "--address",
+            &address,
+            "--plain",
         ])?;
         let desk_folder = DeskFolder::new(folder.path().join("desk"));
         enrol(desk_folder.root(), &invitation).await?;
@@ -149,8 +157,7 @@ impl World {
             &folder.path().join("desk.log"),
         )?;
         let client = DeskClient::new(desk_folder.socket());
-        let world =
-            Self { folder, hub_program, hub: Some(hub), address, _desk: desk, client };
+        let world = Self { folder, hub_program, hub: Some(hub), address, _desk: desk, client };
         world.wait_for("the pass list", |status| status.catalogue_at.is_some()).await?;
         if let Some(activity) = world.client.activities().await?.first() {
             world.client.choose_activity(&activity.event_id).await?;

@@ -209,7 +209,8 @@ mod tests {
     #[test]
     fn both_files_have_the_same_messages() {
         let names = |text: &str| -> Vec<String> {
-            let named = text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
+            let named =
+                text.lines().filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()));
             named.filter_map(|line| Some(line.split_once(" =")?.0.to_owned())).collect()
         };
         let (dutch, english) =
@@ -219,8 +220,13 @@ mod tests {
 
     #[test]
     fn the_five_verdicts_differ_in_word_and_sign() {
-        let all =
-            [VerdictKind::Ok, VerdictKind::Again, VerdictKind::Ask, VerdictKind::Stop, VerdictKind::Retry];
+        let all = [
+            VerdictKind::Ok,
+            VerdictKind::Again,
+            VerdictKind::Ask,
+            VerdictKind::Stop,
+            VerdictKind::Retry,
+        ];
         for language in [Language::Nl, Language::En] {
             let texts = Texts::new(language);
             let words: std::collections::BTreeSet<_> = all.map(|v| texts.word(v)).into();

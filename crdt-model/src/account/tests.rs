@@ -48,7 +48,8 @@ fn placed(entries: &[(u8, Entry)]) -> Vec<Placed> {
 }
 
 fn at(n: u8, index: u64, minutes: i64, fact: Fact) -> Placed {
-    let entry = Entry { at: UnixMillis(NOON + minutes * 60_000), subject: Subject::Pass(PassId(1)), fact };
+    let entry =
+        Entry { at: UnixMillis(NOON + minutes * 60_000), subject: Subject::Pass(PassId(1)), fact };
     let place = EntryRef { day: ledger_id().day, writer: desk(n), index };
     Placed { venue: ledger_id().venue, place, entry, included: false }
 }
@@ -64,17 +65,14 @@ fn earned_before(points: u64) -> Account {
 /// Invariant 4.
 #[test]
 fn a_limit_of_one_a_day_counts_once_across_desks() {
-    let entries = vec![at(1, 0, 5, check_in(1)), at(2, 0, 3, check_in(1)), at(3, 0, 9, check_in(1))];
+    let entries =
+        vec![at(1, 0, 5, check_in(1)), at(2, 0, 3, check_in(1)), at(3, 0, 9, check_in(1))];
     let result = folded(&Account::default(), entries);
     assert_eq!(result.account.points(), 1);
     let outcomes: Vec<_> = result.outcomes.iter().map(|(place, o)| (place.writer, *o)).collect();
     assert_eq!(
         outcomes,
-        [
-            (desk(2), Outcome::Counted),
-            (desk(1), Outcome::OverLimit),
-            (desk(3), Outcome::OverLimit)
-        ],
+        [(desk(2), Outcome::Counted), (desk(1), Outcome::OverLimit), (desk(3), Outcome::OverLimit)],
         "the earliest counts, whichever desk it was"
     );
 }
@@ -103,7 +101,10 @@ fn a_void_takes_back_once_and_only_at_its_own_venue() {
     assert_eq!(taken.account.points(), 0);
     let mut elsewhere = at(2, 0, 1, void);
     elsewhere.venue = "elders".parse().unwrap();
-    assert_eq!(folded(&Account::default(), vec![at(1, 0, 0, check_in(3)), elsewhere]).account.points(), 3);
+    assert_eq!(
+        folded(&Account::default(), vec![at(1, 0, 0, check_in(3)), elsewhere]).account.points(),
+        3
+    );
 }
 
 #[test]
@@ -191,9 +192,8 @@ proptest! {
 #[test]
 fn a_void_counts_for_its_own_venue_and_pass_and_for_no_void() {
     use Outcome::{Counted, Nothing, TakenBack};
-    let of = |n, index| Fact::Void {
-        target: EntryRef { day: ledger_id().day, writer: desk(n), index },
-    };
+    let of =
+        |n, index| Fact::Void { target: EntryRef { day: ledger_id().day, writer: desk(n), index } };
     let void = |minute| at(2, 0, minute, of(1, 0));
     let of_another_pass = |mut void: Placed| {
         void.entry.subject = Subject::Pass(PassId(2));

@@ -2,9 +2,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::account::{Limited, Uses};
-use crate::catalogue::{
-    Activity, PassStatus, Policy, Programme, Reward, RewardKind, SocialTariff,
-};
+use crate::catalogue::{Activity, PassStatus, Policy, Programme, Reward, RewardKind, SocialTariff};
 use crate::entry::{Entry, EntryRef, Fact};
 use crate::ids::{ActivityId, CardSystemId, PassId, RewardId, UitpasNumber};
 use crate::limits::{PeriodLimit, PeriodType};
@@ -92,7 +90,12 @@ enum Question {
     Redeem,
 }
 
-fn ask(question: Question, record: &PassRecord, account: &Account, reward: &Reward) -> Option<Reason> {
+fn ask(
+    question: Question,
+    record: &PassRecord,
+    account: &Account,
+    reward: &Reward,
+) -> Option<Reason> {
     let (standing, calendar) = (Standing { record, account }, brussels());
     match question {
         Question::CheckIn => check_in(standing, &activity(), &calendar, morning()).err(),
@@ -135,11 +138,35 @@ fn each_reason_has_its_input_and_its_verdict() {
         (CheckIn, of(S::Blocked), account(0), &plain, no(Reason::CardBlocked, Stop)),
         (CheckIn, of(S::HolderBlocked), account(0), &plain, no(Reason::CardBlocked, Stop)),
         (CheckIn, of(S::Unregistered), account(0), &plain, no(Reason::InvalidCardStatus, Stop)),
-        (CheckIn, of(S::MaximumUnregisteredVisits), account(0), &plain, no(Reason::InvalidCardStatus, Stop)),
-        (CheckIn, nowhere(uitpas()), account(0), &plain, no(Reason::PassholderNoActiveCardsystems, Stop)),
+        (
+            CheckIn,
+            of(S::MaximumUnregisteredVisits),
+            account(0),
+            &plain,
+            no(Reason::InvalidCardStatus, Stop),
+        ),
+        (
+            CheckIn,
+            nowhere(uitpas()),
+            account(0),
+            &plain,
+            no(Reason::PassholderNoActiveCardsystems, Stop),
+        ),
         (CheckIn, nowhere(of(S::Blocked)), account(0), &plain, no(Reason::CardBlocked, Stop)),
-        (CheckIn, record(P::UitpasGroup, S::Active), account(0), &plain, no(Reason::CheckinNotAllowed, Stop)),
-        (CheckIn, record(P::Museumpass, S::Active), account(0), &plain, no(Reason::CheckinNotAllowed, Stop)),
+        (
+            CheckIn,
+            record(P::UitpasGroup, S::Active),
+            account(0),
+            &plain,
+            no(Reason::CheckinNotAllowed, Stop),
+        ),
+        (
+            CheckIn,
+            record(P::Museumpass, S::Active),
+            account(0),
+            &plain,
+            no(Reason::CheckinNotAllowed, Stop),
+        ),
         (CheckIn, uitpas(), checked_in.clone(), &plain, no(Reason::MaximumReached, Again)),
         (Visit, museumpass(S::Active), account(0), &plain, None),
         (Visit, museumpass(S::Unregistered), account(0), &plain, None),
@@ -147,8 +174,20 @@ fn each_reason_has_its_input_and_its_verdict() {
         (Visit, until(today), account(0), &plain, None),
         (Visit, until(today - 1), account(0), &plain, no(Reason::Expired, Stop)),
         (Visit, museumpass(S::Blocked), account(0), &plain, no(Reason::MuseumCardBlocked, Stop)),
-        (Visit, museumpass(S::HolderBlocked), account(0), &plain, no(Reason::PassholderBlocked, Stop)),
-        (Visit, museumpass(S::MaximumUnregisteredVisits), account(0), &plain, no(Reason::MaximumUnregisteredVisitsReached, Stop)),
+        (
+            Visit,
+            museumpass(S::HolderBlocked),
+            account(0),
+            &plain,
+            no(Reason::PassholderBlocked, Stop),
+        ),
+        (
+            Visit,
+            museumpass(S::MaximumUnregisteredVisits),
+            account(0),
+            &plain,
+            no(Reason::MaximumUnregisteredVisitsReached, Stop),
+        ),
         (Visit, museumpass(S::Active), visited, &plain, no(Reason::MaximumReached, Again)),
         (Redeem, uitpas(), account(5), &plain, None),
         (Redeem, uitpas(), account(5), &in_systems(&[2, 1]), None),
@@ -159,18 +198,55 @@ fn each_reason_has_its_input_and_its_verdict() {
         (Redeem, uitpas(), checked_in, &once, None),
         (Redeem, of(S::Blocked), account(5), &plain, no(Reason::CardBlocked, Stop)),
         (Redeem, of(S::Unregistered), account(5), &plain, no(Reason::InvalidCardStatus, Stop)),
-        (Redeem, nowhere(uitpas()), account(5), &plain, no(Reason::PassholderNoActiveCardsystems, Stop)),
-        (Redeem, uitpas(), account(5), &in_systems(&[2]), no(Reason::RewardPassholderNoApplicableCardsystems, Stop)),
-        (Redeem, uitpas(), account(5), &online, no(Reason::RewardPassholderNoApplicableCardsystems, Stop)),
-        (Redeem, record(P::UitpasGroup, S::Active), account(5), &plain, no(Reason::RewardPassholderNoApplicableCardsystems, Stop)),
-        (Redeem, uitpas(), account(5), &between(Some(1), None), no(Reason::RewardPeriodConstraint, Stop)),
-        (Redeem, uitpas(), account(5), &between(None, Some(-1)), no(Reason::RewardPeriodConstraint, Stop)),
+        (
+            Redeem,
+            nowhere(uitpas()),
+            account(5),
+            &plain,
+            no(Reason::PassholderNoActiveCardsystems, Stop),
+        ),
+        (
+            Redeem,
+            uitpas(),
+            account(5),
+            &in_systems(&[2]),
+            no(Reason::RewardPassholderNoApplicableCardsystems, Stop),
+        ),
+        (
+            Redeem,
+            uitpas(),
+            account(5),
+            &online,
+            no(Reason::RewardPassholderNoApplicableCardsystems, Stop),
+        ),
+        (
+            Redeem,
+            record(P::UitpasGroup, S::Active),
+            account(5),
+            &plain,
+            no(Reason::RewardPassholderNoApplicableCardsystems, Stop),
+        ),
+        (
+            Redeem,
+            uitpas(),
+            account(5),
+            &between(Some(1), None),
+            no(Reason::RewardPeriodConstraint, Stop),
+        ),
+        (
+            Redeem,
+            uitpas(),
+            account(5),
+            &between(None, Some(-1)),
+            no(Reason::RewardPeriodConstraint, Stop),
+        ),
         (Redeem, uitpas(), redeemed, &once, no(Reason::RewardPassholderVolumeConstraint, Stop)),
         (Redeem, uitpas(), account(4), &plain, no(Reason::RewardPassholderPointsConstraint, Stop)),
         (Redeem, uitpas(), indebted, &plain, no(Reason::RewardPassholderPointsConstraint, Stop)),
     ];
     for (question, record, account, reward, expected) in &rows {
-        let found = ask(*question, record, account, reward).map(|reason| (reason, reason.verdict()));
+        let found =
+            ask(*question, record, account, reward).map(|reason| (reason, reason.verdict()));
         assert_eq!(found, *expected, "{question:?} {record:?} {account:?} {reward:?}");
     }
 
@@ -183,8 +259,7 @@ fn each_reason_has_its_input_and_its_verdict() {
         Reason::RewardNotFound,
         Reason::NoActivityChosen,
     ];
-    let of_voids =
-        [Reason::AlreadyTakenBack, Reason::TooLateToTakeBack, Reason::NothingToTakeBack];
+    let of_voids = [Reason::AlreadyTakenBack, Reason::TooLateToTakeBack, Reason::NothingToTakeBack];
     let found: HashSet<_> = rows
         .iter()
         .filter_map(|(.., expected)| expected.map(|(reason, _)| reason))
@@ -239,11 +314,7 @@ fn the_passes_of_the_public_test_dataset_are_answered_as_their_cards_are() {
             telling_digits: number.telling_digits().to_owned(),
             ..record(programme, status)
         };
-        assert_eq!(
-            ask(Question::CheckIn, &record, &account(0), &reward(1, 0)),
-            expected,
-            "{text}"
-        );
+        assert_eq!(ask(Question::CheckIn, &record, &account(0), &reward(1, 0)), expected, "{text}");
     }
 }
 

@@ -1,5 +1,5 @@
 use automerge::transaction::{CommitOptions, Transactable};
-use automerge::{AutoCommit, ReadDoc, ROOT, Value};
+use automerge::{AutoCommit, ROOT, ReadDoc, Value};
 use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -145,15 +145,24 @@ fn whatever_is_not_the_next_canonical_change_is_refused_and_changes_nothing() {
         ("no dependency", forged(&ledger, |c| c.deps.clear())),
         ("another's list", forged(&ledger, |c| c.operations[0].obj = other_list.clone())),
         ("the list's head", forged(&ledger, |c| c.operations[0].key = Key::Seq(ElementId::Head))),
-        ("a delete", forged(&ledger, |c| {
-            c.operations[0].insert = false;
-            c.operations[0].action = OpType::Delete;
-        })),
+        (
+            "a delete",
+            forged(&ledger, |c| {
+                c.operations[0].insert = false;
+                c.operations[0].action = OpType::Delete;
+            }),
+        ),
         ("two operations", forged(&ledger, |c| c.operations.push(c.operations[0].clone()))),
-        ("no entry", forged(&ledger, |c| {
-            c.operations[0].action = OpType::Put(ScalarValue::Bytes(vec![0xff]));
-        })),
-        ("an integer", forged(&ledger, |c| c.operations[0].action = OpType::Put(ScalarValue::Int(1)))),
+        (
+            "no entry",
+            forged(&ledger, |c| {
+                c.operations[0].action = OpType::Put(ScalarValue::Bytes(vec![0xff]));
+            }),
+        ),
+        (
+            "an integer",
+            forged(&ledger, |c| c.operations[0].action = OpType::Put(ScalarValue::Int(1))),
+        ),
         ("too large", vec![0; MAX_CHANGE_BYTES + 1]),
         ("nothing", Vec::new()),
     ];
@@ -174,8 +183,10 @@ fn whatever_is_not_the_next_canonical_change_is_refused_and_changes_nothing() {
 fn the_first_holder_of_a_place_keeps_it() {
     let mut ledger = Ledger::new(ledger_id());
     appended(&mut ledger, desk(1), &entry(1));
-    let (one, other) =
-        (ledger.appended(desk(1), &entry(2)).unwrap(), ledger.appended(desk(1), &entry(3)).unwrap());
+    let (one, other) = (
+        ledger.appended(desk(1), &entry(2)).unwrap(),
+        ledger.appended(desk(1), &entry(3)).unwrap(),
+    );
     ledger.extend(&one).unwrap();
     assert!(matches!(ledger.extend(&other), Err(MergeError::NotCanonical { .. })));
     assert!(matches!(ledger.check_change(other.chunks()), Err(MergeError::NotCanonical { .. })));

@@ -113,7 +113,8 @@ mod tests {
 
     #[test]
     fn a_command_is_found_behind_wake_up_bytes_and_noise_and_in_any_pieces() {
-        let stream = [&[0x55, 0x55, 0, 0, 0, 7, 0, 0, 0xff, 9, 9][..], &GET_FIRMWARE_VERSION, &ACK].concat();
+        let stream =
+            [&[0x55, 0x55, 0, 0, 0, 7, 0, 0, 0xff, 9, 9][..], &GET_FIRMWARE_VERSION, &ACK].concat();
         for size in 1..stream.len() {
             let mut scanner = Scanner::default();
             let found: Vec<_> = stream.chunks(size).flat_map(|piece| scanner.push(piece)).collect();

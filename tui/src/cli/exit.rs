@@ -21,7 +21,8 @@ pub enum Exit {
 }
 
 /// What `--help` says of them.
-pub const HELP: &str = "Exit codes: 0 done or ok, 1 failed, 2 usage, 3 no daemon, 4 refused, 5 verdict not ok";
+pub const HELP: &str =
+    "Exit codes: 0 done or ok, 1 failed, 2 usage, 3 no daemon, 4 refused, 5 verdict not ok";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

@@ -122,7 +122,9 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         Span::styled(format!("{} ", sign(shown.answer.verdict)), style),
         Span::styled(texts.sentence(&shown.answer), Style::new().add_modifier(Modifier::BOLD)),
     ])];
-    lines.extend(details(shown, drawing).into_iter().map(|detail| Line::from(format!("  {detail}"))));
+    lines.extend(
+        details(shown, drawing).into_iter().map(|detail| Line::from(format!("  {detail}"))),
+    );
     if let Some(left) = model.undo_left() {
         let left = format!("{}:{:02}", left / 60_000, left / 1000 % 60);
         lines.push(Line::from(format!("  {}", fl!(texts.loader, "undo-left", left = left))));
@@ -135,7 +137,8 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
     let texts = &drawing.texts;
     let mut details = Vec::new();
     if let Some(pass) = &shown.answer.pass {
-        let mut line = format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits);
+        let mut line =
+            format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits);
         if let Some(until) = &pass.valid_until {
             let until = fl!(texts.loader, "valid-until", day = until.as_str());
             line = format!("{line} · {until}");
@@ -311,8 +314,7 @@ fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
     let (first, second) = keys.split_at(keys.len().div_ceil(2));
     let mut second = line(second);
     if model.shown.is_some() {
-        let clears =
-            fl!(drawing.texts.loader, "clears-in", seconds = model.seconds_shown());
+        let clears = fl!(drawing.texts.loader, "clears-in", seconds = model.seconds_shown());
         let width = usize::from(area.width);
         let used = second.chars().count() + clears.chars().count() + 1;
         second = format!("{second}{}{clears}", " ".repeat(width.saturating_sub(used)));
