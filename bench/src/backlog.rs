@@ -91,7 +91,7 @@ pub(crate) async fn measure(entries: u32) {
     println!("down {down:9} bytes  (acknowledgements, and the changed records of the catalogue)");
     println!(
         "time {:9.3} s from link to pending 0 ({:.3} s from the hub's start to the link)",
-        (done - linked).as_secs_f64(),
+        done.saturating_sub(linked).as_secs_f64(),
         linked.as_secs_f64()
     );
 }

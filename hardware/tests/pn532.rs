@@ -1,4 +1,5 @@
 //! The libnfc driver with the real libnfc, on an emulated PN532.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 #![cfg(feature = "libnfc")]
 
 use std::sync::mpsc::Receiver;

@@ -121,6 +121,7 @@ pub struct DeskStart {
 
 /// The desk's side of a session.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct DeskSession {
     reader: FrameReader,
     queue: Vec<DeskMessage>,
@@ -281,7 +282,7 @@ impl DeskSession {
                 self.sent.insert((date(resend.day)?, resend.writer.writer()), resend.held);
             }
             HubMessage::Quarantined(quarantined) => {
-                events.push(DeskEvent::Quarantined(quarantined))
+                events.push(DeskEvent::Quarantined(quarantined));
             }
             HubMessage::Page(page) => events.push(DeskEvent::Page(page)),
             HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),

@@ -56,12 +56,12 @@ pub async fn connect(
     };
     for address in addresses {
         let unreachable = |why: String| ConnectError::Unreachable { address: address.clone(), why };
-        let resolved: Vec<SocketAddr> = match tokio::net::lookup_host(address).await {
-            Ok(resolved) => resolved.collect(),
-            Err(_) => {
-                last = unreachable("there is no internet, or the name is not known".to_owned());
-                continue;
-            }
+        let resolved: Vec<SocketAddr> = if let Ok(resolved) = tokio::net::lookup_host(address).await
+        {
+            resolved.collect()
+        } else {
+            last = unreachable("there is no internet, or the name is not known".to_owned());
+            continue;
         };
         for target in resolved {
             match attempt(&config, target).await {

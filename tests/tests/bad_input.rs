@@ -1,4 +1,5 @@
 //! Bad input: each a clear sentence and a non-zero exit, and nothing lost.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use std::process::Output;
 

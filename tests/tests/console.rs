@@ -1,4 +1,5 @@
 //! The console in a real terminal, with the real libnfc on an emulated PN532.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, channel};

@@ -231,10 +231,10 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
 async fn listen_to_daemon(client: DeskClient, sender: mpsc::Sender<Message>) {
     loop {
         if let Ok(mut events) = client.events().await {
-            if let Ok(history) = client.history().await {
-                if sender.send(Message::History(history)).await.is_err() {
-                    return;
-                }
+            if let Ok(history) = client.history().await
+                && sender.send(Message::History(history)).await.is_err()
+            {
+                return;
             }
             while let Some(Ok(event)) = events.next().await {
                 let missed = event == Event::Missed;

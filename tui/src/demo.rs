@@ -174,10 +174,10 @@ impl World {
         let mut events = self.client.events().await?;
         let waited = tokio::time::timeout(PATIENCE, async {
             while let Some(event) = events.next().await {
-                if let Event::Status(status) = event? {
-                    if wanted(&status) {
-                        return Ok(true);
-                    }
+                if let Event::Status(status) = event?
+                    && wanted(&status)
+                {
+                    return Ok(true);
                 }
             }
             Ok::<_, ClientError>(false)

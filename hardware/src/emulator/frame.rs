@@ -58,7 +58,7 @@ impl Scanner {
                     self.buffer.drain(..start + 3 + length);
                     found.push(received);
                 }
-                Frame::Wrong => drop(self.buffer.drain(..start + 1)),
+                Frame::Wrong => drop(self.buffer.drain(..=start)),
                 Frame::Unfinished => break,
             }
         }

@@ -207,7 +207,7 @@ impl Desk {
         let card: Identification = pass.parse()?;
         let now = self.next_at(wall);
         let Some(record) = self.record(&card)? else {
-            return self.answer_unknown_redemption(now);
+            return Ok(self.answer_unknown_redemption(now));
         };
         let account = self.account(&record, Some(&card));
         let reward = self.rewards.iter().find(|reward| reward.reward_id == reward_id);
@@ -226,7 +226,7 @@ impl Desk {
     }
 
     /// Points of an unknown card are unknown, so nothing is handed out for them.
-    fn answer_unknown_redemption(&mut self, now: UnixMillis) -> Result<Answer, Refusal> {
+    fn answer_unknown_redemption(&mut self, now: UnixMillis) -> Answer {
         let answer = Answer {
             verdict: VerdictKind::Ask,
             reason: Some(Reason::PassNotFound),
@@ -240,7 +240,7 @@ impl Desk {
             earlier_at: None,
         };
         self.remember(&answer);
-        Ok(answer)
+        answer
     }
 
     /// Takes an entry back: this one, or the last of this run of the desk.

@@ -62,7 +62,7 @@ hub-waiting = ↑ waits
 hub-accepted = ✓ hub
 hub-quarantined = ✖ set apart
 hub-not-sent = –
-outcome-over-limit = counted at another desk
+outcome-over-limit = counted elsewhere
 outcome-taken-back = taken back
 outcome-left-debt = leaves a debt
 

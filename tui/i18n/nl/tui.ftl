@@ -62,7 +62,7 @@ hub-waiting = ↑ wacht
 hub-accepted = ✓ hub
 hub-quarantined = ✖ apart
 hub-not-sent = –
-outcome-over-limit = geteld aan andere balie
+outcome-over-limit = elders geteld
 outcome-taken-back = ongedaan
 outcome-left-debt = laat een tekort
 

@@ -235,7 +235,7 @@ fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
     Line::from(vec![
         Span::raw(format!("{}  ", drawing.clock(answer.at))),
         Span::styled(verdict, drawing.theme.verdict(answer.verdict)),
-        Span::raw(format!("{pass:22} {what:14} ")),
+        Span::raw(format!("{pass:20} {what:13} ")),
         Span::styled(hub, hub_style),
     ])
 }
@@ -244,7 +244,8 @@ fn draw_status(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
     let texts = &drawing.texts;
     let Some(status) = &model.status else {
         let text = fl!(texts.loader, "status-no-daemon");
-        frame.render_widget(Line::styled(format!(" {text}"), drawing.theme.trouble()), area);
+        let said = Paragraph::new(text).style(drawing.theme.trouble()).wrap(Wrap { trim: true });
+        frame.render_widget(said, area);
         return;
     };
     let lines = vec![hub_line(status, drawing), health_line(status, model, drawing)];
