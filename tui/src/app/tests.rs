@@ -5,9 +5,7 @@ use crossterm::event::KeyModifiers;
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use syncd::desk_api::types::{
-    Health, HubLink, HubState, Outcome, PassView, TodayCount,
-};
+use syncd::desk_api::types::{Health, HubLink, HubState, Outcome, PassView, TodayCount};
 
 use super::*;
 use crate::i18n::Texts;
@@ -189,8 +187,16 @@ fn a_row_that_changes_stays_where_it_is() {
 #[test]
 fn the_screens_are_as_drawn() {
     let mut model = model();
-    model.update(Message::Daemon(Event::Row(Box::new(row(1, HubState::Accepted, Outcome::OverLimit)))));
-    model.update(Message::Daemon(Event::Row(Box::new(row(2, HubState::Waiting, Outcome::Counted)))));
+    model.update(Message::Daemon(Event::Row(Box::new(row(
+        1,
+        HubState::Accepted,
+        Outcome::OverLimit,
+    )))));
+    model.update(Message::Daemon(Event::Row(Box::new(row(
+        2,
+        HubState::Waiting,
+        Outcome::Counted,
+    )))));
     insta::assert_snapshot!("waiting_for_a_card", screen(&model));
     for (name, verdict, reason) in [
         ("ok", VerdictKind::Ok, None),
