@@ -64,7 +64,16 @@ pub enum DeskEvent {
     },
     /// The hub lost what it had acknowledged: forget all acknowledgements.
     AcknowledgementsLost,
-    /// The hub holds another list under this name: a copy of this desk wrote, too.
+    /// The hub holds more of this list than is here: this disk lost its end, or was restored from an
+    /// image. The hub shares what is lacking; nothing is sent of this list in this session.
+    Behind {
+        /// The ledger's day.
+        day: Date,
+        /// The list.
+        writer: Writer,
+    },
+    /// The hub holds another list under this name: a copy of this desk wrote, too. The hub sets
+    /// apart what is sent of it.
     Diverged {
         /// The ledger's day.
         day: Date,
@@ -262,12 +271,12 @@ impl DeskSession {
                 } else {
                     let held = welcome.held.clone();
                     events.push(DeskEvent::Welcomed(welcome));
-                    compare(&held, view, events)?;
+                    self.compare(&held, view, events)?;
                 }
             }
             _ if !self.welcomed => return out_of_turn("a message before Welcome"),
             HubMessage::Held(held) => {
-                compare(&held, view, events)?;
+                self.compare(&held, view, events)?;
                 for position in &held {
                     let day = date(position.day)?;
                     self.sent.insert((day, position.writer.writer()), position.sequence);
@@ -291,6 +300,29 @@ impl DeskSession {
         Ok(())
     }
 
+    /// What the hub says it holds, compared with what is here.
+    fn compare(
+        &mut self,
+        held: &[ListPosition],
+        view: &impl DeskView,
+        events: &mut Vec<DeskEvent>,
+    ) -> Result<(), SessionError> {
+        for position in held {
+            let (day, writer) = (date(position.day)?, position.writer.writer());
+            events.push(match view.position_at(day, &writer, position.sequence) {
+                Some(here) if short_head(&here) == position.head => {
+                    DeskEvent::Acknowledged { day, writer, sequence: position.sequence }
+                }
+                Some(_) => DeskEvent::Diverged { day, writer },
+                None => {
+                    self.sent.insert((day, writer), position.sequence);
+                    DeskEvent::Behind { day, writer }
+                }
+            });
+        }
+        Ok(())
+    }
+
     /// The desk has the catalogue and the venue's entries up to these versions: the hub is told.
     pub fn have(&mut self, catalogue_version: u64, venue_version: u64) {
         let have = (catalogue_version, venue_version);
@@ -302,24 +334,6 @@ impl DeskSession {
     pub fn is_welcomed(&self) -> bool {
         self.welcomed
     }
-}
-
-/// What the hub says it holds, compared with what is here.
-fn compare(
-    held: &[ListPosition],
-    view: &impl DeskView,
-    events: &mut Vec<DeskEvent>,
-) -> Result<(), SessionError> {
-    for position in held {
-        let (day, writer) = (date(position.day)?, position.writer.writer());
-        let here = view.position_at(day, &writer, position.sequence);
-        if here.is_some_and(|here| short_head(&here) == position.head) {
-            events.push(DeskEvent::Acknowledged { day, writer, sequence: position.sequence });
-        } else {
-            events.push(DeskEvent::Diverged { day, writer });
-        }
-    }
-    Ok(())
 }
 
 fn list_position(

@@ -7,6 +7,7 @@
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crdt_model::catalogue::{Activity, CardKey, Item, PassRecord, Policy, Reward};
 use crdt_model::ids::{PassId, Writer};
@@ -17,6 +18,12 @@ use thiserror::Error;
 
 /// The layout's version: a store of another one is set aside and filled anew.
 const LAYOUT: &[u8] = b"stempel store 1";
+
+/// What sled says where another holds its lock; it has no error of its own for that.
+const LOCKED: &str = "could not acquire lock";
+
+/// So long sled's lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// sled's cache: small, for a desk shares its machine with a browser.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -68,9 +75,20 @@ impl Store {
     /// [`StoreError`] where not even a new store can be begun.
     pub fn open(folder: &Path) -> Result<(Self, Option<String>), StoreError> {
         remove_leftovers(folder);
-        let why = match guarded(|| Self::open_unguarded(folder)) {
-            Ok(store) => return Ok((store, None)),
-            Err(why) => why.to_string(),
+        let begun = Instant::now();
+        let why = loop {
+            match guarded(|| Self::open_unguarded(folder)) {
+                Ok(store) => return Ok((store, None)),
+                // sled gives its lock up a moment after it was closed. A store that is in use is not
+                // a damaged one.
+                Err(StoreError::Sled(error)) if error.to_string().contains(LOCKED) => {
+                    if begun.elapsed() > LOCK_PATIENCE {
+                        return Err(error.into());
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(why) => break why.to_string(),
+            }
         };
         let aside = (1u32..)
             .map(|n| folder.with_extension(format!("damaged-{n}")))

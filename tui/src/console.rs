@@ -11,7 +11,7 @@ use hardware::scripted::{ScriptError, ScriptedReader};
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::Event;
+use syncd::desk_api::types::{Answer, Event};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -28,6 +28,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 /// Between two attempts to reach a daemon that does not answer.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
+
+/// How the type of the problem ends that the daemon answers to what is no card.
+const NOT_A_CARD: &str = "/invalid-uitpas-number";
 
 /// The time zone of the venues.
 const TIME_ZONE: &str = "Europe/Brussels";
@@ -212,7 +215,13 @@ fn carry_out(command: Command, client: &DeskClient, sender: &mpsc::Sender<Messag
 async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientError> {
     let answered = |answer, card| Message::Answered { answer: Box::new(answer), card };
     Ok(match command {
-        Command::Tap(card) => answered(client.tap(&card).await?, Some(card)),
+        Command::Tap(card) => match client.tap(&card).await {
+            // What was typed is no number of a card: that is a verdict, too, in the desk's language.
+            Err(ClientError::Problem(problem)) if problem.kind.ends_with(NOT_A_CARD) => {
+                answered(Answer::not_a_card(now()), None)
+            }
+            answer => answered(answer?, Some(card)),
+        },
         Command::Redeem { card, reward_id } => {
             answered(client.redeem(&card, &reward_id).await?, Some(card))
         }

@@ -273,6 +273,7 @@ impl TestDesk {
                 self.acknowledged.clear();
                 self.venue_version = 0;
             }
+            DeskEvent::Behind { .. } => self.heard.push("behind".to_owned()),
             DeskEvent::Diverged { .. } => self.heard.push("diverged".to_owned()),
             DeskEvent::Shared(share) => {
                 let writer = share.batch.writer.writer();

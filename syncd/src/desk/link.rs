@@ -131,12 +131,15 @@ impl Desk {
                 self.store.forget_acknowledgements()?;
                 self.store.set_cursor(Cursor::Venue, 0)?;
             }
+            DeskEvent::Behind { day, writer } => {
+                tracing::warn!(%day, %writer, "the hub has more of a list than this disk; it comes back");
+            }
             DeskEvent::Diverged { day, writer } => {
+                // Two desks share one key. The hub sets apart what this one sent; the rest goes on.
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
-                // Either this disk lost the end of the list, and gets it back with everything
-                // else, or two desks share one key, which the hub's operator must look into.
-                self.store.set_cursor(Cursor::Venue, 0)?;
-                return Err(LinkError::OutOfStep);
+                self.disk = Health::Trouble {
+                    why: "another desk wrote under this desk's name; tell an operator".to_owned(),
+                };
             }
             DeskEvent::Shared(share) => self.merge(&share)?,
             DeskEvent::Advanced(version) => {

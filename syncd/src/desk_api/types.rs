@@ -91,6 +91,24 @@ pub struct Answer {
     pub earlier_at: Option<i64>,
 }
 
+impl Answer {
+    /// What a console shows where what was typed is no number of a card: nothing was recorded.
+    pub fn not_a_card(at: i64) -> Self {
+        Self {
+            verdict: VerdictKind::Retry,
+            reason: Some(Reason::InvalidUitpasNumber),
+            kind: Kind::Unknown,
+            provisional: false,
+            at,
+            entry: None,
+            points_change: 0,
+            pass: None,
+            title: None,
+            earlier_at: None,
+        }
+    }
+}
+
 /// A pass as the desk may show it: nothing here tells of a social tariff (invariant 11).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
