@@ -81,7 +81,7 @@ pub struct Desk {
     files: LedgerFiles,
     store: Store,
     settings: Settings,
-    /// What tariffs the catalogue holds, kept at hand: a few dozen.
+    /// The catalogue's activities and rewards, kept at hand: a few dozen.
     activities: Vec<Activity>,
     rewards: Vec<Reward>,
     policy: Policy,
@@ -206,9 +206,8 @@ impl Desk {
         Ok(())
     }
 
-    /// The time of the next entry: the wall clock, but never before what this desk has written,
-    /// and after what it has seen as far as that lies within the clock's tolerance (a desk whose
-    /// clock is a year ahead must not take its neighbours with it).
+    /// The time of the next entry: the wall clock, but never before what this desk has written. What
+    /// other desks wrote does not count: one whose clock is a year ahead must not take the rest along.
     fn next_at(&self, wall: UnixMillis) -> UnixMillis {
         wall.max(self.last_at.plus(1))
     }
