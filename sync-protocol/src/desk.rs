@@ -3,7 +3,7 @@
 //! It keeps nothing that must last. What it must know of the ledgers it asks of a [`DeskView`];
 //! what must be kept it says in a [`DeskEvent`]; how far it has sent is its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
@@ -136,6 +136,9 @@ pub struct DeskSession {
     queue: Vec<DeskMessage>,
     /// How far each list has been sent in this session.
     sent: BTreeMap<(Date, Writer), u64>,
+    /// Lists that the hub holds longer, or otherwise: an Ack says how many entries, not which, so
+    /// for these it says nothing about what is here.
+    unlike: BTreeSet<(Date, Writer)>,
     have: (u64, u64),
     have_changed: bool,
     welcomed: bool,
@@ -165,6 +168,7 @@ impl DeskSession {
             reader: FrameReader::default(),
             queue: vec![DeskMessage::Hello(hello)],
             sent: BTreeMap::new(),
+            unlike: BTreeSet::new(),
             have: (start.catalogue_version, start.venue_version),
             have_changed: false,
             welcomed: false,
@@ -229,6 +233,9 @@ impl DeskSession {
         self.reader.push(bytes);
         let mut events = Vec::new();
         loop {
+            if self.ended {
+                return (events, Ok(()));
+            }
             let message = match self.reader.next_frame() {
                 Ok(Some(contents)) => HubMessage::from_bytes(contents).map_err(SessionError::from),
                 Ok(None) => return (events, Ok(())),
@@ -285,7 +292,11 @@ impl DeskSession {
             }
             HubMessage::Ack(Ack { day, writer, sequence }) => {
                 let (day, writer) = (date(day)?, writer.writer());
-                events.push(DeskEvent::Acknowledged { day, writer, sequence });
+                if view.position_at(day, &writer, sequence).is_some()
+                    && !self.unlike.contains(&(day, writer))
+                {
+                    events.push(DeskEvent::Acknowledged { day, writer, sequence });
+                }
             }
             HubMessage::Resend(resend) => {
                 self.sent.insert((date(resend.day)?, resend.writer.writer()), resend.held);
@@ -313,8 +324,12 @@ impl DeskSession {
                 Some(here) if short_head(&here) == position.head => {
                     DeskEvent::Acknowledged { day, writer, sequence: position.sequence }
                 }
-                Some(_) => DeskEvent::Diverged { day, writer },
+                Some(_) => {
+                    self.unlike.insert((day, writer));
+                    DeskEvent::Diverged { day, writer }
+                }
                 None => {
+                    self.unlike.insert((day, writer));
                     self.sent.insert((day, writer), position.sequence);
                     DeskEvent::Behind { day, writer }
                 }

@@ -44,11 +44,13 @@ enum Phase {
 pub struct HubSession {
     reader: FrameReader,
     phase: Phase,
+    /// The desk said what cannot be read: nothing more is taken, but what came before is answered.
+    broken: bool,
 }
 
 impl Default for HubSession {
     fn default() -> Self {
-        Self { reader: FrameReader::default(), phase: Phase::Fresh }
+        Self { reader: FrameReader::default(), phase: Phase::Fresh, broken: false }
     }
 }
 
@@ -56,12 +58,13 @@ impl HubSession {
     /// Takes bytes from the desk. The events are to be answered in their order.
     ///
     /// # Errors
-    /// [`SessionError`]: say goodbye and close. What came before it stands.
+    /// [`SessionError`]: answer the events, for what came before it stands; then say goodbye and
+    /// close.
     pub fn receive(&mut self, bytes: &[u8]) -> (Vec<HubEvent>, Result<(), SessionError>) {
         self.reader.push(bytes);
         let mut events = Vec::new();
         loop {
-            if self.phase == Phase::Ended {
+            if self.broken || self.phase == Phase::Ended {
                 return (events, Ok(()));
             }
             let message = match self.reader.next_frame() {
@@ -72,7 +75,7 @@ impl HubSession {
             match message.and_then(|message| self.take(message)) {
                 Ok(event) => events.push(event),
                 Err(error) => {
-                    self.phase = Phase::Ended;
+                    self.broken = true;
                     return (events, Err(error));
                 }
             }

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt_model::catalogue::{Activity, Item};
 use crdt_model::entry::{Entry, EntryRef};
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{Ledger, LedgerId, Position};
 use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
+use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::seal::DeviceKey;
@@ -19,9 +21,11 @@ pub(crate) fn venue() -> VenueId {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) ledgers: BTreeMap<Date, Ledger>,
-    /// These two are sled's: they may vanish.
-    acknowledged: BTreeMap<(Date, Writer), u64>,
-    venue_version: u64,
+    /// The rest is sled's: it may vanish.
+    pub(crate) acknowledged: BTreeMap<(Date, Writer), u64>,
+    pub(crate) venue_version: u64,
+    pub(crate) catalogue_version: u64,
+    pub(crate) activities: BTreeMap<u32, Activity>,
 }
 
 pub(crate) struct Desk {
@@ -67,8 +71,8 @@ impl Desk {
         self.session = None;
         self.epoch += 1;
         if !store {
-            self.disk.acknowledged.clear();
-            self.disk.venue_version = 0;
+            let ledgers = std::mem::take(&mut self.disk.ledgers);
+            self.disk = Disk { ledgers, ..Disk::default() };
         }
     }
 
@@ -87,7 +91,7 @@ impl Desk {
         let start = DeskStart {
             software: "simulated".to_owned(),
             clock: UnixMillis(0),
-            catalogue_version: 0,
+            catalogue_version: self.disk.catalogue_version,
             venue_version: self.disk.venue_version,
         };
         self.session = Some(DeskSession::start(&start, self));
@@ -110,7 +114,7 @@ impl Desk {
                 return false;
             }
         }
-        session.have(0, self.disk.venue_version);
+        session.have(self.disk.catalogue_version, self.disk.venue_version);
         self.session = Some(session);
         true
     }
@@ -119,12 +123,9 @@ impl Desk {
         match event {
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
-                assert!(
-                    sequence <= length || writer != self.writer(),
-                    "nothing is acknowledged that is not here"
-                );
+                assert!(sequence <= length, "nothing is acknowledged that is not here");
                 let known = self.disk.acknowledged.entry((day, writer)).or_default();
-                *known = (*known).max(sequence.min(length));
+                *known = (*known).max(sequence);
             }
             DeskEvent::AcknowledgementsLost => {
                 self.disk.acknowledged.clear();
@@ -166,8 +167,18 @@ impl Desk {
                 if welcome.venue_version < self.disk.venue_version {
                     self.disk.venue_version = 0;
                 }
+                if welcome.catalogue_version < self.disk.catalogue_version {
+                    self.disk.catalogue_version = 0;
+                }
             }
-            DeskEvent::Page(_) => {}
+            DeskEvent::Page(page) => {
+                assert!(page.from <= self.disk.catalogue_version, "no page is left out");
+                for item in catalogue::unpack(&page.items).unwrap() {
+                    let Item::Activity(activity) = item else { panic!("{item:?}") };
+                    self.disk.activities.insert(activity.activity.0, activity);
+                }
+                self.disk.catalogue_version = self.disk.catalogue_version.max(page.to);
+            }
         }
         true
     }
