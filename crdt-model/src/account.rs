@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
 
-use crate::entry::{Entry, EntryRef, Fact};
-use crate::ids::{ActivityId, RewardId, VenueId};
+use crate::entry::{Entry, EntryRef, Fact, TariffKind};
+use crate::ids::{ActivityId, CouponId, RewardId, VenueId};
 use crate::limits::{PeriodLimit, PeriodType, Window};
 use crate::time::Calendar;
 
@@ -22,6 +22,15 @@ pub enum Limited {
     /// Visits to a museum.
     #[n(2)]
     Visit(#[n(0)] VenueId),
+    /// Discounted tickets for an activity (contract: `passholderTicketLimit`).
+    #[n(3)]
+    Ticket(#[n(0)] ActivityId),
+    /// Tickets bought with a coupon.
+    #[n(4)]
+    Coupon(#[n(0)] CouponId),
+    /// Tickets that a group bought at the social tariff (contract: `totalTicketsPerYear`).
+    #[n(5)]
+    GroupTicket,
 }
 
 /// How often something limited was done in one period: all that stands, counted or over the limit.
@@ -73,7 +82,12 @@ impl Account {
 
     /// Whether a limit leaves room for once more.
     pub fn leaves_room(&self, of: &Limited, limit: PeriodLimit, day: jiff::civil::Date) -> bool {
-        self.times(of, limit.period_type.window(day)) < limit.volume
+        self.room(of, limit, day) > 0
+    }
+
+    /// How often more a limit allows it in the period that holds this local day.
+    pub fn room(&self, of: &Limited, limit: PeriodLimit, day: jiff::civil::Date) -> u32 {
+        limit.volume.saturating_sub(self.times(of, limit.period_type.window(day)))
     }
 
     /// Forgets uses in periods that ended before this local day: they decide nothing any more.
@@ -85,28 +99,28 @@ impl Account {
         self.uses.binary_search_by(|uses| (&uses.of, uses.window).cmp(&(of, window)))
     }
 
-    /// Counts one more use and says how many there are now.
-    fn use_once(&mut self, of: Limited, window: Window) -> u32 {
+    /// Counts more uses and says how many there are now.
+    fn add_uses(&mut self, of: Limited, window: Window, more: u32) -> u32 {
         match self.place(&of, window) {
             Ok(place) => {
-                self.uses[place].times += 1;
+                self.uses[place].times = self.uses[place].times.saturating_add(more);
                 self.uses[place].times
             }
             Err(place) => {
-                self.uses.insert(place, Uses { of, window, times: 1 });
-                1
+                self.uses.insert(place, Uses { of, window, times: more });
+                more
             }
         }
     }
 
-    /// Takes one use back and says how many there were.
-    fn unuse_once(&mut self, of: &Limited, window: Window) -> u32 {
+    /// Takes uses back and says how many there were.
+    fn take_uses_back(&mut self, of: &Limited, window: Window, fewer: u32) -> u32 {
         let Ok(place) = self.place(of, window) else { return 0 };
         let times = self.uses[place].times;
-        if times == 1 {
+        if times <= fewer {
             self.uses.remove(place);
         } else {
-            self.uses[place].times -= 1;
+            self.uses[place].times -= fewer;
         }
         times
     }
@@ -118,6 +132,14 @@ pub trait Limits {
     fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit>;
     /// How often a pass may redeem this reward. The fold counts it; it refuses nothing by it.
     fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit>;
+    /// How many discounted tickets a pass may buy for this activity. Counted, refused by nothing.
+    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit>;
+    /// How many tickets a pass may buy with this coupon. Counted, refused by nothing.
+    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit>;
+    /// How many tickets at the social tariff the pass that is folded may buy in a year: a group's.
+    fn tickets_per_year(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// One visit to a museum counts a day (museumPASSmusées).
@@ -141,7 +163,8 @@ pub struct Placed {
 pub enum Outcome {
     /// It counts.
     Counted,
-    /// The limit was reached by earlier ones: kept, and earns nothing.
+    /// The limit was reached by earlier ones: a check-in or visit is kept and earns nothing; tickets
+    /// stand, for they were paid.
     OverLimit,
     /// A later entry took it back.
     TakenBack,
@@ -219,36 +242,66 @@ struct Folding<'a, L> {
 }
 
 impl<L: Limits> Folding<'_, L> {
-    /// Under which limit an entry falls, if any.
-    fn limit(&self, placed: &Placed) -> Option<(Limited, PeriodLimit, Window)> {
-        let (of, limit) = match placed.entry.fact {
+    /// Under which limits an entry falls, and how many uses it is.
+    fn limits(&self, placed: &Placed) -> ([Option<(Limited, PeriodLimit)>; 2], u32) {
+        let limits = self.limits;
+        let under = |of: Limited, limit: Option<PeriodLimit>| limit.map(|limit| (of, limit));
+        match placed.entry.fact {
             Fact::CheckIn { activity, .. } => {
-                (Limited::CheckIn(activity), self.limits.checkin_limit(activity)?)
+                let of = under(Limited::CheckIn(activity), limits.checkin_limit(activity));
+                ([of, None], 1)
             }
             Fact::Redemption { reward, .. } => {
-                (Limited::Redemption(reward), self.limits.redeem_constraint(reward)?)
+                let of = under(Limited::Redemption(reward), limits.redeem_constraint(reward));
+                ([of, None], 1)
             }
-            Fact::Visit => (Limited::Visit(placed.venue.clone()), VISIT_LIMIT),
-            Fact::Void { .. } | Fact::Newer { .. } => return None,
-        };
-        Some((of, limit, limit.period_type.window(self.calendar.day(placed.entry.at))))
+            Fact::Visit | Fact::ExternalVisit => {
+                ([Some((Limited::Visit(placed.venue.clone()), VISIT_LIMIT)), None], 1)
+            }
+            Fact::TicketSale { activity, tickets, tariff, .. } => {
+                let tickets = u32::from(tickets);
+                let of_activity = under(Limited::Ticket(activity), limits.ticket_limit(activity));
+                match tariff {
+                    TariffKind::Regular => ([None, None], tickets),
+                    TariffKind::SocialTariff => {
+                        let year = limits
+                            .tickets_per_year()
+                            .map(|volume| PeriodLimit { volume, period_type: PeriodType::Year });
+                        ([of_activity, under(Limited::GroupTicket, year)], tickets)
+                    }
+                    TariffKind::Coupon(coupon) => {
+                        let of_coupon = under(Limited::Coupon(coupon), limits.coupon_limit(coupon));
+                        ([of_activity, of_coupon], tickets)
+                    }
+                }
+            }
+            Fact::Void { .. } | Fact::Newer { .. } => ([None, None], 0),
+        }
     }
 
     fn count(&mut self, placed: &Placed) -> Outcome {
-        let within = match self.limit(placed) {
-            Some((of, limit, window)) => self.account.use_once(of, window) <= limit.volume,
-            None => true,
-        };
+        let day = self.calendar.day(placed.entry.at);
+        let (limits, uses) = self.limits(placed);
+        let mut within = true;
+        for (of, limit) in limits.into_iter().flatten() {
+            let window = limit.period_type.window(day);
+            within &= self.account.add_uses(of, window, uses) <= limit.volume;
+        }
         match placed.entry.fact {
             Fact::CheckIn { points, .. } if within => self.account.earned += u64::from(points),
-            Fact::Visit if within => self.account.visits += 1,
-            Fact::CheckIn { .. } | Fact::Visit => return Outcome::OverLimit,
+            Fact::Visit | Fact::ExternalVisit if within => self.account.visits += 1,
+            Fact::CheckIn { .. } | Fact::Visit | Fact::ExternalVisit | Fact::TicketSale { .. }
+                if !within =>
+            {
+                return Outcome::OverLimit;
+            }
             Fact::Redemption { points, .. } => {
                 self.account.spent += u64::from(points);
                 if points > 0 && self.account.debt() > 0 {
                     return Outcome::LeftDebt;
                 }
             }
+            Fact::CheckIn { .. } | Fact::Visit | Fact::ExternalVisit | Fact::TicketSale { .. } => {}
             Fact::Void { .. } | Fact::Newer { .. } => return Outcome::Nothing,
         }
         Outcome::Counted
@@ -257,19 +310,29 @@ impl<L: Limits> Folding<'_, L> {
     /// Undoes an entry that the opening account includes. With `m` check-ins under a limit of `L`
     /// there, `min(m, L)` counted; without this one it is `min(m − 1, L)`.
     fn take_back(&mut self, placed: &Placed) {
-        let counted = match self.limit(placed) {
-            Some((of, limit, window)) => self.account.unuse_once(&of, window) <= limit.volume,
-            None => true,
-        };
+        let day = self.calendar.day(placed.entry.at);
+        let (limits, uses) = self.limits(placed);
+        let mut counted = true;
+        for (of, limit) in limits.into_iter().flatten() {
+            let window = limit.period_type.window(day);
+            counted &= self.account.take_uses_back(&of, window, uses) <= limit.volume;
+        }
         match placed.entry.fact {
             Fact::CheckIn { points, .. } if counted => {
                 self.account.earned = self.account.earned.saturating_sub(u64::from(points));
             }
-            Fact::Visit if counted => self.account.visits = self.account.visits.saturating_sub(1),
+            Fact::Visit | Fact::ExternalVisit if counted => {
+                self.account.visits = self.account.visits.saturating_sub(1);
+            }
             Fact::Redemption { points, .. } => {
                 self.account.spent = self.account.spent.saturating_sub(u64::from(points));
             }
-            Fact::CheckIn { .. } | Fact::Visit | Fact::Void { .. } | Fact::Newer { .. } => {}
+            Fact::CheckIn { .. }
+            | Fact::Visit
+            | Fact::ExternalVisit
+            | Fact::TicketSale { .. }
+            | Fact::Void { .. }
+            | Fact::Newer { .. } => {}
         }
     }
 }

@@ -5,15 +5,20 @@
 //!
 //! | key | holds | in |
 //! | --- | --- | --- |
-//! | 0 | kind: 1 check-in, 2 visit, 3 redemption, 4 void | all |
-//! | 1 | `PassId` | all, unless 2 stands |
+//! | 0 | kind: 1 check-in, 2 visit, 3 redemption, 4 void, 5 ticket sale, 6 external visit | all |
+//! | 1 | `PassId` | all, unless 2 or 16 stands |
 //! | 2 | chip number, where the catalogue did not know the card | check-in, visit |
 //! | 3 | `at`, in milliseconds after midnight UTC of the ledger's day | all |
-//! | 4 | activity or reward | check-in, redemption |
+//! | 4 | activity or reward | check-in, redemption, ticket sale |
 //! | 5 | points | check-in, redemption |
 //! | 6 | the target's index in its list | void |
 //! | 7 | the target's writer, where it is not the void's own | void |
 //! | 8 | the target's day as days since 1970-01-01, where it is not the ledger's | void |
+//! | 9 | grant and unit of a limited reward | redemption |
+//! | 10 | tickets | ticket sale |
+//! | 11 | holder's, city's and organiser's shares of one ticket, in cents | ticket sale |
+//! | 12 | tariff: 0 regular, 1 social, else the coupon's number + 2 | ticket sale |
+//! | 16 | the keyed hash of an external card's number | external visit |
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,7 +28,10 @@ use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
-use crate::ids::{ActivityId, ChipNumber, PassId, RewardId, Writer, serde_as_text};
+use crate::catalogue::CardKey;
+use crate::ids::{ActivityId, ChipNumber, CouponId, PassId, RewardId, Writer, serde_as_text};
+use crate::money::{Cents, Shares};
+use crate::stock::{GrantId, Unit};
 use crate::time::{UnixMillis, date_of_day_number, day_number, utc_midnight};
 
 /// An entry's bytes at the most: the largest known kind has some 60, the rest is for later fields.
@@ -36,6 +44,20 @@ pub enum Subject {
     Pass(PassId),
     /// A card that it does not know: provisional, settled by the hub.
     Chip(ChipNumber),
+    /// An external card, by the keyed hash of its number: enough to know it again.
+    External(CardKey),
+}
+
+/// Which tariff a ticket was sold at (contract: `Tariff.type`; the contract knows no regular one,
+/// for there only discounted sales are registered).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TariffKind {
+    /// The regular price.
+    Regular,
+    /// The social tariff.
+    SocialTariff,
+    /// A coupon.
+    Coupon(CouponId),
 }
 
 /// One entry of a venue by its place: which day's ledger, which list, where in it. As text:
@@ -99,7 +121,22 @@ pub enum Fact {
         reward: RewardId,
         /// Its price in points; 0 for a welcome reward.
         points: u32,
+        /// The unit that was handed out, where the reward's stock is limited.
+        unit: Option<Unit>,
     },
+    /// Tickets sold for an activity, all at one tariff.
+    TicketSale {
+        /// The activity.
+        activity: ActivityId,
+        /// How many.
+        tickets: u16,
+        /// The tariff.
+        tariff: TariffKind,
+        /// Who pays what of one ticket's regular price.
+        shares: Shares,
+    },
+    /// A visit with an admission pass of another platform, at the ledger's venue.
+    ExternalVisit,
     /// An earlier entry of this venue taken back.
     Void {
         /// Which.
@@ -158,6 +195,8 @@ const CHECK_IN: u32 = 1;
 const VISIT: u32 = 2;
 const REDEMPTION: u32 = 3;
 const VOID: u32 = 4;
+const TICKET_SALE: u32 = 5;
+const EXTERNAL_VISIT: u32 = 6;
 
 impl Entry {
     /// The entry's bytes in the list of `writer` in the ledger of `day`. A kind of a newer version
@@ -168,7 +207,9 @@ impl Entry {
         let (kind, more) = match &self.fact {
             Fact::CheckIn { .. } => (CHECK_IN, 2),
             Fact::Visit => (VISIT, 0),
-            Fact::Redemption { .. } => (REDEMPTION, 2),
+            Fact::Redemption { unit, .. } => (REDEMPTION, 2 + u64::from(unit.is_some())),
+            Fact::TicketSale { .. } => (TICKET_SALE, 4),
+            Fact::ExternalVisit => (EXTERNAL_VISIT, 0),
             Fact::Void { target } => {
                 (VOID, 1 + u64::from(target.writer != *writer) + u64::from(target.day != day))
             }
@@ -179,13 +220,27 @@ impl Entry {
         match &self.subject {
             Subject::Pass(pass) => fields.unsigned(1, pass.0),
             Subject::Chip(chip) => fields.bytes(2, chip.bytes()),
+            Subject::External(_) => {}
         }
         fields.number(3, self.at.since(utc_midnight(day)));
         match &self.fact {
-            Fact::CheckIn { activity: ActivityId(of), points }
-            | Fact::Redemption { reward: RewardId(of), points } => {
+            Fact::CheckIn { activity: ActivityId(of), points } => {
                 fields.number(4, i64::from(*of));
                 fields.number(5, i64::from(*points));
+            }
+            Fact::Redemption { reward: RewardId(of), points, unit } => {
+                fields.number(4, i64::from(*of));
+                fields.number(5, i64::from(*points));
+                if let Some(unit) = unit {
+                    fields.numbers(9, &[unit.grant.0, u64::from(unit.unit)]);
+                }
+            }
+            Fact::TicketSale { activity, tickets, tariff, shares } => {
+                fields.number(4, i64::from(activity.0));
+                fields.number(10, i64::from(*tickets));
+                let Shares { holder, city, organiser } = shares;
+                fields.numbers(11, &[holder, city, organiser].map(|share| u64::from(share.0)));
+                fields.unsigned(12, tariff.number());
             }
             Fact::Void { target } => {
                 fields.unsigned(6, target.index);
@@ -196,7 +251,10 @@ impl Entry {
                     fields.number(8, i64::from(day_number(target.day)));
                 }
             }
-            Fact::Visit | Fact::Newer { .. } => {}
+            Fact::Visit | Fact::ExternalVisit | Fact::Newer { .. } => {}
+        }
+        if let Subject::External(card) = &self.subject {
+            fields.bytes(16, card);
         }
         bytes
     }
@@ -212,15 +270,12 @@ impl Entry {
         let raw = Raw::decode(bytes)?;
         let kind = raw.kind.ok_or(EntryError::Missing { key: 0, kind: 0 })?;
         let missing = |key| EntryError::Missing { key, kind };
-        let subject = match (raw.pass, raw.chip) {
-            (Some(pass), None) => Subject::Pass(PassId(pass)),
-            (None, Some(chip)) => Subject::Chip(chip),
-            (None, None) => return Err(missing(1)),
-            (Some(_), Some(_)) => {
-                return Err(EntryError::Malformed {
-                    why: "both a pass and a chip number".to_owned(),
-                });
-            }
+        let subject = match (raw.pass, raw.chip, raw.external) {
+            (Some(pass), None, None) => Subject::Pass(PassId(pass)),
+            (None, Some(chip), None) => Subject::Chip(chip),
+            (None, None, Some(card)) => Subject::External(card),
+            (None, None, None) => return Err(missing(1)),
+            _ => return Err(EntryError::Malformed { why: "about more than one card".to_owned() }),
         };
         let at = utc_midnight(day).plus(raw.at.ok_or(missing(3))?);
         let fact = match kind {
@@ -232,7 +287,15 @@ impl Entry {
             REDEMPTION => Fact::Redemption {
                 reward: RewardId(raw.of.ok_or(missing(4))?),
                 points: raw.points.ok_or(missing(5))?,
+                unit: raw.unit,
             },
+            TICKET_SALE => Fact::TicketSale {
+                activity: ActivityId(raw.of.ok_or(missing(4))?),
+                tickets: raw.tickets.ok_or(missing(10))?,
+                tariff: raw.tariff.ok_or(missing(12))?,
+                shares: raw.shares.ok_or(missing(11))?,
+            },
+            EXTERNAL_VISIT => Fact::ExternalVisit,
             VOID => Fact::Void {
                 target: EntryRef {
                     day: raw.target_day.unwrap_or(day),
@@ -261,8 +324,43 @@ impl Fields<'_> {
     fn unsigned(&mut self, key: u32, value: u64) {
         let _ = self.encoder.u32(key).and_then(|e| e.u64(value));
     }
+    fn numbers(&mut self, key: u32, values: &[u64]) {
+        let _ = self.encoder.u32(key).and_then(|e| e.array(values.len() as u64));
+        for value in values {
+            let _ = self.encoder.u64(*value);
+        }
+    }
     fn bytes(&mut self, key: u32, value: &[u8]) {
         let _ = self.encoder.u32(key).and_then(|e| e.bytes(value));
+    }
+}
+
+impl TariffKind {
+    fn number(self) -> u64 {
+        match self {
+            Self::Regular => 0,
+            Self::SocialTariff => 1,
+            Self::Coupon(coupon) => u64::from(coupon.0) + 2,
+        }
+    }
+
+    fn of_number(number: u64) -> Result<Self, EntryError> {
+        Ok(match number {
+            0 => Self::Regular,
+            1 => Self::SocialTariff,
+            coupon => Self::Coupon(CouponId(u32::try_from(coupon - 2).map_err(|_| {
+                EntryError::Malformed { why: "there are no coupons of so high a number".to_owned() }
+            })?)),
+        })
+    }
+}
+
+/// Reads the head of an array of exactly so many values.
+fn exactly(decoder: &mut Decoder<'_>, values: u64) -> Result<(), EntryError> {
+    if decoder.array()? == Some(values) {
+        Ok(())
+    } else {
+        Err(EntryError::Malformed { why: format!("not an array of {values}") })
     }
 }
 
@@ -278,6 +376,11 @@ struct Raw {
     target_index: Option<u64>,
     target_writer: Option<Writer>,
     target_day: Option<Date>,
+    unit: Option<Unit>,
+    tickets: Option<u16>,
+    shares: Option<Shares>,
+    tariff: Option<TariffKind>,
+    external: Option<CardKey>,
 }
 
 impl Raw {
@@ -308,6 +411,22 @@ impl Raw {
                     raw.target_day =
                         Some(day.ok_or_else(|| malformed("a day outside the calendar"))?);
                 }
+                9 => {
+                    exactly(&mut decoder, 2)?;
+                    raw.unit = Some(Unit { grant: GrantId(decoder.u64()?), unit: decoder.u32()? });
+                }
+                10 => raw.tickets = Some(decoder.u16()?),
+                11 => {
+                    exactly(&mut decoder, 3)?;
+                    let mut share = || Ok::<_, EntryError>(Cents(decoder.u32()?));
+                    let (holder, city, organiser) = (share()?, share()?, share()?);
+                    raw.shares = Some(Shares { holder, city, organiser });
+                }
+                12 => raw.tariff = Some(TariffKind::of_number(decoder.u64()?)?),
+                16 => {
+                    let card = decoder.bytes()?.try_into();
+                    raw.external = Some(card.map_err(|_| malformed("a keyed hash has 16 bytes"))?);
+                }
                 _ if decoder.datatype()? == Type::Break => return Err(malformed("a stray break")),
                 _ => decoder.skip()?,
             }
@@ -333,6 +452,12 @@ mod tests {
         "2026-11-21".parse().unwrap()
     }
 
+    fn sale(subject: Subject, tariff: TariffKind) -> Entry {
+        let shares = Shares { holder: Cents(200), city: Cents(400), organiser: Cents(401) };
+        let fact = Fact::TicketSale { activity: ActivityId(3), tickets: 25, tariff, shares };
+        Entry { at: UnixMillis(1_795_255_393_123), subject, fact }
+    }
+
     fn samples() -> Vec<Entry> {
         let at = UnixMillis(1_795_255_393_123);
         let pass = Subject::Pass(PassId(481_516));
@@ -342,7 +467,24 @@ mod tests {
             Entry { at, subject: pass, fact: Fact::CheckIn { activity: ActivityId(3), points: 1 } },
             Entry { at, subject: chip, fact: Fact::CheckIn { activity: ActivityId(3), points: 2 } },
             Entry { at, subject: pass, fact: Fact::Visit },
-            Entry { at, subject: pass, fact: Fact::Redemption { reward: RewardId(9), points: 15 } },
+            Entry {
+                at,
+                subject: pass,
+                fact: Fact::Redemption { reward: RewardId(9), points: 15, unit: None },
+            },
+            Entry {
+                at,
+                subject: pass,
+                fact: Fact::Redemption {
+                    reward: RewardId(9),
+                    points: 0,
+                    unit: Some(Unit { grant: GrantId(77), unit: 12 }),
+                },
+            },
+            sale(pass, TariffKind::Regular),
+            sale(pass, TariffKind::SocialTariff),
+            sale(pass, TariffKind::Coupon(CouponId(4))),
+            Entry { at, subject: Subject::External([9; 16]), fact: Fact::ExternalVisit },
             Entry { at, subject: pass, fact: Fact::Void { target: target(day(), 1) } },
             Entry {
                 at,

@@ -34,6 +34,14 @@ pub struct ActivityId(#[n(0)] pub u32);
 #[cbor(transparent)]
 pub struct RewardId(#[n(0)] pub u32);
 
+/// The hub's serial number for a coupon; the contract's coupon id stands in the catalogue.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
+#[serde(transparent)]
+#[cbor(transparent)]
+pub struct CouponId(#[n(0)] pub u32);
+
 /// A card system (a UiTPAS region) by its number in the contract (`CardSystem.id`).
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
@@ -61,6 +69,29 @@ macro_rules! serde_as_text {
     };
 }
 pub(crate) use serde_as_text;
+
+/// Writes and reads a type as a CBOR string of its `Display` and `FromStr`.
+macro_rules! cbor_as_text {
+    ($type:ty) => {
+        impl<C> Encode<C> for $type {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                encoder: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                encoder.str(&self.to_string())?.ok()
+            }
+        }
+        impl<'b, C> Decode<'b, C> for $type {
+            fn decode(
+                decoder: &mut minicbor::Decoder<'b>,
+                _: &mut C,
+            ) -> Result<Self, minicbor::decode::Error> {
+                decoder.str()?.parse().map_err(minicbor::decode::Error::custom)
+            }
+        }
+    };
+}
 
 /// Why a text is not a UiTPAS number. The text itself is not repeated: it may be somebody's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -283,6 +314,62 @@ impl fmt::Debug for MuseumPassNumber {
 
 serde_as_text!(MuseumPassNumber);
 
+/// Why a text is not the number of an external card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error(
+    "an external card is written as its type, a colon and its number, as in museumkaart:12345678"
+)]
+pub struct ExternalCardError;
+
+/// An admission pass of another platform (a Museumkaart, a member card): its type, as the policy
+/// names it, and the number that it carries. As text `museumkaart:12345678`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ExternalCard {
+    card_type: String,
+    number: String,
+}
+
+impl ExternalCard {
+    /// The card's type: small letters, digits and hyphens.
+    pub fn card_type(&self) -> &str {
+        &self.card_type
+    }
+}
+
+impl FromStr for ExternalCard {
+    type Err = ExternalCardError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (card_type, number) = text.split_once(':').ok_or(ExternalCardError)?;
+        let card_type = card_type.to_ascii_lowercase();
+        let named = (2..=24).contains(&card_type.len())
+            && card_type.starts_with(|c: char| c.is_ascii_lowercase())
+            && card_type.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let numbered =
+            (4..=32).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_alphanumeric());
+        if named && numbered {
+            Ok(Self { card_type, number: number.to_ascii_uppercase() })
+        } else {
+            Err(ExternalCardError)
+        }
+    }
+}
+
+impl fmt::Display for ExternalCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.card_type, self.number)
+    }
+}
+
+/// Shows only the type: numbers do not go to logs.
+impl fmt::Debug for ExternalCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ExternalCard({}:…)", self.card_type)
+    }
+}
+
+serde_as_text!(ExternalCard);
+
 /// Why a text names no card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IdentificationError {
@@ -291,7 +378,7 @@ pub enum IdentificationError {
     UitpasNumber(#[from] UitpasNumberError),
     /// Nothing that a card carries looks like this.
     #[error(
-        "this is neither a chip number (8, 14 or 20 hexadecimal digits), nor a UiTPAS number (13 digits), nor a museumPASS number (MPM and digits)"
+        "this is neither a chip number (8, 14 or 20 hexadecimal digits), nor a UiTPAS number (13 digits), nor a museumPASS number (MPM and digits), nor an external card (its type, a colon and its number)"
     )]
     Unrecognised,
 }
@@ -305,14 +392,17 @@ pub enum Identification {
     Uitpas(UitpasNumber),
     /// The number printed on a museumPASSmusées.
     MuseumPass(MuseumPassNumber),
+    /// An admission pass of another platform.
+    External(ExternalCard),
 }
 
 impl FromStr for Identification {
     type Err = IdentificationError;
 
-    /// The lengths of the three never meet: a chip number has 8, 14 or 20 characters, a UiTPAS
-    /// number 13, a museumPASS number begins with a letter that is not hexadecimal. Blanks and
-    /// hyphens that people type between groups are passed over.
+    /// The forms never meet: a chip number has 8, 14 or 20 characters, a UiTPAS number 13, a
+    /// museumPASS number begins with a letter that is not hexadecimal; an external card has a colon
+    /// behind its type, which is longer than the two digits between colons in a chip number or not
+    /// hexadecimal. Blanks and hyphens that people type between groups are passed over.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let plain: String =
             text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | ':')).collect();
@@ -321,6 +411,9 @@ impl FromStr for Identification {
         }
         if let Ok(number) = plain.parse() {
             return Ok(Self::MuseumPass(number));
+        }
+        if let Ok(card) = text.trim().parse() {
+            return Ok(Self::External(card));
         }
         match plain.parse::<UitpasNumber>() {
             Ok(number) => Ok(Self::Uitpas(number)),
@@ -338,6 +431,7 @@ impl fmt::Display for Identification {
             Self::Chip(chip) => chip.fmt(f),
             Self::Uitpas(number) => number.fmt(f),
             Self::MuseumPass(number) => number.fmt(f),
+            Self::External(card) => card.fmt(f),
         }
     }
 }
@@ -378,24 +472,35 @@ impl fmt::Display for VenueId {
 
 serde_as_text!(VenueId);
 
-impl<C> Encode<C> for VenueId {
-    fn encode<W: minicbor::encode::Write>(
-        &self,
-        encoder: &mut minicbor::Encoder<W>,
-        _: &mut C,
-    ) -> Result<(), minicbor::encode::Error<W::Error>> {
-        encoder.str(&self.0)?.ok()
+cbor_as_text!(VenueId);
+
+/// Why a text is no organiser's id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("an organiser's id has 1 to 40 characters: letters, digits and hyphens")]
+pub struct OrganiserIdError;
+
+/// An organiser by its id in the contract (`Organizer.id`).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrganiserId(String);
+
+impl FromStr for OrganiserId {
+    type Err = OrganiserIdError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let fits = (1..=40).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(OrganiserIdError) }
     }
 }
 
-impl<'b, C> Decode<'b, C> for VenueId {
-    fn decode(
-        decoder: &mut minicbor::Decoder<'b>,
-        _: &mut C,
-    ) -> Result<Self, minicbor::decode::Error> {
-        decoder.str()?.parse().map_err(minicbor::decode::Error::custom)
+impl fmt::Display for OrganiserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
+
+serde_as_text!(OrganiserId);
+cbor_as_text!(OrganiserId);
 
 /// Why a text or bytes are not a device or a writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -537,6 +642,7 @@ mod tests {
         assert!(matches!("04:78:4c:da".parse(), Ok(Identification::Chip(_))));
         assert!(matches!("090 000 009 5902".parse(), Ok(Identification::Uitpas(_))));
         assert!(matches!("mpm00012345".parse(), Ok(Identification::MuseumPass(_))));
+        assert!(matches!("Museumkaart:12345678".parse(), Ok(Identification::External(_))));
         assert_eq!("0900000095903".parse::<Identification>(), Err(UitpasNumberError::Luhn.into()));
         assert_eq!("hello".parse::<Identification>(), Err(IdentificationError::Unrecognised));
         assert_eq!("".parse::<Identification>(), Err(IdentificationError::Unrecognised));

@@ -39,9 +39,12 @@ pub mod catalogue;
 pub mod chunk;
 pub mod decide;
 pub mod entry;
+pub mod holder;
 pub mod ids;
 pub mod ledger;
 pub mod limits;
+pub mod money;
 #[cfg(test)]
 mod samples;
+pub mod stock;
 pub mod time;

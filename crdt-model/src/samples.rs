@@ -3,9 +3,11 @@
 use proptest::prelude::*;
 use proptest::test_runner::Config;
 
-use crate::entry::{Entry, EntryRef, Fact, Subject};
-use crate::ids::{ActivityId, DeviceId, PassId, RewardId, Writer};
+use crate::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
+use crate::ids::{ActivityId, CouponId, DeviceId, PassId, RewardId, Writer};
 use crate::ledger::LedgerId;
+use crate::money::{Cents, Shares};
+use crate::stock::{GrantId, Unit};
 use crate::time::{Calendar, UnixMillis};
 
 /// Noon, Brussels time, on the day of [`ledger_id`].
@@ -32,7 +34,22 @@ pub(crate) fn some_entries() -> impl Strategy<Value = Entry> {
     let fact = prop_oneof![
         5 => (1u32..4).prop_map(|n| Fact::CheckIn { activity: ActivityId(n), points: n }),
         2 => Just(Fact::Visit),
-        2 => (1u32..4).prop_map(|n| Fact::Redemption { reward: RewardId(n), points: 5 * n }),
+        2 => (1u32..4).prop_map(|n| Fact::Redemption {
+            reward: RewardId(n),
+            points: 5 * n,
+            unit: (n == 3).then_some(Unit { grant: GrantId(1), unit: n }),
+        }),
+        1 => Just(Fact::ExternalVisit),
+        2 => (1u32..3, 0u32..3, 1u16..4).prop_map(|(activity, tariff, tickets)| Fact::TicketSale {
+            activity: ActivityId(activity),
+            tickets,
+            tariff: [
+                TariffKind::Regular,
+                TariffKind::SocialTariff,
+                TariffKind::Coupon(CouponId(1)),
+            ][tariff as usize],
+            shares: Shares { holder: Cents(200), city: Cents(400), organiser: Cents(400) },
+        }),
         2 => (0u8..4, 0u64..12).prop_map(|(n, index)| Fact::Void {
             target: EntryRef { day: ledger_id().day, writer: desk(n), index },
         }),

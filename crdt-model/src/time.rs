@@ -90,6 +90,13 @@ impl Calendar {
         Ok(Self { zone })
     }
 
+    /// The moment at which the clock on the wall shows this. Where it never does, for it was put
+    /// forward, the moment of the same time span later; where it does twice, the first.
+    pub fn moment(&self, local: jiff::civil::DateTime) -> Option<UnixMillis> {
+        let zoned = local.to_zoned(self.zone.clone()).ok()?;
+        Some(UnixMillis(zoned.timestamp().as_millisecond()))
+    }
+
     /// The local day of this moment.
     pub fn day(&self, at: UnixMillis) -> Date {
         self.zone.to_datetime(at.timestamp()).date()

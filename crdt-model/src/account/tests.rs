@@ -19,6 +19,15 @@ impl Limits for SampleLimits {
     fn redeem_constraint(&self, _: RewardId) -> Option<PeriodLimit> {
         Some(PeriodLimit { volume: 1, period_type: PeriodType::Absolute })
     }
+    fn ticket_limit(&self, _: ActivityId) -> Option<PeriodLimit> {
+        Some(PeriodLimit { volume: 4, period_type: PeriodType::Week })
+    }
+    fn coupon_limit(&self, _: CouponId) -> Option<PeriodLimit> {
+        Some(PeriodLimit { volume: 2, period_type: PeriodType::Day })
+    }
+    fn tickets_per_year(&self) -> Option<u32> {
+        Some(20)
+    }
 }
 
 fn calendar() -> Calendar {
@@ -80,7 +89,7 @@ fn a_limit_of_one_a_day_counts_once_across_desks() {
 /// Invariant 6.
 #[test]
 fn a_redemption_after_a_partition_leaves_a_debt_that_later_points_pay() {
-    let redeem = Fact::Redemption { reward: RewardId(1), points: 10 };
+    let redeem = Fact::Redemption { reward: RewardId(1), points: 10, unit: None };
     let mut entries = vec![at(1, 0, 0, redeem), at(2, 0, 1, redeem)];
     let apart = folded(&earned_before(12), entries.clone());
     assert_eq!((apart.account.points(), apart.account.debt()), (0, 8));
@@ -235,12 +244,43 @@ fn a_void_of_an_included_entry_gives_back_only_what_had_counted() {
 #[test]
 fn a_welcome_reward_leaves_no_debt() {
     let redeem = |minute: i64, points| {
-        at(1, minute.unsigned_abs(), minute, Fact::Redemption { reward: RewardId(1), points })
+        let fact = Fact::Redemption { reward: RewardId(1), points, unit: None };
+        at(1, minute.unsigned_abs(), minute, fact)
     };
     let result = folded(&Account::default(), vec![redeem(0, 3), redeem(1, 0)]);
     let outcomes: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
     assert_eq!(outcomes, [Outcome::LeftDebt, Outcome::Counted]);
     assert_eq!(result.account.debt(), 3);
+}
+
+#[test]
+fn tickets_sold_beyond_a_limit_while_desks_were_apart_stand_and_say_so() {
+    let sale = |tariff, tickets| Fact::TicketSale {
+        activity: ActivityId(1),
+        tickets,
+        tariff,
+        shares: crate::money::Shares::regular(crate::money::Cents(1000)),
+    };
+    let coupon = TariffKind::Coupon(CouponId(1));
+    let entries = vec![
+        at(1, 0, 0, sale(TariffKind::Regular, 100)),
+        at(1, 1, 1, sale(coupon, 2)),
+        at(2, 0, 2, sale(coupon, 1)),
+        at(2, 1, 3, sale(TariffKind::SocialTariff, 1)),
+        at(3, 0, 4, sale(TariffKind::SocialTariff, 1)),
+    ];
+    let result = folded(&Account::default(), entries.clone());
+    let outcomes: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
+    use Outcome::{Counted, OverLimit};
+    assert_eq!(outcomes, [Counted, Counted, OverLimit, Counted, OverLimit]);
+    let day = ledger_id().day;
+    let week = PeriodType::Week.window(day);
+    let year = PeriodType::Year.window(day);
+    assert_eq!(result.account.times(&Limited::Ticket(ActivityId(1)), week), 5);
+    assert_eq!(result.account.times(&Limited::GroupTicket, year), 2);
+    let void = Fact::Void { target: entries[1].place };
+    let cancelled = folded(&Account::default(), [entries, vec![at(1, 2, 5, void)]].concat());
+    assert_eq!(cancelled.account.times(&Limited::Ticket(ActivityId(1)), week), 3);
 }
 
 /// Entries of one pass over ten days, at two venues: desks 0 and 2 stand at one, 1 and 3 at another.
@@ -274,8 +314,13 @@ fn sums(entries: &[Placed]) -> BTreeMap<(Limited, Window), (u64, u64, u64, u64)>
                 let limit = SampleLimits.checkin_limit(activity).unwrap();
                 (Limited::CheckIn(activity), limit, u64::from(points), 0)
             }
-            Fact::Visit => (Limited::Visit(placed.venue.clone()), VISIT_LIMIT, 0, 1),
-            Fact::Redemption { .. } | Fact::Void { .. } | Fact::Newer { .. } => continue,
+            Fact::Visit | Fact::ExternalVisit => {
+                (Limited::Visit(placed.venue.clone()), VISIT_LIMIT, 0, 1)
+            }
+            Fact::Redemption { .. }
+            | Fact::TicketSale { .. }
+            | Fact::Void { .. }
+            | Fact::Newer { .. } => continue,
         };
         let window = limit.period_type.window(calendar().day(placed.entry.at));
         let sum = sums.entry((of, window)).or_insert((0, u64::from(limit.volume), points, visits));
@@ -299,7 +344,10 @@ proptest! {
 
         let counted = |place: &EntryRef| result.outcomes.contains(&(*place, Outcome::Counted));
         let entries: Vec<_> = entries.into_iter()
-            .filter(|placed| matches!(placed.entry.fact, Fact::CheckIn { .. } | Fact::Visit))
+            .filter(|placed| matches!(
+                placed.entry.fact,
+                Fact::CheckIn { .. } | Fact::Visit | Fact::ExternalVisit
+            ))
             .filter(|placed| counted(&placed.place))
             .collect();
         for (key, (n, ..)) in self::sums(&entries) {

@@ -1,44 +1,75 @@
 //! May this pass check in at this activity, and what does it earn?
 
-use crate::account::Limited;
-use crate::catalogue::{Activity, PassStatus, Programme};
-use crate::decide::{Reason, Standing};
-use crate::time::{Calendar, UnixMillis};
+use crate::account::{Account, Limited};
+use crate::catalogue::{Activity, Programme};
+use crate::decide::{Here, Reason, Standing, uitpas_in_use};
 
 /// The points that a check-in now earns.
 ///
 /// # Errors
 /// The [`Reason`] for which it is not counted (UiTPAS 4.0, `POST /checkins`).
-pub fn check_in(
-    pass: Standing<'_>,
-    activity: &Activity,
-    calendar: &Calendar,
-    now: UnixMillis,
-) -> Result<u32, Reason> {
-    uitpas_in_use(pass)?;
+pub fn check_in(pass: Standing<'_>, activity: &Activity, here: &Here<'_>) -> Result<u32, Reason> {
+    uitpas_in_use(pass, here)?;
     if pass.record.programme != Programme::Uitpas {
         return Err(Reason::CheckinNotAllowed);
     }
-    if let Some(limit) = activity.checkin_limit {
-        let of = Limited::CheckIn(activity.activity);
-        if !pass.account.leaves_room(&of, limit, calendar.day(now)) {
-            return Err(Reason::MaximumReached);
-        }
-    }
-    Ok(activity.checkin_points)
+    open_and_within_limit(pass.account, activity, here)
 }
 
-/// Whether the card and its holder are in order: what every question about a UiTPAS begins with.
-pub(super) fn uitpas_in_use(pass: Standing<'_>) -> Result<(), Reason> {
-    match pass.record.status {
-        PassStatus::Active => {}
-        PassStatus::Blocked | PassStatus::HolderBlocked => return Err(Reason::CardBlocked),
-        PassStatus::Unregistered | PassStatus::MaximumUnregisteredVisits => {
-            return Err(Reason::InvalidCardStatus);
+/// Which of the venue's activities a QR code stands for (contract:
+/// `POST /passholders/{passholderId}/checkins`).
+///
+/// # Errors
+/// [`Reason::CheckinCodeInvalid`], [`Reason::CheckinCodeExpired`].
+pub fn check_in_by_code<'a>(
+    code: &str,
+    activities: &'a [Activity],
+    here: &Here<'_>,
+) -> Result<&'a Activity, Reason> {
+    let mut expired = false;
+    for activity in activities {
+        for known in activity.checkin_codes.iter().filter(|known| known.code == code) {
+            if known.ends.is_none_or(|ends| here.now <= ends) {
+                return Ok(activity);
+            }
+            expired = true;
         }
     }
-    if pass.record.card_systems.is_empty() {
-        return Err(Reason::PassholderNoActiveCardsystems);
+    Err(if expired { Reason::CheckinCodeExpired } else { Reason::CheckinCodeInvalid })
+}
+
+/// The points that a card earns which the catalogue does not know, as far as this venue has seen it.
+/// `taken_today` is how many unknown cards this desk has taken today.
+///
+/// # Errors
+/// The [`Reason`] for which it is not taken, by policy or by the activity.
+pub fn unknown_card(
+    account: &Account,
+    taken_today: u32,
+    activity: &Activity,
+    here: &Here<'_>,
+) -> Result<u32, Reason> {
+    if !here.policy.unknown_cards {
+        return Err(Reason::PassNotFound);
     }
-    Ok(())
+    if here.policy.unknown_cards_a_day.is_some_and(|most| taken_today >= most) {
+        return Err(Reason::UnknownCardsUsedUp);
+    }
+    open_and_within_limit(account, activity, here)
+}
+
+fn open_and_within_limit(
+    account: &Account,
+    activity: &Activity,
+    here: &Here<'_>,
+) -> Result<u32, Reason> {
+    if !activity.opening_hours.takes_checkins(here.calendar, here.now) {
+        return Err(Reason::CheckinNotAllowed);
+    }
+    if let Some(limit) = activity.checkin_limit
+        && !account.leaves_room(&Limited::CheckIn(activity.activity), limit, here.today())
+    {
+        return Err(Reason::MaximumReached);
+    }
+    Ok(activity.checkin_points)
 }

@@ -1,42 +1,78 @@
 //! Can this pass have this reward now, and what can it have?
 
-use crate::account::Limited;
-use crate::catalogue::{Programme, Reward};
-use crate::decide::check_in::uitpas_in_use;
-use crate::decide::{Reason, Standing};
-use crate::time::{Calendar, UnixMillis};
+use std::cmp::Reverse;
 
-/// The points that redeeming this reward now costs.
+use crate::account::Limited;
+use crate::catalogue::{Programme, Reward, RewardKind};
+use crate::decide::{Here, Reason, Standing, uitpas_in_use};
+use crate::stock::Unit;
+use crate::time::UnixMillis;
+
+/// Rewards that end within so long are offered before others, in milliseconds (contract:
+/// `lastChance`, "in the near future"; the two weeks are ours).
+const LAST_CHANCE: i64 = 14 * 24 * 3_600_000;
+
+/// What handing out a reward comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redemption {
+    /// What it costs.
+    pub points: u32,
+    /// The unit that is handed out, where the stock is limited.
+    pub unit: Option<Unit>,
+}
+
+/// What redeeming this reward now comes to. `unit` is the next unit that this desk was granted.
 ///
 /// # Errors
-/// The [`Reason`] for which it cannot be had (UiTPAS 4.0, `POST /rewards/redeemed`).
+/// The [`Reason`] for which it cannot be had (UiTPAS 4.0, `POST /rewards/redeemed`; for accounts of
+/// some age: the venue's policy, invariant 6).
 pub fn redeem(
     pass: Standing<'_>,
     reward: &Reward,
-    calendar: &Calendar,
-    now: UnixMillis,
-) -> Result<u32, Reason> {
-    uitpas_in_use(pass)?;
+    unit: Option<Unit>,
+    here: &Here<'_>,
+) -> Result<Redemption, Reason> {
+    uitpas_in_use(pass, here)?;
     let member = reward.card_systems.is_empty()
-        || reward.card_systems.iter().any(|system| pass.record.card_systems.contains(system));
-    if !member || reward.online || pass.record.programme != Programme::Uitpas {
+        || pass
+            .record
+            .active_card_systems(here.today())
+            .any(|it| reward.card_systems.contains(&it));
+    if !member || pass.record.programme != Programme::Uitpas {
         return Err(Reason::RewardPassholderNoApplicableCardsystems);
     }
-    let begun = reward.redeem_begin.is_none_or(|begin| begin <= now);
-    let ended = reward.redeem_end.is_some_and(|end| end < now);
-    if !begun || ended {
+    if reward.online {
+        return Err(Reason::RewardOnlineOnly);
+    }
+    let ours = here.policy.organiser.as_ref();
+    if !reward.organisers.is_empty() && !ours.is_some_and(|it| reward.organisers.contains(it)) {
+        return Err(Reason::RewardOtherOrganizer);
+    }
+    if !reward.redeemable_at(here.now) {
         return Err(Reason::RewardPeriodConstraint);
+    }
+    if reward.limited && unit.is_none() {
+        return Err(Reason::RewardVolumeConstraint);
     }
     if let Some(limit) = reward.redeem_constraint {
         let of = Limited::Redemption(reward.reward);
-        if !pass.account.leaves_room(&of, limit, calendar.day(now)) {
+        if !pass.account.leaves_room(&of, limit, here.today()) {
             return Err(Reason::RewardPassholderVolumeConstraint);
         }
     }
     if points_lacking(pass, reward) > 0 {
         return Err(Reason::RewardPassholderPointsConstraint);
     }
-    Ok(reward.points)
+    if reward.points > 0 {
+        let rule = here.policy.age_rule(pass.age).ok_or(Reason::AccountTooOld)?;
+        // What this venue has spent of the account since the hub last said what is on it.
+        let since = pass.account.spent.saturating_sub(pass.record.account.spent);
+        let spending = since.saturating_add(u64::from(reward.points));
+        if rule.points.is_some_and(|most| spending > u64::from(most)) {
+            return Err(Reason::OfflinePointsConstraint);
+        }
+    }
+    Ok(Redemption { points: reward.points, unit: unit.filter(|_| reward.limited) })
 }
 
 fn points_lacking(pass: Standing<'_>, reward: &Reward) -> u64 {
@@ -48,33 +84,49 @@ fn points_lacking(pass: Standing<'_>, reward: &Reward) -> u64 {
 pub struct RewardOffer<'a> {
     /// The reward.
     pub reward: &'a Reward,
-    /// Its price in points, or why it cannot be had.
-    pub answer: Result<u32, Reason>,
+    /// What it comes to, or why it cannot be had.
+    pub answer: Result<Redemption, Reason>,
     /// How many points are lacking.
     pub points_lacking: u64,
+    /// Whether it ends soon.
+    pub last_chance: bool,
 }
 
-/// What this pass can have now, the dearest first; then what only points are lacking for, the
-/// nearest first. What it can never have is left out.
+/// What this pass can have now: welcome rewards, then what ends soon, then what its card system put
+/// first, then the dearest. Behind that what only points are lacking for, the nearest first. What is
+/// not published, or what it cannot have for another reason, is left out.
+///
+/// `next_unit` says which unit of a limited reward this desk would hand out.
 pub fn rewards_for<'a>(
     pass: Standing<'_>,
     rewards: impl IntoIterator<Item = &'a Reward>,
-    calendar: &Calendar,
-    now: UnixMillis,
+    next_unit: impl Fn(&Reward) -> Option<Unit>,
+    here: &Here<'_>,
 ) -> Vec<RewardOffer<'a>> {
+    let ends_soon = |end: UnixMillis| end.since(here.now) <= LAST_CHANCE;
     let mut offers: Vec<_> = rewards
         .into_iter()
+        .filter(|reward| reward.published_at(here.now))
         .map(|reward| RewardOffer {
             reward,
-            answer: redeem(pass, reward, calendar, now),
+            answer: redeem(pass, reward, next_unit(reward), here),
             points_lacking: points_lacking(pass, reward),
+            last_chance: reward.redeem_end.is_some_and(ends_soon),
         })
         .filter(|offer| {
             matches!(offer.answer, Ok(_) | Err(Reason::RewardPassholderPointsConstraint))
         })
         .collect();
     offers.sort_by_key(|offer| {
-        (offer.points_lacking, std::cmp::Reverse(offer.reward.points), offer.reward.reward)
+        let reward = offer.reward;
+        (
+            offer.points_lacking,
+            Reverse(reward.kind == RewardKind::Welcome),
+            Reverse(offer.last_chance),
+            Reverse(reward.featured),
+            Reverse(reward.points),
+            reward.reward,
+        )
     });
     offers
 }

@@ -1,37 +1,37 @@
 //! May this museumPASSmusées visit the museum now?
 
 use crate::account::{Limited, VISIT_LIMIT};
-use crate::catalogue::PassStatus;
-use crate::decide::{Reason, Standing};
-use crate::ids::VenueId;
-use crate::time::{Calendar, UnixMillis, day_number};
+use crate::catalogue::{CardStatus, HolderStatus, Programme};
+use crate::decide::{Here, Reason, Standing};
+use crate::time::day_number;
 
-/// Nothing, where the visit counts.
+/// Nothing, where the visit counts. The standard and the reduced subscription are one thing here:
+/// a desk is not told which it is.
 ///
 /// # Errors
 /// The [`Reason`] for which it is not counted (partner API 1.0, `visit.reason`).
 /// [`Reason::MaximumReached`] where the pass was here today: one visit per museum and day counts.
-pub fn visit(
-    pass: Standing<'_>,
-    museum: &VenueId,
-    calendar: &Calendar,
-    now: UnixMillis,
-) -> Result<(), Reason> {
-    match pass.record.status {
-        PassStatus::Active | PassStatus::Unregistered => {}
-        PassStatus::Blocked => return Err(Reason::MuseumCardBlocked),
-        PassStatus::HolderBlocked => return Err(Reason::PassholderBlocked),
-        PassStatus::MaximumUnregisteredVisits => {
-            return Err(Reason::MaximumUnregisteredVisitsReached);
-        }
+pub fn visit(pass: Standing<'_>, here: &Here<'_>) -> Result<(), Reason> {
+    if pass.record.programme != Programme::Museumpass {
+        return Err(Reason::CheckinNotAllowed);
     }
-    let today = calendar.day(now);
+    if pass.card != CardStatus::Active {
+        return Err(Reason::MuseumCardBlocked);
+    }
+    if pass.record.holder == HolderStatus::Blocked {
+        return Err(Reason::PassholderBlocked);
+    }
+    let today = here.today();
     if pass.record.valid_until.is_some_and(|last| last < day_number(today)) {
         return Err(Reason::Expired);
     }
-    if pass.account.leaves_room(&Limited::Visit(museum.clone()), VISIT_LIMIT, today) {
-        Ok(())
-    } else {
-        Err(Reason::MaximumReached)
+    if !pass.account.leaves_room(&Limited::Visit(here.venue.clone()), VISIT_LIMIT, today) {
+        return Err(Reason::MaximumReached);
     }
+    if pass.record.holder == HolderStatus::Unregistered
+        && pass.account.visits >= u64::from(here.policy.unregistered_visits)
+    {
+        return Err(Reason::MaximumUnregisteredVisitsReached);
+    }
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! May this entry be taken back?
+//! May this entry be taken back at a desk? Later only the hub can correct, by an entry of its own.
 
 use crate::catalogue::Policy;
 use crate::decide::Reason;
@@ -15,16 +15,21 @@ pub fn void(
     policy: &Policy,
     now: UnixMillis,
 ) -> Result<(), Reason> {
-    match target.fact {
-        Fact::Void { .. } | Fact::Newer { .. } => Err(Reason::NothingToTakeBack),
-        Fact::CheckIn { .. } | Fact::Visit | Fact::Redemption { .. } if taken_back => {
-            Err(Reason::AlreadyTakenBack)
-        }
-        Fact::CheckIn { .. } | Fact::Visit | Fact::Redemption { .. }
-            if now.since(target.at) > policy.undo_window =>
-        {
-            Err(Reason::TooLateToTakeBack)
-        }
-        Fact::CheckIn { .. } | Fact::Visit | Fact::Redemption { .. } => Ok(()),
+    let can_be = match target.fact {
+        Fact::CheckIn { .. }
+        | Fact::Visit
+        | Fact::ExternalVisit
+        | Fact::Redemption { .. }
+        | Fact::TicketSale { .. } => true,
+        Fact::Void { .. } | Fact::Newer { .. } => false,
+    };
+    if !can_be {
+        Err(Reason::NothingToTakeBack)
+    } else if taken_back {
+        Err(Reason::AlreadyTakenBack)
+    } else if now.since(target.at) > policy.undo_window {
+        Err(Reason::TooLateToTakeBack)
+    } else {
+        Ok(())
     }
 }

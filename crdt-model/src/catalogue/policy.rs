@@ -1,0 +1,95 @@
+//! What the hub lets a venue's desks do on their own.
+
+use minicbor::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use crate::ids::OrganiserId;
+
+/// A rule for redemptions on an account that the hub has not confirmed for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct AgeRule {
+    /// Up to this age of the account, in milliseconds …
+    #[n(0)]
+    pub up_to: i64,
+    /// … so many points of it may be spent before the hub has seen them; `None` means all.
+    #[n(1)]
+    pub points: Option<u32>,
+}
+
+/// Whether a type of external card is let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Encode, Decode)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExternalCardRule {
+    /// The type, as [`crate::ids::ExternalCard::card_type`].
+    #[n(0)]
+    pub card_type: String,
+    /// Its name, for people.
+    #[n(1)]
+    pub name: String,
+    /// Whether it is let in here.
+    #[n(2)]
+    pub allowed: bool,
+}
+
+/// What the hub lets a venue's desks do on their own.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Policy {
+    /// How long an entry can be taken back at the desk, in milliseconds.
+    #[n(0)]
+    pub undo_window: i64,
+    /// Whether a card that the catalogue does not know is taken provisionally.
+    #[n(1)]
+    pub unknown_cards: bool,
+    /// How far the desk's clock may be from the hub's before it is called wrong, in milliseconds.
+    #[n(2)]
+    pub clock_tolerance: i64,
+    /// How many unknown cards one desk takes on one day; `None` means any number.
+    #[n(3)]
+    pub unknown_cards_a_day: Option<u32>,
+    /// For redemptions on accounts of growing age, in order; older than the last rule says: none.
+    /// Empty means that age does not matter.
+    #[n(4)]
+    pub redemptions: Vec<AgeRule>,
+    /// Visits that a museumPASS may make before its holder is registered.
+    #[n(5)]
+    pub unregistered_visits: u32,
+    /// Types of external cards.
+    #[n(6)]
+    pub external_cards: Vec<ExternalCardRule>,
+    /// Whose venue it is: rewards may be bound to organisers.
+    #[n(7)]
+    pub organiser: Option<OrganiserId>,
+}
+
+/// Ten years: a rule that is always the last.
+const EVER: i64 = 10 * 366 * 24 * 3_600_000;
+
+impl Default for Policy {
+    /// The cautious policy before the hub has said one.
+    fn default() -> Self {
+        Self {
+            undo_window: 5 * 60 * 1000,
+            unknown_cards: true,
+            clock_tolerance: 2 * 60 * 1000,
+            unknown_cards_a_day: Some(200),
+            redemptions: vec![
+                AgeRule { up_to: 24 * 3_600_000, points: None },
+                AgeRule { up_to: 7 * 24 * 3_600_000, points: Some(50) },
+                AgeRule { up_to: EVER, points: Some(20) },
+            ],
+            unregistered_visits: 2,
+            external_cards: Vec::new(),
+            organiser: None,
+        }
+    }
+}
+
+impl Policy {
+    /// The rule for an account of this age in milliseconds; `None` where it is too old for any.
+    pub fn age_rule(&self, age: i64) -> Option<AgeRule> {
+        if self.redemptions.is_empty() {
+            return Some(AgeRule { up_to: i64::MAX, points: None });
+        }
+        self.redemptions.iter().find(|rule| age <= rule.up_to).copied()
+    }
+}
