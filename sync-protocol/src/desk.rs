@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
+use crdt_model::stock::{GrantId, GrantedUnits};
 use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
 use jiff::civil::Date;
 use thiserror::Error;
@@ -14,9 +15,10 @@ use thiserror::Error;
 use crate::batch;
 use crate::frame::{FrameReader, FrameTooLong, frame};
 use crate::message::{
-    Ack, Batch, CataloguePage, DeskMessage, Goodbye, Hello, HubMessage, ListPosition, MessageError,
-    PROTOCOL_VERSION, Quarantined, Share, Welcome,
+    Ack, Batch, CataloguePage, Closing, DeskMessage, Goodbye, Hello, HoldersPage, HubMessage,
+    ListPosition, MessageError, PROTOCOL_VERSION, Quarantined, Share, Wanted, Welcome,
 };
+use crate::request::{RequestAnswer, RequestId, SealedRequest};
 use crate::seal::DeviceKey;
 
 /// One of this desk's own lists.
@@ -46,6 +48,18 @@ pub trait DeskView {
     fn position_at(&self, day: Date, writer: &Writer, sequence: u64) -> Option<Position>;
     /// At most `most` entries of a list, from index `from` (from 0) on.
     fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>>;
+    /// Requests that the hub has not answered, oldest first.
+    fn requests(&self) -> Vec<SealedRequest> {
+        Vec::new()
+    }
+    /// Units that the desk would like, where it runs low.
+    fn wanted(&self) -> Vec<Wanted> {
+        Vec::new()
+    }
+    /// Grants that it gives back.
+    fn closings(&self) -> Vec<Closing> {
+        Vec::new()
+    }
 }
 
 /// What a session tells the desk.
@@ -88,6 +102,12 @@ pub enum DeskEvent {
     Page(CataloguePage),
     /// The hub set entries apart.
     Quarantined(Quarantined),
+    /// What became of a request.
+    Answered(RequestAnswer),
+    /// All units that this desk may hand out now.
+    Granted(Vec<GrantedUnits>),
+    /// Sealed parts of pass records.
+    Holders(HoldersPage),
     /// The hub ended the session.
     Ended(Goodbye),
 }
@@ -126,6 +146,14 @@ pub struct DeskStart {
     pub catalogue_version: u64,
     /// What it has of the venue's other entries.
     pub venue_version: u64,
+    /// The sealed parts of records that it has.
+    pub holders_version: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Said {
+    Request(RequestId),
+    Closing(GrantId),
 }
 
 /// The desk's side of a session.
@@ -139,6 +167,11 @@ pub struct DeskSession {
     /// Lists that the hub holds longer, or otherwise: an Ack says how many entries, not which, so
     /// for these it says nothing about what is here.
     unlike: BTreeSet<(Date, Writer)>,
+    /// Requests and closing statements that were sent in this session: once is enough, for the line
+    /// loses nothing.
+    said: BTreeSet<Said>,
+    /// What was asked for last: asked again when it is something else.
+    wanted: Vec<Wanted>,
     have: (u64, u64),
     have_changed: bool,
     welcomed: bool,
@@ -163,12 +196,15 @@ impl DeskSession {
             venue_version: start.venue_version,
             acknowledged: view.acknowledged(),
             pending,
+            holders_version: Some(start.holders_version),
         };
         Self {
             reader: FrameReader::default(),
             queue: vec![DeskMessage::Hello(hello)],
             sent: BTreeMap::new(),
             unlike: BTreeSet::new(),
+            said: BTreeSet::new(),
+            wanted: Vec::new(),
             have: (start.catalogue_version, start.venue_version),
             have_changed: false,
             welcomed: false,
@@ -183,7 +219,8 @@ impl DeskSession {
             return None;
         }
         let message = if self.queue.is_empty() {
-            self.next_batch(view).map(DeskMessage::Batch).or_else(|| {
+            let next = self.next_batch(view).map(DeskMessage::Batch);
+            next.or_else(|| self.next_question(view)).or_else(|| {
                 let (catalogue, venue) = self.have;
                 std::mem::take(&mut self.have_changed)
                     .then_some(DeskMessage::Have(catalogue, venue))
@@ -192,6 +229,28 @@ impl DeskSession {
             self.queue.remove(0)
         };
         Some(frame(&message.to_bytes()))
+    }
+
+    /// What the desk asks behind its entries: the hub knows what was handed out before it is asked
+    /// for more, or given the rest back.
+    fn next_question(&mut self, view: &impl DeskView) -> Option<DeskMessage> {
+        if !self.welcomed {
+            return None;
+        }
+        let unsaid = |request: &SealedRequest| !self.said.contains(&Said::Request(request.id));
+        if let Some(request) = view.requests().into_iter().find(unsaid) {
+            self.said.insert(Said::Request(request.id));
+            return Some(DeskMessage::Request(request));
+        }
+        let unsaid = |closing: &Closing| !self.said.contains(&Said::Closing(closing.grant));
+        if let Some(closing) = view.closings().into_iter().find(unsaid) {
+            self.said.insert(Said::Closing(closing.grant));
+            return Some(DeskMessage::Closing(closing));
+        }
+        let wanted = view.wanted();
+        let asks = !wanted.is_empty() && wanted != self.wanted;
+        self.wanted.clone_from(&wanted);
+        asks.then_some(DeskMessage::Wanted(wanted))
     }
 
     fn next_batch(&mut self, view: &impl DeskView) -> Option<Batch> {
@@ -307,6 +366,9 @@ impl DeskSession {
             HubMessage::Page(page) => events.push(DeskEvent::Page(page)),
             HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),
             HubMessage::Advance(version) => events.push(DeskEvent::Advanced(version)),
+            HubMessage::Answered(answer) => events.push(DeskEvent::Answered(answer)),
+            HubMessage::Grants(grants) => events.push(DeskEvent::Granted(grants)),
+            HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
         }
         Ok(())
     }

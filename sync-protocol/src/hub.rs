@@ -5,7 +5,10 @@
 
 use crate::desk::SessionError;
 use crate::frame::{FrameReader, frame};
-use crate::message::{Batch, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition};
+use crate::message::{
+    Batch, Closing, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition, Wanted,
+};
+use crate::request::SealedRequest;
 
 /// What a session tells the hub.
 #[derive(Debug)]
@@ -25,6 +28,12 @@ pub enum HubEvent {
         /// The venue's version.
         venue_version: u64,
     },
+    /// A sealed request: open and do it once, answer with [`HubMessage::Answered`].
+    RequestReceived(SealedRequest),
+    /// Units that the desk would like: answer with [`HubMessage::Grants`].
+    WantedReceived(Vec<Wanted>),
+    /// A grant is given back: answer with [`HubMessage::Grants`].
+    ClosingReceived(Closing),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +112,9 @@ impl HubSession {
             DeskMessage::Have(catalogue_version, venue_version) => {
                 HubEvent::HaveReceived { catalogue_version, venue_version }
             }
+            DeskMessage::Request(request) => HubEvent::RequestReceived(request),
+            DeskMessage::Wanted(wanted) => HubEvent::WantedReceived(wanted),
+            DeskMessage::Closing(closing) => HubEvent::ClosingReceived(closing),
         };
         Ok(event)
     }

@@ -16,4 +16,5 @@ pub mod invitation;
 pub mod ledger_sync;
 pub mod message;
 mod packing;
+pub mod request;
 pub mod seal;

@@ -1,9 +1,12 @@
 //! The messages, as CBOR with integer keys. Whoever reads one passes over fields that it does not
 //! know, so either side may be the newer one.
 
-use crdt_model::ids::{VenueId, Writer};
+use crdt_model::ids::{RewardId, VenueId, Writer};
+use crdt_model::stock::{GrantId, GrantedUnits};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
+
+use crate::request::{RequestAnswer, SealedRequest};
 
 /// The protocol's version. A hub answers another one with [`Goodbye`].
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -75,6 +78,9 @@ pub struct Hello {
     /// Its own lists that hold entries without an acknowledgement; the sequence is the acknowledged one.
     #[n(6)]
     pub pending: Vec<ListPosition>,
+    /// The sealed parts of pass records that the desk has: everything up to this version.
+    #[n(7)]
+    pub holders_version: Option<u64>,
 }
 
 /// The hub's answer to [`Hello`].
@@ -105,6 +111,9 @@ pub struct Welcome {
     /// The desk's name.
     #[n(7)]
     pub desk_name: String,
+    /// The key to which requests are sealed ([`crate::request`]), where the hub takes any.
+    #[cbor(n(8), with = "minicbor::bytes")]
+    pub request_key: Option<[u8; 32]>,
 }
 
 /// Entries of one list, in order, with their writer's seal over the last of them.
@@ -296,12 +305,65 @@ pub struct Enrolled {
     /// The key under which cards are looked up ([`crdt_model::catalogue::LookupKey`]).
     #[cbor(n(4), with = "minicbor::bytes")]
     pub lookup_key: [u8; 32],
+    /// The key to which requests are sealed ([`crate::request`]), where the hub takes any.
+    #[cbor(n(5), with = "minicbor::bytes")]
+    pub request_key: Option<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Enrolled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Enrolled {{ venue {}, … }}", self.venue)
     }
+}
+
+/// A desk runs low on a limited reward and asks for units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Wanted {
+    /// The reward.
+    #[n(0)]
+    pub reward: RewardId,
+    /// How many units it would like.
+    #[n(1)]
+    pub units: u32,
+    /// Somebody stands at the desk and wants one now: then the hub gives of its last ones, too.
+    #[n(2)]
+    pub now: bool,
+}
+
+/// A desk gives a grant back: what it says here it has handed out, the rest it never will.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Closing {
+    /// Which.
+    #[n(0)]
+    pub grant: GrantId,
+    /// The units that were handed out, in order.
+    #[n(1)]
+    pub used: Vec<u32>,
+    /// Its device's signature: [`crate::seal::DeviceKey::sign_closing`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
+/// Sealed parts of pass records: numbered changes of their own, sent behind everything else.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct HoldersPage {
+    /// Everything up to this version is here, with this page.
+    #[n(0)]
+    pub to: u64,
+    /// The sealed parts.
+    #[n(1)]
+    pub holders: Vec<SealedPart>,
+}
+
+/// The sealed part of one pass's record.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct SealedPart {
+    /// The pass.
+    #[n(0)]
+    pub pass: crdt_model::ids::PassId,
+    /// [`crdt_model::holder::SealedHolder`]; nothing where it is gone.
+    #[n(1)]
+    pub sealed: Option<crdt_model::holder::SealedHolder>,
 }
 
 /// What a desk says.
@@ -322,6 +384,15 @@ pub enum DeskMessage {
     /// How far it has what the hub sends: catalogue version, venue version. For operators.
     #[n(4)]
     Have(#[n(0)] u64, #[n(1)] u64),
+    /// A request about somebody's card, sealed. Sent again until it is answered.
+    #[n(5)]
+    Request(#[n(0)] SealedRequest),
+    /// Units that it would like. The hub answers with [`HubMessage::Grants`].
+    #[n(6)]
+    Wanted(#[n(0)] Vec<Wanted>),
+    /// A grant is given back. The hub answers with [`HubMessage::Grants`], which lacks it.
+    #[n(7)]
+    Closing(#[n(0)] Closing),
 }
 
 /// What the hub says.
@@ -357,6 +428,15 @@ pub enum HubMessage {
     /// The desk has everything of the venue up to this version: what came last was its own.
     #[n(9)]
     Advance(#[n(0)] u64),
+    /// What became of a request.
+    #[n(10)]
+    Answered(#[n(0)] RequestAnswer),
+    /// All units that the desk may hand out now: what is not in it, it no longer may.
+    #[n(11)]
+    Grants(#[n(0)] Vec<GrantedUnits>),
+    /// Sealed parts of pass records.
+    #[n(12)]
+    Holders(#[n(0)] HoldersPage),
 }
 
 /// Bytes that are not a message.

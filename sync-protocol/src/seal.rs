@@ -3,10 +3,11 @@
 
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
+use crdt_model::stock::GrantId;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use thiserror::Error;
 
-use crate::message::Seal;
+use crate::message::{Closing, Seal};
 
 /// Where a seal begins, so that no signature made for something else can pass for one.
 const CONTEXT: &[u8] = b"stempel seal 1\0";
@@ -60,6 +61,29 @@ impl DeviceKey {
         let signature = self.pair.sign(&sealed_bytes(ledger, writer, position));
         Seal { sequence: position.sequence, signature: signature.as_ref().to_vec() }
     }
+}
+
+/// Where a closing statement begins.
+const CLOSING_CONTEXT: &[u8] = b"stempel closing 1\0";
+
+fn closing_bytes(grant: GrantId, used: &[u32]) -> Vec<u8> {
+    let used = used.iter().flat_map(|unit| unit.to_be_bytes());
+    CLOSING_CONTEXT.iter().copied().chain(grant.0.to_be_bytes()).chain(used).collect()
+}
+
+impl DeviceKey {
+    /// Gives a grant back: of its units these were handed out, and no other ever will be.
+    pub fn sign_closing(&self, grant: GrantId, used: Vec<u32>) -> Closing {
+        let signature = self.pair.sign(&closing_bytes(grant, &used)).as_ref().to_vec();
+        Closing { grant, used, signature }
+    }
+}
+
+/// Whether a closing statement is the one of the holder of this public key.
+pub fn closing_holds(closing: &Closing, public_key: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public_key)
+        .verify(&closing_bytes(closing.grant, &closing.used), &closing.signature)
+        .is_ok()
 }
 
 impl std::fmt::Debug for DeviceKey {

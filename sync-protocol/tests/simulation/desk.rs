@@ -93,6 +93,7 @@ impl Desk {
             clock: UnixMillis(0),
             catalogue_version: self.disk.catalogue_version,
             venue_version: self.disk.venue_version,
+            holders_version: 0,
         };
         self.session = Some(DeskSession::start(&start, self));
     }
@@ -121,6 +122,7 @@ impl Desk {
 
     fn take_up(&mut self, event: DeskEvent) -> bool {
         match event {
+            DeskEvent::Answered(_) | DeskEvent::Granted(_) | DeskEvent::Holders(_) => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");

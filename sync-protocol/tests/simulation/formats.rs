@@ -44,6 +44,7 @@ fn hello() -> DeskMessage {
         venue_version: 300,
         acknowledged: 2000,
         pending: vec![list()],
+        holders_version: None,
     })
 }
 
@@ -57,6 +58,7 @@ fn welcome() -> HubMessage {
         venue_version: 301,
         venue_name: "De Reede".to_owned(),
         desk_name: "Balie 1".to_owned(),
+        request_key: None,
     })
 }
 

@@ -66,7 +66,10 @@ fn hear_as_hub(stream: &[u8], pieces: usize) {
                 }
                 HubEvent::EnrolReceived(_)
                 | HubEvent::PositionsReceived(_)
-                | HubEvent::HaveReceived { .. } => {}
+                | HubEvent::HaveReceived { .. }
+                | HubEvent::RequestReceived(_)
+                | HubEvent::WantedReceived(_)
+                | HubEvent::ClosingReceived(_) => {}
             }
         }
     }
@@ -90,6 +93,9 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Diverged { .. }
                 | DeskEvent::Advanced(_)
                 | DeskEvent::Quarantined(_)
+                | DeskEvent::Answered(_)
+                | DeskEvent::Granted(_)
+                | DeskEvent::Holders(_)
                 | DeskEvent::Ended(_) => {}
             }
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crdt_model::account::{Account, Limits, Placed, fold};
 use crdt_model::catalogue::{Activity, Item};
 use crdt_model::entry::{Entry, EntryRef, Subject};
-use crdt_model::ids::{ActivityId, DeviceId, RewardId};
+use crdt_model::ids::{ActivityId, CouponId, DeviceId, RewardId};
 use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use crdt_model::time::Calendar;
@@ -98,13 +98,10 @@ impl Hub {
 
     /// An operator changes an activity.
     pub(crate) fn change_activity(&mut self, id: u32, points: u32) {
+        let event_id = format!("event-{id}");
         let activity = Activity {
-            activity: ActivityId(id),
-            event_id: format!("event-{id}"),
-            title: "Story hour".to_owned(),
-            venue: venue(),
             checkin_points: points,
-            checkin_limit: None,
+            ..Activity::new(ActivityId(id), &event_id, "Story hour", venue())
         };
         let version = self.next_version(self.catalogue_version());
         self.committed.catalogue_versions.insert(version);
@@ -154,6 +151,7 @@ impl Hub {
             venue_version: self.venue_version(),
             venue_name: String::new(),
             desk_name: String::new(),
+            request_key: None,
         }
     }
 
@@ -214,6 +212,12 @@ impl Limits for TwiceADay {
         Some(PeriodLimit { volume: 2, period_type: PeriodType::Day })
     }
     fn redeem_constraint(&self, _: RewardId) -> Option<PeriodLimit> {
+        None
+    }
+    fn ticket_limit(&self, _: ActivityId) -> Option<PeriodLimit> {
+        None
+    }
+    fn coupon_limit(&self, _: CouponId) -> Option<PeriodLimit> {
         None
     }
 }
@@ -283,6 +287,9 @@ impl Session {
                 (Some(HubMessage::Held(hub.held(&lists))), false)
             }
             HubEvent::HaveReceived { .. } => (None, false),
+            HubEvent::RequestReceived(_)
+            | HubEvent::WantedReceived(_)
+            | HubEvent::ClosingReceived(_) => panic!("these desks ask nothing"),
             HubEvent::EnrolReceived(_) => panic!("all desks are enrolled"),
             HubEvent::BatchReceived(batch) => {
                 let key = (batch.day, batch.writer);

@@ -154,7 +154,7 @@ impl World {
             let pass = Subject::Pass(PassId(self.random.random_range(0..passes)));
             let (subject, fact) = match self.random.random_range(0..10) {
                 0..7 => (pass, Fact::CheckIn { activity: ActivityId(1), points: 1 }),
-                7 => (pass, Fact::Redemption { reward: RewardId(1), points: 3 }),
+                7 => (pass, Fact::Redemption { reward: RewardId(1), points: 3, unit: None }),
                 _ => self.a_void(desk).unwrap_or((pass, Fact::Visit)),
             };
             let entry = Entry { at: UnixMillis(self.clock), subject, fact };
