@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use crdt_model::catalogue::{Activity, Folded, Item, PassRecord, Policy, Reward};
+use crdt_model::catalogue::{
+    Activity, CardSystem, Coupon, Folded, Item, PassRecord, Policy, Reward,
+};
 use crdt_model::ids::{PassId, VenueId};
 use crdt_model::time::{UnixMillis, date_of_day_number};
 use sqlx::{Row, SqliteConnection, SqlitePool};
@@ -38,6 +40,32 @@ pub(crate) async fn next_versions(
     Ok(before + 1)
 }
 
+/// The catalogue's numbers as one transaction gives them out: read once, written back once.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Versions {
+    reached: i64,
+    begun: i64,
+}
+
+impl Versions {
+    pub(crate) async fn begin(connection: &mut SqliteConnection) -> Result<Self, HubError> {
+        let begun = to_sql(version(connection).await?);
+        Ok(Self { reached: begun, begun })
+    }
+
+    /// The next number.
+    pub(crate) fn next(&mut self) -> i64 {
+        self.reached += 1;
+        self.reached
+    }
+
+    /// Writes back how far they have come.
+    pub(crate) async fn keep(self, connection: &mut SqliteConnection) -> Result<(), HubError> {
+        let many = usize::try_from(self.reached - self.begun).unwrap_or_default();
+        next_versions(connection, many).await.map(drop)
+    }
+}
+
 /// The catalogue's version now.
 ///
 /// # Errors
@@ -70,7 +98,9 @@ pub async fn page(
         "SELECT version, 0 AS kind, record, id FROM pass WHERE version > ?1
          UNION ALL SELECT version, 1, record, id FROM activity WHERE version > ?1 AND venue = ?2
          UNION ALL SELECT version, 2, record, id FROM reward WHERE version > ?1
-         UNION ALL SELECT version, 3, record, id FROM policy WHERE version > ?1
+         UNION ALL SELECT version, 3, record, 0 FROM policy WHERE version > ?1 AND venue = ?2
+         UNION ALL SELECT version, 4, record, id FROM coupon WHERE version > ?1
+         UNION ALL SELECT version, 5, record, id FROM card_system WHERE version > ?1
          ORDER BY version LIMIT ?3",
     )
     .bind(to_sql(from))
@@ -85,7 +115,9 @@ pub async fn page(
             0 => Item::Pass(minicbor::decode::<PassRecord>(record)?),
             1 => Item::Activity(minicbor::decode::<Activity>(record)?),
             2 => Item::Reward(minicbor::decode::<Reward>(record)?),
-            _ => Item::Policy(minicbor::decode::<Policy>(record)?),
+            3 => Item::Policy(minicbor::decode::<Policy>(record)?),
+            4 => Item::Coupon(minicbor::decode::<Coupon>(record)?),
+            _ => Item::CardSystem(minicbor::decode::<CardSystem>(record)?),
         });
     }
     say_what_is_folded(&mut reading, venue, &mut items, now).await?;
@@ -161,7 +193,11 @@ async fn say_what_is_folded(
         .iter()
         .filter_map(|item| match item {
             Item::Pass(record) => Some(record.pass.0),
-            Item::Activity(_) | Item::Reward(_) | Item::Policy(_) => None,
+            Item::Activity(_)
+            | Item::Reward(_)
+            | Item::Policy(_)
+            | Item::Coupon(_)
+            | Item::CardSystem(_) => None,
         })
         .collect();
     if passes.is_empty() {

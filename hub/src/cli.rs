@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 use crdt_model::ids::{DeviceId, Identification, VenueId};
+use crdt_model::stock::GrantId;
 use etcetera::BaseStrategy;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -13,7 +14,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
-use crate::{endpoint, registry, report, sample};
+use crate::sample_world::World;
+use crate::stock::GrantStep;
+use crate::{corrections, endpoint, registry, report, sample, stock};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -46,9 +49,64 @@ enum Command {
     /// Prints sample data.
     #[command(subcommand)]
     Sample(SampleCommand),
+    /// Prints a sample world of any size, as `import catalogue` takes it.
+    SampleData {
+        /// How many passes. The first 18 are those of the public test dataset.
+        #[arg(long, default_value_t = 2000)]
+        passes: u32,
+        /// The same seed and day give the same world.
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// The day on which the world is: some of its rewards end soon after. By default today.
+        #[arg(long)]
+        today: Option<jiff::civil::Date>,
+    },
+    /// Limited rewards: what desks may hand out, and what became of it.
+    #[command(subcommand)]
+    Stock(StockCommand),
+    /// Corrections, by entries of the hub's own.
+    #[command(subcommand)]
+    Correct(CorrectCommand),
     /// Shows what the hub has.
     #[command(subcommand)]
     Show(ShowCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum StockCommand {
+    /// Lists limited rewards with their grants.
+    List {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Freezes a grant: its desk may not hand out more once it hears of it; nothing returns.
+    Freeze {
+        /// The grant, as `stock list` shows it.
+        grant: u64,
+    },
+    /// Lets a frozen grant's desk go on.
+    Thaw {
+        /// The grant.
+        grant: u64,
+    },
+    /// Gives up what a frozen grant's desk has not been heard to hand out. It never returns to the
+    /// stock; what turns out to have been handed out is booked as a loss.
+    WriteOff {
+        /// The grant.
+        grant: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CorrectCommand {
+    /// Takes an entry back that its desk no longer can.
+    Void {
+        /// The venue.
+        venue: VenueId,
+        /// The entry, as `show ledger` names it.
+        entry: crdt_model::entry::EntryRef,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,6 +188,12 @@ enum ShowCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Points overspent while desks were apart.
+    Debts {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
     /// Sums over everything.
     Totals {
         /// For scripts.
@@ -160,6 +224,15 @@ pub enum CliError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// An entry cannot be corrected.
+    #[error(transparent)]
+    Correction(#[from] corrections::CorrectionError),
+    /// A grant cannot be changed so.
+    #[error(transparent)]
+    Grant(#[from] stock::GrantError),
+    /// What is printed cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(std::io::Error),
     /// A text is no card.
     #[error(transparent)]
     Card(#[from] crdt_model::ids::IdentificationError),
@@ -177,13 +250,24 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         print!("{}", sample::CATALOGUE);
         return Ok(());
     }
+    if let Command::SampleData { passes, seed, today } = arguments.command {
+        return sample_data(passes, seed, today);
+    }
     let folder = HubFolder::create(arguments.folder.unwrap_or_else(default_folder))?;
     match arguments.command {
         Command::Serve { listen } => {
             let ready = |address| println!("listening on {address}");
             Ok(endpoint::serve(&folder, listen, ready, told_to_stop()).await?)
         }
-        Command::Sample(SampleCommand::Catalogue) => Ok(()),
+        Command::Sample(SampleCommand::Catalogue) | Command::SampleData { .. } => Ok(()),
+        Command::Stock(command) => stock_command(&folder, command).await,
+        Command::Correct(CorrectCommand::Void { venue, entry }) => {
+            let (key, _) = folder.key()?;
+            let pool = folder.database().await?;
+            let written = corrections::void(&pool, &key, &venue, entry).await?;
+            println!("taken back by {written}");
+            Ok(())
+        }
         Command::Venue(command) => venue(&folder, command).await,
         Command::Device(command) => device(&folder, command).await,
         Command::Import(ImportCommand::Catalogue { file }) => {
@@ -198,6 +282,66 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         }
         Command::Show(command) => show(&folder, command).await,
     }
+}
+
+fn sample_data(passes: u32, seed: u64, today: Option<jiff::civil::Date>) -> Result<(), CliError> {
+    use std::io::Write;
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
+    let world = World { seed, passes, today: today.unwrap_or_else(|| now.date()) };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    match world.write(&mut out).and_then(|()| out.flush()) {
+        // Whoever reads may have seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(CliError::Output),
+    }
+}
+
+async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    let (grant, step, done) = match command {
+        StockCommand::List { json } => {
+            let report = stock::report(&pool).await?;
+            if json {
+                println!("{}", json_of(&report));
+                return Ok(());
+            }
+            for it in report {
+                println!(
+                    "{} {}: {} in all, {} free, {} with desks, {} handed out, {} written off, {} lost, {} handed out twice",
+                    it.reward_id,
+                    it.title,
+                    it.total,
+                    it.free,
+                    it.active,
+                    it.used,
+                    it.written_off,
+                    it.losses,
+                    it.handed_out_twice
+                );
+                for grant in it.grants {
+                    let units = grant.units;
+                    println!(
+                        "  grant {:>4}  units {:>5} to {:>5}  {:10}  desk {}",
+                        grant.grant.0,
+                        units.first,
+                        units.end() - 1,
+                        grant.state.to_string(),
+                        grant.device
+                    );
+                }
+                for breach in it.breaches {
+                    println!("  handed out without a grant: {breach}");
+                }
+            }
+            return Ok(());
+        }
+        StockCommand::Freeze { grant } => (grant, GrantStep::Freeze, "frozen"),
+        StockCommand::Thaw { grant } => (grant, GrantStep::Thaw, "active again"),
+        StockCommand::WriteOff { grant } => (grant, GrantStep::WriteOff, "written off"),
+    };
+    stock::change_grant(&pool, GrantId(grant), step).await?;
+    println!("grant {grant}: {done}");
+    Ok(())
 }
 
 fn default_folder() -> PathBuf {
@@ -314,11 +458,22 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
                 let pass =
                     entry.pass.map_or_else(|| "unknown".to_owned(), |pass| pass.0.to_string());
                 println!(
-                    "{at}  {:10} pass {pass:>8} {:>5} points  {}",
-                    entry.kind, entry.points, entry.desk
+                    "{at}  {:14} pass {pass:>8} {:>5} points  {}  {}",
+                    entry.kind, entry.points, entry.desk, entry.entry
                 );
             }
             println!("{} entries", entries.len());
+        }
+        ShowCommand::Debts { json } => {
+            let debts = report::debts(&pool).await?;
+            if json {
+                println!("{}", json_of(&debts));
+                return Ok(());
+            }
+            for debt in &debts {
+                println!("pass {:>8}  {:>6} points overspent", debt.pass_id.0, debt.debt);
+            }
+            println!("{} passes", debts.len());
         }
         ShowCommand::Totals { json } => {
             let totals = report::totals(&pool).await?;

@@ -13,6 +13,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sync_protocol::request::RequestKey;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -186,17 +187,30 @@ pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
 /// # Errors
 /// [`HubError`].
 pub async fn lookup_key(pool: &SqlitePool) -> Result<LookupKey, HubError> {
+    secret(pool, "lookup_key").await.map(LookupKey)
+}
+
+/// The key to which desks seal their requests: made at first use.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn request_key(pool: &SqlitePool) -> Result<RequestKey, HubError> {
+    secret(pool, "request_key").await.map(|seed| RequestKey::from_seed(&seed))
+}
+
+/// 32 random bytes under this name: made at first use.
+async fn secret(pool: &SqlitePool, name: &str) -> Result<[u8; 32], HubError> {
     let made: [u8; 32] = rand::rng().random();
-    sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES ('lookup_key', ?)")
+    sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
+        .bind(name)
         .bind(&made[..])
         .execute(pool)
         .await?;
-    let kept: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'lookup_key'")
+    let kept: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?")
+        .bind(name)
         .fetch_one(pool)
         .await?;
-    kept.try_into()
-        .map(LookupKey)
-        .map_err(|_| HubError::Record("the look-up key has another length".to_owned()))
+    kept.try_into().map_err(|_| HubError::Record(format!("the {name} has another length")))
 }
 
 /// SQLite has one writer. Who writes much waits for its turn here, before it takes a connection, so

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crdt_model::account::{Account, Limits, Placed, fold};
-use crdt_model::catalogue::{Activity, PassRecord, Reward};
-use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{ActivityId, DeviceId, RewardId, VenueId, Writer};
+use crdt_model::account::{Account, Limits, Outcome, Placed, fold};
+use crdt_model::catalogue::{Activity, Coupon, PassRecord, Reward};
+use crdt_model::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
+use crdt_model::ids::{ActivityId, CouponId, DeviceId, RewardId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::PeriodLimit;
-use crdt_model::time::{Calendar, date_of_day_number};
+use crdt_model::time::{Calendar, date_of_day_number, day_number};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
 use sync_protocol::ledger_sync::{Judgement, judge};
@@ -17,6 +17,7 @@ use sync_protocol::message::Batch;
 
 use crate::catalogue;
 use crate::db::{HubError, Writing, from_sql, json_list, to_sql, wall_clock};
+use crate::stock::{UnitUse, note_uses};
 
 /// The time zone in which limits count. The passes are those of Flanders, Brussels and the
 /// Netherlands, which share it; an account must not depend on which venue's entries came last.
@@ -58,15 +59,40 @@ pub enum Taken {
 #[derive(Debug, Default)]
 pub struct CatalogueLimits {
     checkins: HashMap<ActivityId, PeriodLimit>,
+    tickets: HashMap<ActivityId, PeriodLimit>,
     redemptions: HashMap<RewardId, PeriodLimit>,
+    coupons: HashMap<CouponId, PeriodLimit>,
 }
 
-impl Limits for CatalogueLimits {
+/// The limits as they are for one pass.
+#[derive(Debug)]
+pub struct LimitsOfPass<'a> {
+    limits: &'a CatalogueLimits,
+    tickets_per_year: Option<u32>,
+}
+
+impl CatalogueLimits {
+    /// For this pass.
+    pub fn of<'a>(&'a self, record: &PassRecord) -> LimitsOfPass<'a> {
+        LimitsOfPass { limits: self, tickets_per_year: record.tickets_per_year }
+    }
+}
+
+impl Limits for LimitsOfPass<'_> {
     fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
-        self.checkins.get(&activity).copied()
+        self.limits.checkins.get(&activity).copied()
     }
     fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
-        self.redemptions.get(&reward).copied()
+        self.limits.redemptions.get(&reward).copied()
+    }
+    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
+        self.limits.tickets.get(&activity).copied()
+    }
+    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit> {
+        self.limits.coupons.get(&coupon).copied()
+    }
+    fn tickets_per_year(&self) -> Option<u32> {
+        self.tickets_per_year
     }
 }
 
@@ -78,42 +104,54 @@ pub async fn limits_of(
     connection: &mut SqliteConnection,
     entries: impl IntoIterator<Item = &Placed>,
 ) -> Result<CatalogueLimits, HubError> {
-    let (mut activities, mut rewards) = (BTreeSet::new(), BTreeSet::new());
+    let (mut activities, mut rewards, mut coupons) =
+        (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     for placed in entries {
         match placed.entry.fact {
             Fact::CheckIn { activity, .. } => {
                 activities.insert(activity.0);
             }
+            Fact::TicketSale { activity, tariff, .. } => {
+                activities.insert(activity.0);
+                if let TariffKind::Coupon(coupon) = tariff {
+                    coupons.insert(coupon.0);
+                }
+            }
             Fact::Redemption { reward, .. } => {
                 rewards.insert(reward.0);
             }
-            Fact::Visit | Fact::Void { .. } | Fact::Newer { .. } => {}
+            Fact::Visit | Fact::ExternalVisit | Fact::Void { .. } | Fact::Newer { .. } => {}
         }
     }
     let mut limits = CatalogueLimits::default();
-    let asked = json_list(&activities.into_iter().collect::<Vec<_>>());
-    let found: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT record FROM activity WHERE id IN (SELECT value FROM json_each(?))",
-    )
-    .bind(asked)
-    .fetch_all(&mut *connection)
-    .await?;
-    for record in found {
-        let activity: Activity = minicbor::decode(&record)?;
+    let select = "SELECT record FROM activity WHERE id IN (SELECT value FROM json_each(?))";
+    for activity in records::<Activity>(connection, select, &activities).await? {
         limits.checkins.extend(activity.checkin_limit.map(|limit| (activity.activity, limit)));
+        limits.tickets.extend(activity.ticket_limit.map(|limit| (activity.activity, limit)));
     }
-    let asked = json_list(&rewards.into_iter().collect::<Vec<_>>());
-    let found: Vec<Vec<u8>> = sqlx::query_scalar(
-        "SELECT record FROM reward WHERE id IN (SELECT value FROM json_each(?))",
-    )
-    .bind(asked)
-    .fetch_all(connection)
-    .await?;
-    for record in found {
-        let reward: Reward = minicbor::decode(&record)?;
+    let select = "SELECT record FROM reward WHERE id IN (SELECT value FROM json_each(?))";
+    for reward in records::<Reward>(connection, select, &rewards).await? {
         limits.redemptions.extend(reward.redeem_constraint.map(|limit| (reward.reward, limit)));
     }
+    let select = "SELECT record FROM coupon WHERE id IN (SELECT value FROM json_each(?))";
+    for coupon in records::<Coupon>(connection, select, &coupons).await? {
+        limits.coupons.extend(coupon.limit.map(|limit| (coupon.coupon, limit)));
+    }
     Ok(limits)
+}
+
+/// The records of these serial numbers.
+async fn records<T: for<'b> minicbor::Decode<'b, ()>>(
+    connection: &mut SqliteConnection,
+    select: &'static str,
+    ids: &BTreeSet<u32>,
+) -> Result<Vec<T>, HubError> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let asked = json_list(&ids.iter().collect::<Vec<_>>());
+    let found: Vec<Vec<u8>> = sqlx::query_scalar(select).bind(asked).fetch_all(connection).await?;
+    found.iter().map(|record| Ok(minicbor::decode(record)?)).collect()
 }
 
 /// The calendar of the fold.
@@ -283,7 +321,7 @@ pub async fn position(
 }
 
 /// Keeps an extension's entries and says which passes they touch.
-async fn keep(
+pub(crate) async fn keep(
     connection: &mut SqliteConnection,
     ledger: &LedgerId,
     batch: &Batch,
@@ -303,6 +341,7 @@ async fn keep(
                 let chip = chip.to_string();
                 (passes_of_chips.get(&chip).copied(), Some(chip))
             }
+            Subject::External(_) => (None, None),
         };
         touched.extend(pass);
         rows.push((to_sql(index), pass, chip, bytes));
@@ -360,7 +399,7 @@ async fn passes_of_chips(
         .iter()
         .filter_map(|entry| match entry.subject {
             Subject::Chip(chip) => Some(chip.to_string()),
-            Subject::Pass(_) => None,
+            Subject::Pass(_) | Subject::External(_) => None,
         })
         .collect();
     if chips.is_empty() {
@@ -427,7 +466,12 @@ async fn fold_some(
         let mut record: PassRecord = minicbor::decode(row.get(1))?;
         let opening = Account { earned: from_sql(row.get(2)), ..Account::default() };
         let of_it = entries.remove(&pass).unwrap_or_default();
-        record.account = fold(&opening, of_it, &limits, calendar).account;
+        let units = units_of(&of_it);
+        let result = fold(&opening, of_it, &limits.of(&record), calendar);
+        if !units.is_empty() {
+            note_units(connection, units, &result.outcomes).await?;
+        }
+        record.account = result.account;
         folded.push((pass, encoded(&record)?, version));
     }
     let full = folded.len() == ROWS_AT_ONCE || folded.len() == 1;
@@ -441,6 +485,42 @@ async fn fold_some(
     );
     update.build().persistent(full).execute(connection).await?;
     Ok(())
+}
+
+/// The redemptions that hand out units of a limited stock.
+fn units_of(entries: &[Placed]) -> Vec<Placed> {
+    let has_unit =
+        |placed: &&Placed| matches!(placed.entry.fact, Fact::Redemption { unit: Some(_), .. });
+    entries.iter().filter(has_unit).cloned().collect()
+}
+
+/// Notes which units were handed out, and which of that stands.
+async fn note_units(
+    connection: &mut SqliteConnection,
+    redemptions: Vec<Placed>,
+    outcomes: &[(EntryRef, Outcome)],
+) -> Result<(), HubError> {
+    let taken_back: BTreeSet<EntryRef> = outcomes
+        .iter()
+        .filter(|(_, outcome)| *outcome == Outcome::TakenBack)
+        .map(|(place, _)| *place)
+        .collect();
+    let uses = redemptions.into_iter().filter_map(|placed| {
+        let Fact::Redemption { reward, unit: Some(unit), .. } = placed.entry.fact else {
+            return None;
+        };
+        let EntryRef { day, writer, index } = placed.place;
+        Some(UnitUse {
+            venue: placed.venue.to_string(),
+            day: day_number(day),
+            writer: writer.to_bytes(),
+            index: to_sql(index),
+            reward,
+            unit,
+            stands: !taken_back.contains(&placed.place),
+        })
+    });
+    note_uses(connection, uses.collect()).await
 }
 
 /// All entries of a pass, from every venue.

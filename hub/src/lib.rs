@@ -6,11 +6,16 @@
 
 pub mod catalogue;
 pub mod cli;
+pub mod corrections;
 pub mod db;
 pub mod endpoint;
+pub mod holders;
 pub mod import;
 pub mod ledgers;
 pub mod registry;
 pub mod report;
+pub mod requests;
 pub mod sample;
+pub mod sample_world;
 pub mod session;
+pub mod stock;

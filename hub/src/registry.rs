@@ -1,5 +1,6 @@
 //! Venues, devices and invitations: who may say what.
 
+use crdt_model::catalogue::Policy;
 use crdt_model::ids::{DeviceId, VenueId};
 use rand::RngExt;
 use sqlx::sqlite::SqliteRow;
@@ -7,8 +8,9 @@ use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::invitation::{Invitation, key_fingerprint};
 use sync_protocol::message::Enrolled;
 
-use crate::db::{HubError, from_sql, lookup_key, wall_clock};
-use crate::ledgers::TIME_ZONE;
+use crate::catalogue::next_version;
+use crate::db::{HubError, from_sql, lookup_key, request_key, wall_clock};
+use crate::ledgers::{TIME_ZONE, encoded};
 
 /// How long an invitation can be used: a week, in milliseconds.
 const INVITATION_LIFETIME: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -53,6 +55,23 @@ pub async fn add_venue(pool: &SqlitePool, venue: &VenueId, name: &str) -> Result
     if added.rows_affected() == 0 {
         return Err(HubError::Exists { what: "venue", name: venue.to_string() });
     }
+    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
+    let policy: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'policy'")
+            .fetch_optional(&mut *writing)
+            .await?;
+    let policy = match policy {
+        Some(policy) => policy,
+        None => encoded(&Policy::default())?,
+    };
+    let version = next_version(&mut writing).await?;
+    sqlx::query("INSERT INTO policy (venue, own, record, version) VALUES (?, 0, ?, ?)")
+        .bind(venue.as_str())
+        .bind(policy)
+        .bind(version)
+        .execute(&mut *writing)
+        .await?;
+    writing.commit().await?;
     Ok(())
 }
 
@@ -122,9 +141,8 @@ pub async fn enrol(
     // The answer may be lost on its way: the desk that used the invitation is given it again.
     if used_at.is_some() && used_at == enrolled_at(&mut writing, device, &venue).await? {
         writing.rollback().await?;
-        let lookup_key = lookup_key(pool).await?.0;
         let venue = venue_id(&venue)?;
-        return Ok(Ok(Enrolled { venue, venue_name, desk_name: name, time_zone, lookup_key }));
+        return Ok(Ok(enrolment(pool, venue, venue_name, name, time_zone).await?));
     }
     if used_at.is_some() {
         return refused(
@@ -158,8 +176,19 @@ pub async fn enrol(
         .await?;
     writing.commit().await?;
     let venue = venue_id(&venue)?;
+    Ok(Ok(enrolment(pool, venue, venue_name, name, time_zone).await?))
+}
+
+async fn enrolment(
+    pool: &SqlitePool,
+    venue: VenueId,
+    venue_name: String,
+    desk_name: String,
+    time_zone: String,
+) -> Result<Enrolled, HubError> {
     let lookup_key = lookup_key(pool).await?.0;
-    Ok(Ok(Enrolled { venue, venue_name, desk_name: name, time_zone, lookup_key }))
+    let request_key = Some(request_key(pool).await?.public_key());
+    Ok(Enrolled { venue, venue_name, desk_name, time_zone, lookup_key, request_key })
 }
 
 fn venue_id(text: &str) -> Result<VenueId, HubError> {
@@ -225,7 +254,9 @@ pub async fn enrolled(pool: &SqlitePool, public_key: &[u8]) -> Result<Option<Dev
 /// # Errors
 /// [`HubError`].
 pub async fn devices(pool: &SqlitePool) -> Result<Vec<Device>, HubError> {
-    let rows = sqlx::query(select_devices!("ORDER BY d.venue, d.name")).fetch_all(pool).await?;
+    let rows = sqlx::query(select_devices!("WHERE NOT d.is_hub ORDER BY d.venue, d.name"))
+        .fetch_all(pool)
+        .await?;
     rows.iter().map(device).collect()
 }
 

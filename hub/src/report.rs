@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 
 use crdt_model::account::{Account, Outcome, fold};
-use crdt_model::catalogue::PassRecord;
+use crdt_model::catalogue::{CardName, PassRecord};
 use crdt_model::entry::{EntryRef, Fact, Subject};
 use crdt_model::ids::{DeviceId, Identification, PassId, VenueId};
 use crdt_model::time::day_number;
 use serde::Serialize;
 use sqlx::{Row, SqlitePool};
 
-use crate::db::{HubError, from_sql, to_sql};
+use crate::db::{HubError, from_sql, lookup_key, to_sql};
 use crate::ledgers::{calendar, entries_of_pass, limits_of, placed};
 use crate::registry;
 
@@ -22,8 +22,10 @@ pub struct PassReport {
     pub pass_id: PassId,
     /// The platform.
     pub programme: crdt_model::catalogue::Programme,
-    /// What its state allows.
-    pub status: crdt_model::catalogue::PassStatus,
+    /// The state of the card that was asked for.
+    pub card_status: crdt_model::catalogue::CardStatus,
+    /// How its holder stands.
+    pub holder_status: crdt_model::catalogue::HolderStatus,
     /// Points that can be spent.
     pub points: u64,
     /// Points overspent.
@@ -41,6 +43,7 @@ pub struct PassReport {
 /// # Errors
 /// [`HubError::NoSuch`].
 pub async fn pass(pool: &SqlitePool, card: &Identification) -> Result<PassReport, HubError> {
+    let lookup = lookup_key(pool).await?;
     let mut reading = pool.begin().await?;
     let row = sqlx::query(
         "SELECT p.id, p.record, p.opening_points FROM pass p JOIN card c ON c.pass = p.id
@@ -57,12 +60,13 @@ pub async fn pass(pool: &SqlitePool, card: &Identification) -> Result<PassReport
     let entries = entries_of_pass(&mut reading, row.get(0)).await?;
     let count = entries.len() as u64;
     let limits = limits_of(&mut reading, &entries).await?;
-    let folded = fold(&opening, entries, &limits, &calendar()?);
+    let folded = fold(&opening, entries, &limits.of(&record), &calendar()?);
     let over = folded.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::OverLimit).count();
     Ok(PassReport {
         pass_id: record.pass,
         programme: record.programme,
-        status: record.status,
+        card_status: record.card_status(&CardName(lookup.card_key(card))),
+        holder_status: record.holder,
         points: record.account.points(),
         debt: record.account.debt(),
         visits: record.account.visits,
@@ -81,7 +85,7 @@ pub struct EntryReport {
     pub desk: String,
     /// When, in milliseconds since the epoch.
     pub at: i64,
-    /// What: check-in, visit, redemption, void, newer.
+    /// What: check-in, visit, external-visit, redemption, ticket-sale, void, newer.
     pub kind: &'static str,
     /// About which pass, where it is known.
     pub pass: Option<PassId>,
@@ -113,6 +117,8 @@ pub async fn ledger(
         let (kind, points) = match placed.entry.fact {
             Fact::CheckIn { points, .. } => ("check-in", i64::from(points)),
             Fact::Visit => ("visit", 0),
+            Fact::ExternalVisit => ("external-visit", 0),
+            Fact::TicketSale { .. } => ("ticket-sale", 0),
             Fact::Redemption { points, .. } => ("redemption", -i64::from(points)),
             Fact::Void { .. } => ("void", 0),
             Fact::Newer { .. } => ("newer", 0),
@@ -124,7 +130,7 @@ pub async fn ledger(
             kind,
             pass: match placed.entry.subject {
                 Subject::Pass(pass) => Some(pass),
-                Subject::Chip(_) => None,
+                Subject::Chip(_) | Subject::External(_) => None,
             },
             points,
         });
@@ -184,6 +190,43 @@ pub async fn totals(pool: &SqlitePool) -> Result<Totals, HubError> {
         }
         if rows.is_empty() {
             return Ok(totals);
+        }
+    }
+}
+
+/// A pass whose points were overspent while desks were apart.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DebtReport {
+    /// The pass.
+    pub pass_id: PassId,
+    /// Points overspent. The next points that it earns pay them.
+    pub debt: u64,
+}
+
+/// All debts, the largest first (invariant 6).
+///
+/// # Errors
+/// [`HubError`].
+pub async fn debts(pool: &SqlitePool) -> Result<Vec<DebtReport>, HubError> {
+    let mut reading = pool.begin().await?;
+    let (mut debts, mut from) = (Vec::new(), 0i64);
+    loop {
+        let rows = sqlx::query("SELECT id, record FROM pass WHERE id > ? ORDER BY id LIMIT 1000")
+            .bind(from)
+            .fetch_all(&mut *reading)
+            .await?;
+        for row in &rows {
+            let record: PassRecord = minicbor::decode(row.get(1))?;
+            from = to_sql(record.pass.0);
+            let debt = record.account.debt();
+            if debt > 0 {
+                debts.push(DebtReport { pass_id: record.pass, debt });
+            }
+        }
+        if rows.is_empty() {
+            debts.sort_by_key(|it| (std::cmp::Reverse(it.debt), it.pass_id));
+            return Ok(debts);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::Position;
+use crdt_model::stock::GrantedUnits;
 use quinn::{Connection, RecvStream, SendStream};
 use sqlx::{Row, SqlitePool};
 use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
@@ -18,10 +19,10 @@ use sync_protocol::message::{
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::catalogue;
-use crate::db::{HubError, from_sql, to_sql, wall_clock};
+use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
+use crate::{catalogue, holders, requests, stock};
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -82,6 +83,10 @@ struct Desk {
     announced: BTreeMap<(i32, WriterBytes), u64>,
     /// The deny list goes first, once: behind which version it goes on.
     deny_list: Option<u64>,
+    /// The sealed parts that it has.
+    holders_version: u64,
+    /// What it was last told that it may hand out.
+    grants: Option<Vec<GrantedUnits>>,
 }
 
 impl Desk {
@@ -205,6 +210,30 @@ impl Session {
                 self.announce(&lists);
                 self.say(&HubMessage::Held(held)).await
             }
+            HubEvent::RequestReceived(request) => {
+                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
+                    return Ok(());
+                };
+                let key = self.public_key.clone();
+                let answer = requests::answer(&self.pool, device, &key, &request).await?;
+                self.changed.send_modify(|count| *count += 1);
+                self.say(&HubMessage::Answered(answer)).await
+            }
+            HubEvent::WantedReceived(wanted) => {
+                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
+                    return Ok(());
+                };
+                let granted = stock::grant(&self.pool, device, &wanted).await?;
+                self.say_grants(granted).await
+            }
+            HubEvent::ClosingReceived(closing) => {
+                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
+                    return Ok(());
+                };
+                let key = self.public_key.clone();
+                let granted = stock::close(&self.pool, device, &key, &closing).await?;
+                self.say_grants(granted).await
+            }
             HubEvent::HaveReceived { catalogue_version, venue_version } => {
                 let Some(desk) = &self.desk else { return Ok(()) };
                 sqlx::query(
@@ -248,6 +277,7 @@ impl Session {
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool).await?;
+        let holders_now = holders::version(&self.pool).await?;
         let lost = device.entries < hello.acknowledged;
         self.desk = Some(Desk {
             device: device.device,
@@ -261,6 +291,11 @@ impl Session {
                 .unwrap_or(0),
             announced: BTreeMap::new(),
             deny_list: None,
+            holders_version: hello
+                .holders_version
+                .filter(|version| *version <= holders_now)
+                .unwrap_or_default(),
+            grants: None,
         });
         if let Some(desk) = &mut self.desk {
             // One page holds all anyhow: then it needs no other order.
@@ -280,8 +315,42 @@ impl Session {
             venue_version: venue_now,
             venue_name,
             desk_name: name,
+            request_key: Some(request_key(&self.pool).await?.public_key()),
         }))
         .await
+    }
+
+    async fn say_grants(&mut self, granted: Vec<GrantedUnits>) -> Result<(), SessionEnd> {
+        if let Some(desk) = &mut self.desk {
+            desk.grants = Some(granted.clone());
+        }
+        self.say(&HubMessage::Grants(granted)).await
+    }
+
+    /// Tells the desk what it may hand out, where it was told something else before.
+    async fn send_grants(&mut self) -> Result<bool, SessionEnd> {
+        let Some(desk) = &self.desk else { return Ok(false) };
+        let mut connection = self.pool.acquire().await?;
+        let granted = stock::grants_of(&mut connection, desk.device).await?;
+        drop(connection);
+        if desk.grants.as_ref() == Some(&granted) {
+            return Ok(false);
+        }
+        self.say_grants(granted).await?;
+        Ok(true)
+    }
+
+    async fn send_holders(&mut self) -> Result<bool, SessionEnd> {
+        let Some(desk) = &self.desk else { return Ok(false) };
+        let Some(page) = holders::page(&self.pool, desk.holders_version).await? else {
+            return Ok(false);
+        };
+        let to = page.to;
+        self.say(&HubMessage::Holders(page)).await?;
+        if let Some(desk) = &mut self.desk {
+            desk.holders_version = to;
+        }
+        Ok(true)
     }
 
     fn announce(&mut self, lists: &[ListPosition]) {
@@ -337,10 +406,13 @@ impl Session {
         }
     }
 
-    /// Sends the next piece of what the desk lacks: ledgers, deny list, catalogue. Says whether there
-    /// was anything.
+    /// Sends the next piece of what the desk lacks: ledgers, what it may hand out, deny list,
+    /// catalogue, sealed parts. Says whether there was anything.
     async fn send_what_is_next(&mut self) -> Result<bool, SessionEnd> {
-        Ok(self.send_shares().await? || self.send_page().await?)
+        Ok(self.send_shares().await?
+            || self.send_grants().await?
+            || self.send_page().await?
+            || self.send_holders().await?)
     }
 
     async fn send_page(&mut self) -> Result<bool, SessionEnd> {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_model::catalogue::{Item, PassStatus};
+use crdt_model::catalogue::{CardStatus, Item};
 use crdt_model::ids::PassId;
 use hub::catalogue::{deny_list, page};
 use hub::ledgers::take;
@@ -36,18 +36,18 @@ async fn pages_resumed_anywhere_give_what_one_pass_gives() {
     let folder = tempfile::tempdir().unwrap();
     let pool = hub_with_passes(folder.path()).await;
     for number in 11..=2500 {
-        put_pass(&pool, number, PassStatus::Active).await;
+        put_pass(&pool, number, CardStatus::Active).await;
     }
     let (whole, version, pages) = all_pages(&pool, 0).await;
     assert_eq!(whole.len(), 2500);
     assert!(pages >= 3);
     // A desk that has everything up to `from` already lacks exactly what stands behind it.
-    for from in [1, 10, 11, 12, 999, 1000, 1001, 2500] {
+    for from in [1, 2, 11, 12, 13, 999, 1000, 1001, 2500] {
         let (rest, reached, _) = all_pages(&pool, from).await;
         assert_eq!(reached, version);
         assert!(rest.iter().all(|(pass, item)| whole[pass] == *item));
-        // The activity took version 11; the passes took the others, in order.
-        let behind = whole.len() as u64 + 1 - from - u64::from(from < 11);
+        // The policy took version 1 and the activity 12; the passes took the others, in order.
+        let behind = whole.len() as u64 + 1 - from + u64::from(from >= 12);
         assert_eq!(rest.len() as u64, behind, "from {from}");
     }
     assert!(page(&pool, &venue(), version, noon()).await.unwrap().is_none());
@@ -78,14 +78,14 @@ async fn all_denied_passes_come_first_and_move_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let pool = hub_with_passes(folder.path()).await;
     for number in 11..=1300 {
-        put_pass(&pool, number, PassStatus::Blocked).await;
+        put_pass(&pool, number, CardStatus::Blocked).await;
     }
     let (mut behind, mut denied) = (0, BTreeSet::new());
     while let Some((page, reached)) = deny_list(&pool, &venue(), 0, behind, noon()).await.unwrap() {
         assert_eq!((page.from, page.to), (0, 0));
         for item in unpack(&page.items).unwrap() {
             let Item::Pass(record) = item else { panic!("{item:?}") };
-            assert_eq!(record.status, PassStatus::Blocked);
+            assert_eq!(record.cards[0].status, CardStatus::Blocked);
             denied.insert(record.pass);
         }
         behind = reached;
@@ -100,7 +100,7 @@ async fn a_page_of_long_records_keeps_to_what_a_desk_unpacks() {
     let folder = tempfile::tempdir().unwrap();
     let pool = hub_with_passes(folder.path()).await;
     for number in 11..=900 {
-        put_pass(&pool, number, PassStatus::Active).await;
+        put_pass(&pool, number, CardStatus::Active).await;
     }
     let last_day = crdt_model::time::day_number(crate::desk::today());
     let mut rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(

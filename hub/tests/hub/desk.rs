@@ -7,11 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crdt_model::account::Account;
-use crdt_model::catalogue::{Activity, Item, PassRecord, PassStatus, Programme, SocialTariff};
+use crdt_model::catalogue::{
+    Activity, Card, CardName, CardStatus, HolderStatus, Item, Membership, MembershipStatus,
+    PassRecord, Programme,
+};
 use crdt_model::entry::{Entry, Fact, Subject};
 use crdt_model::ids::{ActivityId, CardSystemId, PassId, VenueId, Writer};
 use crdt_model::ledger::{Ledger, LedgerId, Position};
 use crdt_model::limits::{PeriodLimit, PeriodType};
+use crdt_model::stock::GrantedUnits;
 use crdt_model::time::{UnixMillis, day_number, utc_midnight};
 use jiff::civil::Date;
 use quinn::crypto::rustls::QuicClientConfig;
@@ -25,7 +29,8 @@ use sqlx::SqlitePool;
 use sync_protocol::batch;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{ALPN, Batch, Goodbye};
+use sync_protocol::message::{ALPN, Batch, Closing, Goodbye, SealedPart};
+use sync_protocol::request::{RequestAnswer, SealedRequest};
 use sync_protocol::seal::DeviceKey;
 
 /// How long a test waits for the hub before it fails.
@@ -49,15 +54,12 @@ pub async fn hub_with_passes(folder: &Path) -> SqlitePool {
     let pool = hub::db::HubFolder::create(folder).unwrap().database().await.unwrap();
     hub::registry::add_venue(&pool, &venue(), "Museum De Reede").await.unwrap();
     for number in 1..=10 {
-        put_pass(&pool, number, PassStatus::Active).await;
+        put_pass(&pool, number, CardStatus::Active).await;
     }
+    let title = "Permanente UiTPAS Test Festiviteit";
     let activity = Activity {
-        activity: ActivityId(1),
-        event_id: "5a0967f9-cc06-4c3c-9206-30481a767434".to_owned(),
-        title: "Permanente UiTPAS Test Festiviteit".to_owned(),
-        venue: venue(),
-        checkin_points: 1,
         checkin_limit: Some(PeriodLimit { volume: 1, period_type: PeriodType::Day }),
+        ..Activity::new(ActivityId(1), "5a0967f9-cc06-4c3c-9206-30481a767434", title, venue())
     };
     let version = next_version(&pool).await;
     sqlx::query(
@@ -73,17 +75,24 @@ pub async fn hub_with_passes(folder: &Path) -> SqlitePool {
     pool
 }
 
-/// A pass of this number and status, in the catalogue under a new version.
-pub async fn put_pass(pool: &SqlitePool, number: u64, status: PassStatus) {
+/// A pass of this number whose card has this status, in the catalogue under a new version.
+pub async fn put_pass(pool: &SqlitePool, number: u64, status: CardStatus) {
     let record = PassRecord {
         pass: PassId(number),
         programme: Programme::Uitpas,
-        status,
-        card_systems: vec![CardSystemId(1)],
+        holder: HolderStatus::Registered,
+        memberships: vec![Membership {
+            card_system: CardSystemId(1),
+            status: MembershipStatus::Active,
+            ends: None,
+            suspended_until: None,
+            social_tariff: None,
+        }],
         valid_until: None,
-        social_tariff: SocialTariff::None,
+        coupons: Vec::new(),
+        tickets_per_year: None,
         telling_digits: "0959".to_owned(),
-        cards: Vec::new(),
+        cards: vec![Card { name: CardName([0; 16]), status }],
         account: Account::default(),
         folded: Vec::new(),
     };
@@ -93,7 +102,7 @@ pub async fn put_pass(pool: &SqlitePool, number: u64, status: PassStatus) {
     )
     .bind(i64::try_from(number).unwrap())
     .bind(minicbor::to_vec(&record).unwrap())
-    .bind(status == PassStatus::Active)
+    .bind(status == CardStatus::Active)
     .bind(version)
     .execute(pool)
     .await
@@ -155,6 +164,11 @@ pub struct TestDesk {
     pub pages: usize,
     pub catalogue_version: u64,
     pub venue_version: u64,
+    pub requests: Vec<SealedRequest>,
+    pub closings: Vec<Closing>,
+    pub answers: Vec<RequestAnswer>,
+    pub granted: Option<Vec<GrantedUnits>>,
+    pub holders: Vec<SealedPart>,
     /// What happened, as words, in order.
     pub heard: Vec<String>,
 }
@@ -174,6 +188,11 @@ impl TestDesk {
             pages: 0,
             catalogue_version: 0,
             venue_version: 0,
+            requests: Vec::new(),
+            closings: Vec::new(),
+            answers: Vec::new(),
+            granted: None,
+            holders: Vec::new(),
             heard: Vec::new(),
         }
     }
@@ -233,6 +252,7 @@ impl TestDesk {
                 clock: hub::db::wall_clock(),
                 catalogue_version: self.catalogue_version,
                 venue_version: self.venue_version,
+                holders_version: 0,
             };
             let mut session = DeskSession::start(&start, self);
             let mut buffer = vec![0; 64 * 1024];
@@ -298,6 +318,9 @@ impl TestDesk {
             DeskEvent::Quarantined(apart) => {
                 self.heard.push(format!("set apart: {}", apart.reason));
             }
+            DeskEvent::Answered(answer) => self.answers.push(answer),
+            DeskEvent::Granted(granted) => self.granted = Some(granted),
+            DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None
@@ -329,6 +352,12 @@ impl DeskView for TestDesk {
     fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
         let entries = self.ledger.entries_of(writer, from).iter().take(most);
         entries.map(|entry| entry.encode(day, writer)).collect()
+    }
+    fn requests(&self) -> Vec<SealedRequest> {
+        self.requests.clone()
+    }
+    fn closings(&self) -> Vec<Closing> {
+        self.closings.clone()
     }
 }
 

@@ -4,5 +4,6 @@
 
 mod catalogue_pages;
 mod desk;
+mod domain;
 mod sessions;
 mod taking;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crdt_model::catalogue::PassStatus;
+use crdt_model::catalogue::CardStatus;
 use hub::db::HubFolder;
 use sqlx::SqlitePool;
 use sync_protocol::frame::{FrameReader, frame};
@@ -15,16 +15,16 @@ use tokio::sync::oneshot;
 
 use crate::desk::{Ending, TestDesk, check_in, count, hub_with_passes, points, put_pass, venue};
 
-struct RunningHub {
-    address: SocketAddr,
-    pool: SqlitePool,
-    folder: TempDir,
+pub struct RunningHub {
+    pub address: SocketAddr,
+    pub pool: SqlitePool,
+    pub folder: TempDir,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), hub::db::HubError>>,
 }
 
 impl RunningHub {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pool = hub_with_passes(folder.path()).await;
         let (ready, listening) = oneshot::channel();
@@ -64,6 +64,7 @@ fn hello(protocol: u16) -> DeskMessage {
         venue_version: 0,
         acknowledged: 0,
         pending: Vec::new(),
+        holders_version: None,
     })
 }
 
@@ -255,7 +256,7 @@ async fn what_the_command_line_changes_reaches_connected_desks() {
     let pool = hub.pool.clone();
     let changing = tokio::spawn(async move {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        put_pass(&pool, 77, PassStatus::Blocked).await;
+        put_pass(&pool, 77, CardStatus::Blocked).await;
     });
     let ending = desk.talk(hub.address, |desk| desk.catalogue_version >= 12).await;
     assert!(matches!(ending, Ending::Done));

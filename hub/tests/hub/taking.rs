@@ -202,7 +202,7 @@ async fn a_full_batch_of_as_many_passes_is_taken_well_within_its_time() {
     let folder = tempfile::tempdir().unwrap();
     let pool = hub_with_passes(folder.path()).await;
     for number in 11..=2000 {
-        crate::desk::put_pass(&pool, number, crdt_model::catalogue::PassStatus::Active).await;
+        crate::desk::put_pass(&pool, number, crdt_model::catalogue::CardStatus::Active).await;
     }
     let mut desk = TestDesk::enrolled(&pool, "Balie").await;
     for number in 0..3000 {
