@@ -4,15 +4,19 @@
 mod answers;
 mod history;
 mod link;
+mod requests;
+mod sales;
 mod standing;
+mod stock;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crdt_model::catalogue::{Activity, LookupKey, Policy, Reward};
+use crdt_model::catalogue::{Activity, CardSystem, Coupon, LookupKey, Policy, Reward};
 use crdt_model::entry::{Entry, EntryRef, Subject};
-use crdt_model::ids::Writer;
+use crdt_model::ids::{RewardId, Writer};
+use crdt_model::stock::{GrantId, Holding, Unit};
 use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -26,6 +30,7 @@ use crate::desk_api::types::{
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
 use crate::paths::{DeskFolder, write_durably};
+use crate::request_box::RequestBox;
 use crate::store::{Cursor, Store, StoreError};
 
 pub use answers::Refusal;
@@ -64,6 +69,9 @@ pub enum DeskError {
     /// Not even a new store can be begun.
     #[error("{0}. The desk's folder must be writable")]
     Store(#[from] StoreError),
+    /// Requests about cards cannot be read.
+    #[error("the requests that wait for the hub cannot be read: {0}. Look at who owns the folder")]
+    Requests(std::io::Error),
     /// The venue's time zone is not one.
     #[error(transparent)]
     TimeZone(#[from] UnknownTimeZone),
@@ -84,7 +92,20 @@ pub struct Desk {
     /// The catalogue's activities and rewards, kept at hand: a few dozen.
     activities: Vec<Activity>,
     rewards: Vec<Reward>,
+    coupons: Vec<Coupon>,
+    card_systems: Vec<CardSystem>,
     policy: Policy,
+    /// What the hub lets this desk hand out of limited rewards, and what it has handed out.
+    holding: Holding,
+    /// This desk's redemptions that name a unit, taken back or not.
+    unit_entries: Vec<(EntryRef, Unit)>,
+    /// Grants that are given back, until the hub has heard of it.
+    closing: Vec<GrantId>,
+    /// The units were given back: none are asked for ahead.
+    gave_back: bool,
+    /// Limited rewards of which somebody wants one now.
+    wanted_now: BTreeSet<RewardId>,
+    requests: RequestBox,
     /// The venue's recent entries of each pass or unknown card.
     by_subject: HashMap<Subject, Vec<EntryRef>>,
     acknowledged: BTreeMap<(Date, Writer), u64>,
@@ -135,7 +156,15 @@ impl Desk {
             settings,
             activities: store.activities()?,
             rewards: store.rewards()?,
+            coupons: store.coupons()?,
+            card_systems: store.card_systems()?,
             policy: store.policy()?,
+            holding: Holding::default(),
+            unit_entries: Vec::new(),
+            closing: Vec::new(),
+            gave_back: false,
+            wanted_now: BTreeSet::new(),
+            requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
             store,
             by_subject: HashMap::new(),
             acknowledged: BTreeMap::new(),
@@ -156,6 +185,7 @@ impl Desk {
         };
         desk.take_up_repairs(&repairs)?;
         desk.take_up_ledgers(now)?;
+        desk.take_up_stock()?;
         Ok((desk, der))
     }
 
@@ -235,6 +265,7 @@ impl Desk {
         let place = EntryRef { day, writer, index: extension.first_index() };
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
+        self.note_unit(place, &entry.fact);
         self.appended.notify_waiters();
         self.appended.notify_one();
         Ok(place)
@@ -278,6 +309,7 @@ impl Desk {
             hub: self.hub.clone(),
             hub_since: self.hub_since.0,
             pending: self.pending_count(),
+            requests_waiting: self.requests.waiting_count(),
             catalogue_version: cursor(Cursor::Catalogue),
             catalogue_at: (confirmed > 0).then(|| i64::try_from(confirmed).unwrap_or(i64::MAX)),
             passes: cursor(Cursor::Passes),
@@ -310,6 +342,8 @@ impl Desk {
             title: activity.title.clone(),
             checkin_points: activity.checkin_points,
             chosen: self.settings.activity.as_deref() == Some(&activity.event_id),
+            open: activity.opening_hours.takes_checkins(&self.calendar, wall_clock()),
+            prices: activity.prices.clone(),
         }
     }
 

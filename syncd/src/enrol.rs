@@ -95,6 +95,7 @@ pub async fn enrol(folder: &Path, invitation: &str) -> Result<Enrolment, EnrolEr
                 hub_addresses: invitation.addresses,
                 hub_key: invitation.hub_key,
                 lookup_key: enrolled.lookup_key,
+                request_key: enrolled.request_key,
             };
             enrolment.write(&folder)?;
             Ok(enrolment)

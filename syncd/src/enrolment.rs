@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::paths::{DeskFolder, write_durably};
 
 /// A desk's enrolment: which venue it is of, where its hub is and which key that has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Enrolment {
     /// The venue.
@@ -31,6 +31,16 @@ pub struct Enrolment {
     pub hub_key: [u8; 32],
     /// The key under which cards are looked up.
     pub lookup_key: [u8; 32],
+    /// The key to which requests about cards are sealed, where the hub takes any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_key: Option<[u8; 32]>,
+}
+
+/// Shows which venue and hub it is, and no key.
+impl std::fmt::Debug for Enrolment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Enrolment {{ venue {}, hub {:?}, … }}", self.venue, self.hub_addresses)
+    }
 }
 
 /// Why a desk's identity cannot be read.

@@ -12,5 +12,6 @@ pub mod enrolment;
 pub mod hub_link;
 pub mod ledger_files;
 pub mod paths;
+pub mod request_box;
 pub mod store;
 pub mod tls;

@@ -62,6 +62,10 @@ impl DeskFolder {
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
     }
+    /// The folder of requests that wait for the hub.
+    pub fn requests(&self) -> PathBuf {
+        self.root.join("requests")
+    }
     /// The ledgers' folder.
     pub fn ledgers(&self) -> PathBuf {
         self.root.join("ledger")

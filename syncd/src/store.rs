@@ -9,15 +9,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crdt_model::catalogue::{Activity, CardKey, Item, PassRecord, Policy, Reward};
+use crdt_model::catalogue::{
+    Activity, CardKey, CardSystem, Coupon, Item, PassRecord, Policy, Reward,
+};
+use crdt_model::holder::SealedHolder;
 use crdt_model::ids::{PassId, Writer};
+use crdt_model::stock::{GrantId, GrantedUnits};
 use crdt_model::time::day_number;
 use jiff::civil::Date;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
+use sync_protocol::message::SealedPart;
 use thiserror::Error;
 
 /// The layout's version: a store of another one is set aside and filled anew.
-const LAYOUT: &[u8] = b"stempel store 1";
+const LAYOUT: &[u8] = b"stempel store 2";
+
+/// sled is at ease with values below 4 KiB: a picture is kept in pieces.
+const PICTURE_PIECE: usize = 3500;
 
 /// What sled says where another holds its lock; it has no error of its own for that.
 const LOCKED: &str = "could not acquire lock";
@@ -60,6 +68,12 @@ pub struct Store {
     cards: sled::Tree,
     activities: sled::Tree,
     rewards: sled::Tree,
+    coupons: sled::Tree,
+    card_systems: sled::Tree,
+    /// pass → the sealed part of its record, without the picture.
+    holders: sled::Tree,
+    /// pass and number → a piece of its sealed picture.
+    pictures: sled::Tree,
     /// Catalogue and venue versions, policy, counts.
     meta: sled::Tree,
     /// day and writer → acknowledged entries.
@@ -112,6 +126,10 @@ impl Store {
             cards: database.open_tree("cards")?,
             activities: database.open_tree("activities")?,
             rewards: database.open_tree("rewards")?,
+            coupons: database.open_tree("coupons")?,
+            card_systems: database.open_tree("card-systems")?,
+            holders: database.open_tree("holders")?,
+            pictures: database.open_tree("pictures")?,
             meta: database.open_tree("meta")?,
             acknowledged: database.open_tree("acknowledged")?,
             database,
@@ -169,6 +187,103 @@ impl Store {
         guarded(|| all(&self.rewards))
     }
 
+    /// The coupons.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn coupons(&self) -> Result<Vec<Coupon>, StoreError> {
+        guarded(|| all(&self.coupons))
+    }
+
+    /// The card systems.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn card_systems(&self) -> Result<Vec<CardSystem>, StoreError> {
+        guarded(|| all(&self.card_systems))
+    }
+
+    /// The sealed part of a pass's record, with its picture.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn holder(&self, pass: PassId) -> Result<Option<SealedHolder>, StoreError> {
+        guarded(|| {
+            let key = pass.0.to_be_bytes();
+            let Some(bytes) = self.holders.get(key)? else { return Ok(None) };
+            let mut sealed: SealedHolder = minicbor::decode(&bytes)?;
+            let mut picture = Vec::new();
+            for piece in self.pictures.scan_prefix(key) {
+                picture.extend_from_slice(&piece?.1);
+            }
+            sealed.picture = (!picture.is_empty()).then_some(picture);
+            Ok(Some(sealed))
+        })
+    }
+
+    /// Takes sealed parts of records. `version` is what the desk then has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn apply_holders(&self, parts: &[SealedPart], version: u64) -> Result<(), StoreError> {
+        for part in parts {
+            let key = part.pass.0.to_be_bytes();
+            let mut pieces = sled::Batch::default();
+            for known in self.pictures.scan_prefix(key).keys() {
+                pieces.remove(known?);
+            }
+            match &part.sealed {
+                Some(sealed) => {
+                    let picture = sealed.picture.as_deref().unwrap_or_default();
+                    for (number, piece) in (0u16..).zip(picture.chunks(PICTURE_PIECE)) {
+                        pieces.insert([&key[..], &number.to_be_bytes()].concat(), piece);
+                    }
+                    let plain = SealedHolder { picture: None, ..sealed.clone() };
+                    self.holders.insert(key, encoded(&plain))?;
+                }
+                None => drop(self.holders.remove(key)?),
+            }
+            self.pictures.apply_batch(pieces)?;
+        }
+        self.set_cursor(Cursor::Holders, version)
+    }
+
+    /// What the hub last said that this desk may hand out of limited rewards.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn grants(&self) -> Result<Vec<GrantedUnits>, StoreError> {
+        let kept = self.meta.get("grants")?.map(|bytes| minicbor::decode(&bytes)).transpose()?;
+        Ok(kept.unwrap_or_default())
+    }
+
+    /// Keeps that, durably: what the hub no longer lets it hand out it must not after a power cut.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_grants(&self, grants: &[GrantedUnits]) -> Result<(), StoreError> {
+        self.meta.insert("grants", encoded(&grants))?;
+        self.flush()
+    }
+
+    /// Grants that are given back, until the hub has heard of it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn closing(&self) -> Result<Vec<GrantId>, StoreError> {
+        let kept = self.meta.get("closing")?.map(|bytes| minicbor::decode(&bytes)).transpose()?;
+        Ok(kept.unwrap_or_default())
+    }
+
+    /// Keeps that, durably, before a closing statement leaves.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn set_closing(&self, grants: &[GrantId]) -> Result<(), StoreError> {
+        self.meta.insert("closing", encoded(&grants))?;
+        self.flush()
+    }
+
     /// The venue's policy; the cautious default before the hub has said one.
     ///
     /// # Errors
@@ -183,8 +298,17 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply(&self, items: &[Item], version: u64) -> Result<(), StoreError> {
-        let trees = (&self.passes, &self.cards, &self.activities, &self.rewards, &self.meta);
-        let applied = trees.transaction(|(passes, cards, activities, rewards, meta)| {
+        let trees = (
+            &self.passes,
+            &self.cards,
+            &self.activities,
+            &self.rewards,
+            &self.coupons,
+            &self.card_systems,
+            &self.meta,
+        );
+        let applied = trees.transaction(|trees| {
+            let (passes, cards, activities, rewards, coupons, card_systems, meta) = trees;
             let mut added = 0u64;
             for item in items {
                 match item {
@@ -194,14 +318,18 @@ impl Store {
                         added += u64::from(before.is_none());
                         if let Some(Ok(before)) = before.map(|b| minicbor::decode::<PassRecord>(&b))
                         {
-                            for gone in
-                                before.cards.iter().filter(|card| !record.cards.contains(card))
-                            {
-                                cards.remove(&gone.0[..])?;
+                            for gone in before.cards.iter().filter(|card| {
+                                !record.cards.iter().any(|kept| kept.name == card.name)
+                            }) {
+                                // A card that has gone over to another pass stays there.
+                                let name = &gone.name.0[..];
+                                if cards.get(name)?.as_deref() == Some(&key[..]) {
+                                    cards.remove(name)?;
+                                }
                             }
                         }
                         for card in &record.cards {
-                            cards.insert(&card.0[..], &key[..])?;
+                            cards.insert(&card.name.0[..], &key[..])?;
                         }
                     }
                     Item::Activity(activity) => {
@@ -213,6 +341,13 @@ impl Store {
                     }
                     Item::Policy(policy) => {
                         meta.insert("policy", encoded(policy))?;
+                    }
+                    Item::Coupon(coupon) => {
+                        coupons.insert(&coupon.coupon.0.to_be_bytes()[..], encoded(coupon))?;
+                    }
+                    Item::CardSystem(system) => {
+                        let key = system.card_system.0.to_be_bytes();
+                        card_systems.insert(&key[..], encoded(system))?;
                     }
                 }
             }
@@ -297,6 +432,8 @@ pub enum Cursor {
     Venue,
     /// How many passes the catalogue has.
     Passes,
+    /// The version of the sealed parts.
+    Holders,
     /// When the hub last said that the catalogue is up to date, in milliseconds since the epoch.
     CatalogueAt,
 }
@@ -307,6 +444,7 @@ impl Cursor {
             Self::Catalogue => "catalogue",
             Self::Venue => "venue",
             Self::Passes => "passes",
+            Self::Holders => "holders",
             Self::CatalogueAt => "catalogue-at",
         }
     }
@@ -356,7 +494,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreEr
 
 #[cfg(test)]
 mod tests {
-    use crdt_model::catalogue::{CardName, PassStatus, Programme, SocialTariff};
+    use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, Programme};
 
     use super::*;
 
@@ -364,12 +502,16 @@ mod tests {
         PassRecord {
             pass: PassId(pass),
             programme: Programme::Uitpas,
-            status: PassStatus::Active,
-            card_systems: Vec::new(),
+            holder: HolderStatus::Registered,
+            memberships: Vec::new(),
+            coupons: Vec::new(),
+            tickets_per_year: None,
             valid_until: None,
-            social_tariff: SocialTariff::None,
             telling_digits: "0959".to_owned(),
-            cards: cards.iter().map(|n| CardName([*n; 16])).collect(),
+            cards: cards
+                .iter()
+                .map(|n| Card { name: CardName([*n; 16]), status: CardStatus::Active })
+                .collect(),
             account: crdt_model::account::Account::default(),
             folded: Vec::new(),
         }

@@ -1,17 +1,18 @@
 //! The answers: to a tap, a redemption, a void. Look up, decide, append, and only then answer.
 
-use crdt_model::account::{Account, Limited};
-use crdt_model::catalogue::{PassRecord, Programme};
-use crdt_model::decide::{self, Reason, Standing, VerdictKind, rewards_for};
+use crdt_model::account::Account;
+use crdt_model::catalogue::{CardName, PassRecord, Programme};
+use crdt_model::decide::{self, Here, Reason, Standing, VerdictKind, rewards_for};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{Identification, IdentificationError};
+use crdt_model::ids::{ExternalCard, Identification, IdentificationError};
 use crdt_model::time::UnixMillis;
+use data_encoding::BASE64;
 use thiserror::Error;
 
 use super::Desk;
-use crate::desk_api::types::{Answer, Kind, PassView, RewardView};
+use crate::desk_api::types::{Answer, HubLink, Kind, PassView, PolicyRule, RewardView, SealedView};
 use crate::ledger_files::LedgerFileError;
-use crate::store::StoreError;
+use crate::store::{Cursor, StoreError};
 
 /// Why there is no verdict at all. Nothing was recorded.
 #[derive(Debug, Error)]
@@ -34,87 +35,203 @@ pub enum Refusal {
     /// The card is not known, so there is nothing to say about it.
     #[error("no pass of this number or chip is known at this desk")]
     NoSuchPass,
+    /// Neither the activity nor the request has a price.
+    #[error("this activity has no price; say what it costs without a discount")]
+    NoPrice,
+    /// The pass can buy nothing as a pass.
+    #[error("this pass has no prices of its own: {0}")]
+    Not(Reason),
+    /// There is no sealed part of this pass here.
+    #[error("this desk has no name or picture of this pass")]
+    NoHolder,
+    /// The desk has not been told to which key requests are sealed.
+    #[error(
+        "the hub takes no requests about cards, or this desk has not reached it since it does. Link the desk to the hub once"
+    )]
+    NoRequestKey,
+    /// A request cannot be sealed.
+    #[error(transparent)]
+    Request(#[from] sync_protocol::request::RequestError),
+    /// A request could not be kept.
+    #[error("the request could not be kept, so it was not made: {0}")]
+    RequestNotKept(std::io::Error),
+    /// A registration lacks something.
+    #[error("a holder has a name, and a day of birth that has been")]
+    Registration,
+    /// No price fits.
+    #[error("the card system has no price for somebody of this age")]
+    NoMembershipPrice,
+    /// The card system is not known, or must be named.
+    #[error(
+        "name the card system of which the holder becomes a member: this desk knows several, or not this one"
+    )]
+    CardSystem,
     /// What was chosen could not be kept.
     #[error("the choice could not be kept: {0}")]
     Settings(std::io::Error),
 }
 
 /// What a decision comes to, before it is an answer.
-struct Decided {
+pub(super) struct Decided {
     kind: Kind,
     title: Option<String>,
     /// The fact to write and the points that it changes, or why nothing is written.
     outcome: Result<(Fact, i64), Reason>,
     earlier_at: Option<UnixMillis>,
+    policy: Option<PolicyRule>,
+}
+
+impl Decided {
+    pub(super) fn of(
+        kind: Kind,
+        title: Option<String>,
+        outcome: Result<(Fact, i64), Reason>,
+    ) -> Self {
+        Self { kind, title, outcome, earlier_at: None, policy: None }
+    }
 }
 
 impl Desk {
-    /// Answers a tap: a check-in, or a visit, whichever the pass is for.
+    /// Where and when a decision is taken.
+    pub(super) fn here(&self, now: UnixMillis) -> Here<'_> {
+        Here { venue: &self.enrolment.venue, policy: &self.policy, calendar: &self.calendar, now }
+    }
+
+    /// For how long the hub has not confirmed the catalogue, in milliseconds.
+    fn catalogue_age(&self, now: UnixMillis) -> i64 {
+        if self.hub == HubLink::Connected {
+            return 0;
+        }
+        match self.store.cursor(Cursor::CatalogueAt) {
+            Ok(at) if at > 0 => now.0.saturating_sub(i64::try_from(at).unwrap_or(0)).max(0),
+            _ => i64::MAX,
+        }
+    }
+
+    pub(super) fn standing<'a>(
+        &self,
+        record: &'a PassRecord,
+        account: &'a Account,
+        card: &Identification,
+        now: UnixMillis,
+    ) -> Standing<'a> {
+        let name = CardName(self.lookup.card_key(card));
+        Standing { record, account, card: record.card_status(&name), age: self.catalogue_age(now) }
+    }
+
+    /// Answers a tap: a check-in, or a visit, whichever the pass is for. `code` is what an activity's
+    /// QR code says, where one was scanned.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn tap(&mut self, pass: &str, wall: UnixMillis) -> Result<Answer, Refusal> {
+    pub fn tap(
+        &mut self,
+        pass: &str,
+        code: Option<&str>,
+        wall: UnixMillis,
+    ) -> Result<Answer, Refusal> {
         let card: Identification = pass.parse()?;
         let now = self.next_at(wall);
+        if let Identification::External(external) = &card {
+            return self.answer_external(&card, external, now);
+        }
         match self.record(&card)? {
             Some(record) => {
                 let account = self.account(&record, Some(&card));
-                let decided = self.decide_tap(&record, &account, now);
+                let standing = self.standing(&record, &account, &card, now);
+                let decided = self.decide_tap(standing, code, now);
                 self.answer(&record, Some(&card), decided, now)
             }
-            None => self.answer_unknown(&card, now),
+            None => self.answer_unknown(&card, code, now),
         }
     }
 
-    fn decide_tap(&self, record: &PassRecord, account: &Account, now: UnixMillis) -> Decided {
-        let standing = Standing { record, account };
-        if record.programme == Programme::Museumpass {
-            let outcome = decide::visit(standing, &self.enrolment.venue, &self.calendar, now);
+    /// The activity that a check-in is to: the one of the code, or the desk's.
+    fn checked_in_to(
+        &self,
+        code: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<&crdt_model::catalogue::Activity, Reason> {
+        match code {
+            Some(code) => decide::check_in_by_code(code, &self.activities, &self.here(now)),
+            None => self.activity().ok_or(Reason::NoActivityChosen),
+        }
+    }
+
+    fn decide_tap(&self, pass: Standing<'_>, code: Option<&str>, now: UnixMillis) -> Decided {
+        let here = self.here(now);
+        if pass.record.programme == Programme::Museumpass {
+            let outcome = decide::visit(pass, &here).map(|()| (Fact::Visit, 0));
+            let subject = Subject::Pass(pass.record.pass);
             return Decided {
-                kind: Kind::Visit,
-                title: Some(self.enrolment.venue_name.clone()),
-                earlier_at: self.earlier(record, now, |fact| matches!(fact, Fact::Visit)),
-                outcome: outcome.map(|()| (Fact::Visit, 0)),
+                earlier_at: self.earlier(subject, now, |fact| matches!(fact, Fact::Visit)),
+                ..Decided::of(Kind::Visit, Some(self.enrolment.venue_name.clone()), outcome)
             };
         }
-        let Some(activity) = self.activity() else {
-            return Decided {
-                kind: Kind::CheckIn,
-                title: None,
-                earlier_at: None,
-                outcome: Err(Reason::NoActivityChosen),
-            };
+        let activity = match self.checked_in_to(code, now) {
+            Ok(activity) => activity,
+            Err(reason) => return Decided::of(Kind::CheckIn, None, Err(reason)),
         };
-        let outcome = decide::check_in(standing, activity, &self.calendar, now);
         let of = activity.activity;
+        let outcome = decide::check_in(pass, activity, &here)
+            .map(|points| (Fact::CheckIn { activity: of, points }, i64::from(points)));
         Decided {
-            kind: Kind::CheckIn,
-            title: Some(activity.title.clone()),
             earlier_at: self.earlier(
-                record,
+                Subject::Pass(pass.record.pass),
                 now,
                 |fact| matches!(fact, Fact::CheckIn { activity, .. } if *activity == of),
             ),
-            outcome: outcome
-                .map(|points| (Fact::CheckIn { activity: of, points }, i64::from(points))),
+            ..Decided::of(Kind::CheckIn, Some(activity.title.clone()), outcome)
         }
     }
 
-    /// When this venue last recorded such a fact for this pass today, if it did.
+    /// A Museumkaart, a member card: let in or not, by the policy's word on its type.
+    fn answer_external(
+        &mut self,
+        card: &Identification,
+        external: &ExternalCard,
+        now: UnixMillis,
+    ) -> Result<Answer, Refusal> {
+        let subject = Subject::External(self.lookup.card_key(card));
+        let account = self.account_of_unknown(subject);
+        let decided = decide::external(external, &account, &self.here(now));
+        let title = decided.map(|rule| rule.name.clone());
+        let outcome = match &title {
+            Ok(_) => {
+                let entry = Entry { at: now, subject, fact: Fact::ExternalVisit };
+                Ok(self.append(entry)?)
+            }
+            Err(reason) => Err(*reason),
+        };
+        let reason = outcome.err();
+        let earlier = self.earlier(subject, now, |fact| matches!(fact, Fact::ExternalVisit));
+        let answer = Answer {
+            verdict: reason.map_or(VerdictKind::Ok, |reason| reason.verdict()),
+            reason,
+            entry: outcome.ok(),
+            title: title.ok().or_else(|| Some(external.card_type().to_owned())),
+            earlier_at: earlier.filter(|_| reason == Some(Reason::MaximumReached)).map(|at| at.0),
+            ..Answer::without_pass(Kind::ExternalVisit, now.0)
+        };
+        self.remember(&answer);
+        Ok(answer)
+    }
+
+    /// When this venue last recorded such a fact about this pass or card today, if it did.
     fn earlier(
         &self,
-        record: &PassRecord,
+        subject: Subject,
         now: UnixMillis,
         such: impl Fn(&Fact) -> bool,
     ) -> Option<UnixMillis> {
         let today = self.calendar.day(now);
-        let places = self.by_subject.get(&Subject::Pass(record.pass))?;
+        let places = self.by_subject.get(&subject)?;
         let entries = places.iter().filter(|place| place.day == today);
         entries.filter_map(|place| self.entry(place)).filter(|e| such(&e.fact)).map(|e| e.at).max()
     }
 
     /// Writes what was decided, and makes the answer of it.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         record: &PassRecord,
         card: Option<&Identification>,
@@ -143,6 +260,7 @@ impl Desk {
                 .earlier_at
                 .filter(|_| reason == Some(Reason::MaximumReached))
                 .map(|at| at.0),
+            policy: decided.policy,
         };
         self.remember(&answer);
         Ok(answer)
@@ -153,45 +271,53 @@ impl Desk {
     fn answer_unknown(
         &mut self,
         card: &Identification,
+        code: Option<&str>,
         now: UnixMillis,
     ) -> Result<Answer, Refusal> {
         let mut answer = Answer {
             verdict: VerdictKind::Ask,
             reason: Some(Reason::PassNotFound),
-            kind: Kind::Unknown,
-            provisional: false,
-            at: now.0,
-            entry: None,
-            points_change: 0,
-            pass: None,
-            title: None,
-            earlier_at: None,
+            ..Answer::without_pass(Kind::Unknown, now.0)
         };
-        let provisional = match (card, self.activity()) {
-            (Identification::Chip(chip), Some(activity)) if self.policy.unknown_cards => {
-                Some((Subject::Chip(*chip), activity.clone()))
-            }
-            _ => None,
-        };
-        if let Some((subject, activity)) = provisional {
+        let activity = self.checked_in_to(code, now).ok().cloned();
+        if let (Identification::Chip(chip), Some(activity)) = (card, activity) {
+            let subject = Subject::Chip(*chip);
             let account = self.account_of_unknown(subject);
-            let of = Limited::CheckIn(activity.activity);
-            let day = self.calendar.day(now);
-            let room =
-                activity.checkin_limit.is_none_or(|limit| account.leaves_room(&of, limit, day));
+            let taken_today = self.unknown_cards_of(now);
+            let decided = decide::unknown_card(&account, taken_today, &activity, &self.here(now));
             answer.title = Some(activity.title);
-            answer.provisional = true;
-            if room {
-                let points = activity.checkin_points;
-                let fact = Fact::CheckIn { activity: activity.activity, points };
-                answer.entry = Some(self.append(Entry { at: now, subject, fact })?);
-            } else {
-                answer.reason = Some(Reason::MaximumReached);
-                answer.verdict = Reason::MaximumReached.verdict();
+            answer.policy = Some(PolicyRule::UnknownCard {
+                taken_today,
+                most_a_day: if self.policy.unknown_cards {
+                    self.policy.unknown_cards_a_day
+                } else {
+                    Some(0)
+                },
+            });
+            match decided {
+                Ok(points) => {
+                    let fact = Fact::CheckIn { activity: activity.activity, points };
+                    answer.entry = Some(self.append(Entry { at: now, subject, fact })?);
+                    answer.provisional = true;
+                }
+                Err(reason) => {
+                    answer.reason = Some(reason);
+                    answer.verdict = reason.verdict();
+                }
             }
         }
         self.remember(&answer);
         Ok(answer)
+    }
+
+    /// How many different unknown cards this desk has taken today.
+    fn unknown_cards_of(&self, now: UnixMillis) -> u32 {
+        let (today, device) = (self.calendar.day(now), self.writer.device);
+        let own = |place: &EntryRef| place.day == today && place.writer.device == device;
+        let taken = self.by_subject.iter().filter(|(subject, places)| {
+            matches!(subject, Subject::Chip(_)) && places.iter().any(own)
+        });
+        u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
 
     /// Answers a redemption.
@@ -207,37 +333,51 @@ impl Desk {
         let card: Identification = pass.parse()?;
         let now = self.next_at(wall);
         let Some(record) = self.record(&card)? else {
-            return Ok(self.answer_unknown_redemption(now));
+            return Ok(self.answer_unknown_pass(Kind::Redemption, now));
         };
         let account = self.account(&record, Some(&card));
-        let reward = self.rewards.iter().find(|reward| reward.reward_id == reward_id);
-        let outcome = match reward {
+        let reward = self.rewards.iter().find(|reward| reward.reward_id == reward_id).cloned();
+        let standing = self.standing(&record, &account, &card, now);
+        let outcome = match &reward {
             Some(reward) => {
-                let standing = Standing { record: &record, account: &account };
-                decide::redeem(standing, reward, &self.calendar, now).map(|points| {
-                    (Fact::Redemption { reward: reward.reward, points }, -i64::from(points))
+                let unit = self.next_unit(reward);
+                decide::redeem(standing, reward, unit, &self.here(now)).map(|it| {
+                    let decide::Redemption { points, unit } = it;
+                    let fact = Fact::Redemption { reward: reward.reward, points, unit };
+                    (fact, -i64::from(points))
                 })
             }
             None => Err(Reason::RewardNotFound),
         };
-        let title = reward.map(|reward| reward.title.clone());
-        let decided = Decided { kind: Kind::Redemption, title, outcome, earlier_at: None };
+        if let (Err(Reason::RewardVolumeConstraint), Some(reward)) = (&outcome, &reward) {
+            self.want_now(reward.reward);
+        }
+        let spends = reward.as_ref().is_some_and(|reward| reward.points > 0);
+        let policy = self.age_rule(standing.age).filter(|_| spends);
+        let title = reward.map(|reward| reward.title);
+        let decided = Decided { policy, ..Decided::of(Kind::Redemption, title, outcome) };
         self.answer(&record, Some(&card), decided, now)
     }
 
-    /// Points of an unknown card are unknown, so nothing is handed out for them.
-    fn answer_unknown_redemption(&mut self, now: UnixMillis) -> Answer {
+    /// The rule for an account of this age, where age has a say.
+    fn age_rule(&self, age: i64) -> Option<PolicyRule> {
+        let rule = self.policy.age_rule(age);
+        let points_allowed = match rule {
+            Some(rule) => rule.points,
+            None => Some(0),
+        };
+        (age > 0).then_some(PolicyRule::AccountAge {
+            age: (age < i64::MAX).then_some(age),
+            points_allowed,
+        })
+    }
+
+    /// An unknown card's points and rights are unknown, so nothing is handed out for them.
+    pub(super) fn answer_unknown_pass(&mut self, kind: Kind, now: UnixMillis) -> Answer {
         let answer = Answer {
             verdict: VerdictKind::Ask,
             reason: Some(Reason::PassNotFound),
-            kind: Kind::Redemption,
-            provisional: false,
-            at: now.0,
-            entry: None,
-            points_change: 0,
-            pass: None,
-            title: None,
-            earlier_at: None,
+            ..Answer::without_pass(kind, now.0)
         };
         self.remember(&answer);
         answer
@@ -267,7 +407,7 @@ impl Desk {
                 .store
                 .pass(pass)?
                 .map(|record| Self::pass_view(&record, &self.account(&record, None))),
-            Subject::Chip(_) => None,
+            Subject::Chip(_) | Subject::External(_) => None,
         };
         let answer = Answer {
             verdict: reason.map_or(VerdictKind::Ok, |reason| reason.verdict()),
@@ -280,8 +420,10 @@ impl Desk {
             pass,
             title,
             earlier_at: None,
+            policy: None,
         };
         self.remember(&answer);
+        self.recount_units();
         self.refresh_outcomes(target.subject);
         Ok(answer)
     }
@@ -297,7 +439,7 @@ impl Desk {
         })
     }
 
-    fn is_taken_back(&self, target: &EntryRef, subject: Subject) -> bool {
+    pub(super) fn is_taken_back(&self, target: &EntryRef, subject: Subject) -> bool {
         self.by_subject.get(&subject).into_iter().flatten().any(|place| {
             self.entry(place).is_some_and(|entry| entry.fact == Fact::Void { target: *target })
         })
@@ -310,11 +452,15 @@ impl Desk {
                 let found = self.activities.iter().find(|found| found.activity == activity);
                 (found.map(|found| found.title.clone()), -i64::from(points))
             }
-            Fact::Redemption { reward, points } => {
+            Fact::TicketSale { activity, .. } => {
+                let found = self.activities.iter().find(|found| found.activity == activity);
+                (found.map(|found| found.title.clone()), 0)
+            }
+            Fact::Redemption { reward, points, .. } => {
                 let found = self.rewards.iter().find(|found| found.reward == reward);
                 (found.map(|found| found.title.clone()), i64::from(points))
             }
-            Fact::Visit => (Some(self.enrolment.venue_name.clone()), 0),
+            Fact::Visit | Fact::ExternalVisit => (Some(self.enrolment.venue_name.clone()), 0),
             Fact::Void { .. } | Fact::Newer { .. } => (None, 0),
         }
     }
@@ -337,8 +483,10 @@ impl Desk {
         let card: Identification = pass.parse()?;
         let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
         let account = self.account(&record, Some(&card));
-        let standing = Standing { record: &record, account: &account };
-        let offers = rewards_for(standing, &self.rewards, &self.calendar, self.next_at(wall));
+        let now = self.next_at(wall);
+        let standing = self.standing(&record, &account, &card, now);
+        let next_unit = |reward: &_| self.next_unit(reward);
+        let offers = rewards_for(standing, &self.rewards, next_unit, &self.here(now));
         Ok(offers
             .into_iter()
             .map(|offer| RewardView {
@@ -349,7 +497,28 @@ impl Desk {
                 redeemable: offer.answer.is_ok(),
                 points_lacking: offer.points_lacking,
                 reason: offer.answer.err(),
+                last_chance: offer.last_chance,
+                categories: offer.reward.categories.clone(),
+                for_kids: offer.reward.for_kids,
+                sport: offer.reward.sport,
+                featured: offer.reward.featured,
+                units_left: offer.reward.limited.then(|| self.holding.left(offer.reward.reward)),
             })
             .collect())
+    }
+
+    /// The sealed part of the record of the pass that carries this card. This desk does not open it.
+    ///
+    /// # Errors
+    /// As [`Desk::pass`]; [`Refusal::NoHolder`].
+    pub fn sealed(&self, pass: &str) -> Result<SealedView, Refusal> {
+        let card: Identification = pass.parse()?;
+        let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
+        let sealed = self.store.holder(record.pass)?.ok_or(Refusal::NoHolder)?;
+        Ok(SealedView {
+            pass_id: record.pass,
+            sealed: BASE64.encode(&minicbor::to_vec(&sealed).unwrap_or_default()),
+            lookup_key: BASE64.encode(&self.lookup.0),
+        })
     }
 }

@@ -64,7 +64,7 @@ impl Desk {
     fn answer_of(&self, place: EntryRef, entry: &Entry) -> Answer {
         let record = match entry.subject {
             Subject::Pass(pass) => self.store.pass(pass).ok().flatten(),
-            Subject::Chip(_) => None,
+            Subject::Chip(_) | Subject::External(_) => None,
         };
         let (kind, points_change, title) = match entry.fact {
             Fact::CheckIn { activity, points } => {
@@ -72,7 +72,14 @@ impl Desk {
                 (Kind::CheckIn, i64::from(points), found.map(|found| found.title.clone()))
             }
             Fact::Visit => (Kind::Visit, 0, Some(self.enrolment.venue_name.clone())),
-            Fact::Redemption { reward, points } => {
+            Fact::ExternalVisit => {
+                (Kind::ExternalVisit, 0, Some(self.enrolment.venue_name.clone()))
+            }
+            Fact::TicketSale { activity, .. } => {
+                let found = self.activities.iter().find(|found| found.activity == activity);
+                (Kind::TicketSale, 0, found.map(|found| found.title.clone()))
+            }
+            Fact::Redemption { reward, points, .. } => {
                 let found = self.rewards.iter().find(|found| found.reward == reward);
                 (Kind::Redemption, -i64::from(points), found.map(|found| found.title.clone()))
             }
@@ -91,6 +98,7 @@ impl Desk {
             pass: record.map(|record| Self::pass_view(&record, &self.account(&record, None))),
             title,
             earlier_at: None,
+            policy: None,
         }
     }
 
@@ -102,7 +110,7 @@ impl Desk {
                 let record = self.store.pass(pass).ok().flatten();
                 record.is_some_and(|record| self.account(&record, None).debt() > 0)
             }
-            Subject::Chip(_) => false,
+            Subject::Chip(_) | Subject::External(_) => false,
         };
         let outcome_of = |place: &EntryRef| {
             let (_, outcome) = folded.outcomes.iter().find(|(found, _)| found == place)?;

@@ -9,7 +9,8 @@ use jiff::civil::Date;
 use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{CataloguePage, Share, Welcome};
+use sync_protocol::message::{CataloguePage, Closing, Share, Wanted, Welcome};
+use sync_protocol::request::SealedRequest;
 use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 
@@ -33,6 +34,9 @@ pub enum LinkError {
     /// A page of the catalogue cannot be read.
     #[error(transparent)]
     Page(#[from] catalogue::PageError),
+    /// The answer to a request cannot be kept.
+    #[error("the hub's answer to a request could not be kept: {0}")]
+    Requests(std::io::Error),
     /// The hub's message names a day that is none.
     #[error(transparent)]
     Session(#[from] sync_protocol::desk::SessionError),
@@ -74,6 +78,7 @@ impl Desk {
             clock: wall,
             catalogue_version: self.store.cursor(Cursor::Catalogue)?,
             venue_version: self.store.cursor(Cursor::Venue)?,
+            holders_version: self.store.cursor(Cursor::Holders)?,
         })
     }
 
@@ -152,6 +157,14 @@ impl Desk {
                 tracing::error!(%day, %writer, reason = set_apart.reason, "the hub set entries apart");
                 self.mark_quarantined(day, writer, set_apart.first, &set_apart.reason);
             }
+            DeskEvent::Answered(answer) => {
+                if let Some(sentence) = &answer.refused {
+                    tracing::warn!(id = %answer.id, sentence, "the hub did not do what was asked");
+                }
+                self.requests.answered(&answer).map_err(LinkError::Requests)?;
+            }
+            DeskEvent::Granted(grants) => self.granted(grants)?,
+            DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
             DeskEvent::Ended(goodbye) => {
                 use sync_protocol::message::GoodbyeKind;
                 let refused = match goodbye.kind {
@@ -182,15 +195,20 @@ impl Desk {
         // A hub that was set up anew or restored is behind what this desk has: begin again.
         if welcome.catalogue_version < self.store.cursor(Cursor::Catalogue)? {
             self.store.set_cursor(Cursor::Catalogue, 0)?;
+            self.store.set_cursor(Cursor::Holders, 0)?;
         }
         if welcome.venue_version < self.store.cursor(Cursor::Venue)? {
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
         self.note_up_to_date(welcome.catalogue_version, wall)?;
-        let names = (&welcome.venue_name, &welcome.desk_name);
-        if names != (&self.enrolment.venue_name, &self.enrolment.desk_name) {
-            self.enrolment.venue_name.clone_from(names.0);
-            self.enrolment.desk_name.clone_from(names.1);
+        let told = crate::enrolment::Enrolment {
+            venue_name: welcome.venue_name.clone(),
+            desk_name: welcome.desk_name.clone(),
+            request_key: welcome.request_key.or(self.enrolment.request_key),
+            ..self.enrolment.clone()
+        };
+        if told != self.enrolment {
+            self.enrolment = told;
             if let Err(error) = self.enrolment.write(&self.folder) {
                 tracing::warn!(%error, "the new names could not be kept");
             }
@@ -221,6 +239,8 @@ impl Desk {
                 Item::Activity(_) => self.activities = self.store.activities()?,
                 Item::Reward(_) => self.rewards = self.store.rewards()?,
                 Item::Policy(_) => self.policy = self.store.policy()?,
+                Item::Coupon(_) => self.coupons = self.store.coupons()?,
+                Item::CardSystem(_) => self.card_systems = self.store.card_systems()?,
                 Item::Pass(record) => subjects.push(Subject::Pass(record.pass)),
             }
         }
@@ -254,8 +274,10 @@ impl Desk {
                 for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
                     let place = crdt_model::entry::EntryRef { day, writer, index };
                     self.by_subject.entry(entry.subject).or_default().push(place);
+                    self.note_unit(place, &entry.fact);
                     subjects.push(entry.subject);
                 }
+                self.recount_units();
                 if writer.device == self.writer.device {
                     // An earlier run of this desk, from before its disk was restored: the hub has it.
                     let sequence = extension.head().sequence;
@@ -319,5 +341,17 @@ impl DeskView for Desk {
     fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
         let Some(ledger) = self.files.ledger(day) else { return Vec::new() };
         ledger.entry_bytes_of(writer, from).take(most).collect()
+    }
+
+    fn requests(&self) -> Vec<SealedRequest> {
+        self.requests.waiting()
+    }
+
+    fn wanted(&self) -> Vec<Wanted> {
+        self.wanted_units()
+    }
+
+    fn closings(&self) -> Vec<Closing> {
+        self.closing_statements()
     }
 }

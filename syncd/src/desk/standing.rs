@@ -4,7 +4,7 @@
 use crdt_model::account::{Account, FoldedAccount, Limits, Placed, fold};
 use crdt_model::catalogue::{PassRecord, Programme};
 use crdt_model::entry::{Entry, EntryRef, Subject};
-use crdt_model::ids::{ActivityId, Identification, RewardId};
+use crdt_model::ids::{ActivityId, CouponId, Identification, RewardId};
 use crdt_model::limits::PeriodLimit;
 use crdt_model::time::date_of_day_number;
 
@@ -20,6 +20,38 @@ impl Limits for Desk {
 
     fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
         self.rewards.iter().find(|found| found.reward == reward)?.redeem_constraint
+    }
+
+    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
+        self.activities.iter().find(|found| found.activity == activity)?.ticket_limit
+    }
+
+    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit> {
+        self.coupons.iter().find(|found| found.coupon == coupon)?.limit
+    }
+}
+
+/// Those limits, and what is a group's own.
+struct LimitsOfPass<'a> {
+    desk: &'a Desk,
+    tickets_per_year: Option<u32>,
+}
+
+impl Limits for LimitsOfPass<'_> {
+    fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
+        self.desk.checkin_limit(activity)
+    }
+    fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
+        self.desk.redeem_constraint(reward)
+    }
+    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
+        self.desk.ticket_limit(activity)
+    }
+    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit> {
+        self.desk.coupon_limit(coupon)
+    }
+    fn tickets_per_year(&self) -> Option<u32> {
+        self.tickets_per_year
     }
 }
 
@@ -57,7 +89,8 @@ impl Desk {
             subjects.push(Subject::Chip(*chip));
         }
         let entries = self.placed(&subjects, |place| record.includes(place));
-        fold(&record.account, entries, self, &self.calendar).account
+        let limits = LimitsOfPass { desk: self, tickets_per_year: record.tickets_per_year };
+        fold(&record.account, entries, &limits, &self.calendar).account
     }
 
     /// The account of a card that the catalogue does not know, as far as this venue saw it.

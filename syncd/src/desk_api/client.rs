@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crdt_model::ledger::EntryRef;
+use crdt_model::money::Cents;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::{Method, Request, Response};
@@ -14,8 +15,9 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::types::{
-    ActivityRequest, ActivityView, Answer, Event, HistoryRow, PassView, Problem, RedemptionRequest,
-    RewardView, Status, TapRequest, VoidRequest,
+    ActivityRequest, ActivityView, Answer, Event, HistoryRow, MembershipPriceView, PassView,
+    Problem, RedemptionRequest, RequestBody, RequestView, RewardView, SaleAnswer, SaleRequest,
+    SealedView, Status, StockView, TapRequest, TariffsView, VoidRequest,
 };
 
 /// Why the daemon gave no answer that can be used.
@@ -71,7 +73,100 @@ impl DeskClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn tap(&self, pass: &str) -> Result<Answer, ClientError> {
-        self.call(Method::POST, "/v1/taps", Some(&TapRequest { pass: pass.to_owned() })).await
+        self.tap_with_code(pass, None).await
+    }
+
+    /// A card is on the reader, and an activity's QR code was scanned.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tap_with_code(
+        &self,
+        pass: &str,
+        code: Option<&str>,
+    ) -> Result<Answer, ClientError> {
+        let body = TapRequest { pass: pass.to_owned(), checkin_code: code.map(ToOwned::to_owned) };
+        self.call(Method::POST, "/v1/taps", Some(&body)).await
+    }
+
+    /// What a pass pays for a ticket.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn tariffs(
+        &self,
+        pass: &str,
+        event_id: Option<&str>,
+        regular_price: Option<Cents>,
+    ) -> Result<TariffsView, ClientError> {
+        let mut path = format!("/v1/tariffs?pass={}", in_url(pass));
+        if let Some(event_id) = event_id {
+            path.push_str(&format!("&eventId={}", in_url(event_id)));
+        }
+        if let Some(price) = regular_price {
+            path.push_str(&format!("&regularPriceCents={}", price.0));
+        }
+        self.get(&path).await
+    }
+
+    /// Sells tickets.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sell(&self, sale: &SaleRequest) -> Result<SaleAnswer, ClientError> {
+        self.call(Method::POST, "/v1/ticket-sales", Some(sale)).await
+    }
+
+    /// Asks something of the hub about somebody's card.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn request(&self, body: &RequestBody) -> Result<RequestView, ClientError> {
+        self.call(Method::POST, "/v1/requests", Some(body)).await
+    }
+
+    /// Requests, newest first.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn requests(&self) -> Result<Vec<RequestView>, ClientError> {
+        self.get("/v1/requests").await
+    }
+
+    /// What a pass costs for somebody born on this day.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn membership_prices(
+        &self,
+        born: jiff::civil::Date,
+        social_tariff: bool,
+    ) -> Result<Vec<MembershipPriceView>, ClientError> {
+        self.get(&format!("/v1/membership-prices?bornOn={born}&socialTariff={social_tariff}")).await
+    }
+
+    /// The sealed part of a record: whoever has the card opens it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn sealed(&self, pass: &str) -> Result<SealedView, ClientError> {
+        self.get(&format!("/v1/holders?pass={}", in_url(pass))).await
+    }
+
+    /// What this desk may hand out of limited rewards.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn stock(&self) -> Result<Vec<StockView>, ClientError> {
+        self.get("/v1/stock").await
+    }
+
+    /// Gives all granted units back.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn give_stock_back(&self) -> Result<Vec<StockView>, ClientError> {
+        self.call(Method::DELETE, "/v1/stock", None::<&()>).await
     }
 
     /// A reward is to be handed out.

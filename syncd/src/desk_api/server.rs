@@ -9,13 +9,15 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use crdt_model::money::Cents;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::types::{
-    ActivityRequest, Answer, Event, HistoryRow, PassView, Problem, RedemptionRequest, RewardView,
-    Status, TapRequest, VoidRequest,
+    ActivityRequest, Answer, Event, HistoryRow, MembershipPriceView, PassView, Problem,
+    RedemptionRequest, RequestBody, RequestView, RewardView, SaleAnswer, SaleRequest, SealedView,
+    Status, StockView, TapRequest, TariffsView, VoidRequest,
 };
 use crate::desk::{Desk, Refusal, wall_clock};
 use crate::hub_link::{SharedDesk, lock};
@@ -39,6 +41,12 @@ pub fn router(desk: SharedDesk) -> Router {
         .route("/v1/activities", get(activities))
         .route("/v1/desk/activity", put(choose_activity))
         .route("/v1/rewards", get(rewards))
+        .route("/v1/tariffs", get(tariffs))
+        .route("/v1/ticket-sales", post(sell))
+        .route("/v1/requests", post(request).get(requests))
+        .route("/v1/membership-prices", get(membership_prices))
+        .route("/v1/holders", get(sealed))
+        .route("/v1/stock", get(stock).delete(give_stock_back))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
         .fallback(|| async { Failure(no_such_resource()) })
@@ -82,7 +90,7 @@ impl From<Refusal> for Failure {
             Refusal::Ledger(error) if error.is_disk_full() => {
                 (format!("{OWN_PROBLEMS}/disk-full"), "Disk full", StatusCode::INSUFFICIENT_STORAGE)
             }
-            Refusal::Ledger(_) | Refusal::Settings(_) => {
+            Refusal::Ledger(_) | Refusal::Settings(_) | Refusal::RequestNotKept(_) => {
                 (format!("{OWN_PROBLEMS}/disk"), "Disk failure", StatusCode::INTERNAL_SERVER_ERROR)
             }
             Refusal::Store(_) => (
@@ -98,6 +106,30 @@ impl From<Refusal> for Failure {
             Refusal::NoSuchEntry => {
                 (format!("{OWN_PROBLEMS}/entry-not-found"), "No such entry", StatusCode::NOT_FOUND)
             }
+            Refusal::NoPrice => {
+                (format!("{OWN_PROBLEMS}/no-price"), "No price", StatusCode::UNPROCESSABLE_ENTITY)
+            }
+            Refusal::Not(reason) => (
+                format!("{CONTRACT_PROBLEMS}/uitpas/{}", reason.code()),
+                "No tariffs",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
+            Refusal::NoHolder => {
+                (format!("{OWN_PROBLEMS}/no-holder"), "No holder", StatusCode::NOT_FOUND)
+            }
+            Refusal::NoRequestKey => (
+                format!("{OWN_PROBLEMS}/no-request-key"),
+                "No requests yet",
+                StatusCode::SERVICE_UNAVAILABLE,
+            ),
+            Refusal::Request(_)
+            | Refusal::Registration
+            | Refusal::NoMembershipPrice
+            | Refusal::CardSystem => (
+                format!("{CONTRACT_PROBLEMS}/body/invalid-data"),
+                "Bad request",
+                StatusCode::UNPROCESSABLE_ENTITY,
+            ),
             Refusal::NoSuchPass => (
                 format!("{CONTRACT_PROBLEMS}/uitpas/pass-not-found"),
                 "Pass not found",
@@ -147,7 +179,7 @@ async fn tap(
     Body(body): Body<TapRequest>,
 ) -> Result<Json<Answer>, Failure> {
     let _span = tracing::debug_span!("tap").entered();
-    ask(&desk, |desk| desk.tap(&body.pass, wall_clock())).map(Json)
+    ask(&desk, |desk| desk.tap(&body.pass, body.checkin_code.as_deref(), wall_clock())).map(Json)
 }
 
 async fn history(State(desk): State<SharedDesk>) -> Json<Vec<HistoryRow>> {
@@ -187,19 +219,93 @@ async fn choose_activity(
 }
 
 #[derive(Deserialize)]
-struct RewardsQuery {
+struct PassQuery {
     pass: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct TariffsQuery {
+    pass: String,
+    event_id: Option<String>,
+    regular_price_cents: Option<Cents>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MembershipPricesQuery {
+    born_on: jiff::civil::Date,
+    #[serde(default)]
+    social_tariff: bool,
+}
+
+type Asked<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
+
+fn asked<T>(query: Asked<T>) -> Result<T, Failure> {
+    query.map(|Query(query)| query).map_err(|rejection| {
+        let kind = format!("{CONTRACT_PROBLEMS}/url/query-parameter-missing");
+        Failure(problem(kind, "Bad request", StatusCode::BAD_REQUEST, rejection.body_text()))
+    })
 }
 
 async fn rewards(
     State(desk): State<SharedDesk>,
-    query: Result<Query<RewardsQuery>, axum::extract::rejection::QueryRejection>,
+    query: Asked<PassQuery>,
 ) -> Result<Json<Vec<RewardView>>, Failure> {
-    let Query(query) = query.map_err(|rejection| {
-        let kind = format!("{CONTRACT_PROBLEMS}/url/query-parameter-missing");
-        Failure(problem(kind, "Bad request", StatusCode::BAD_REQUEST, rejection.body_text()))
-    })?;
+    let query = asked(query)?;
     ask(&desk, |desk| desk.rewards(&query.pass, wall_clock())).map(Json)
+}
+
+async fn tariffs(
+    State(desk): State<SharedDesk>,
+    query: Asked<TariffsQuery>,
+) -> Result<Json<TariffsView>, Failure> {
+    let TariffsQuery { pass, event_id, regular_price_cents } = asked(query)?;
+    ask(&desk, |desk| desk.tariffs(&pass, event_id.as_deref(), regular_price_cents, wall_clock()))
+        .map(Json)
+}
+
+async fn sell(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<SaleRequest>,
+) -> Result<Json<SaleAnswer>, Failure> {
+    ask(&desk, |desk| desk.sell(&body, wall_clock())).map(Json)
+}
+
+async fn request(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<RequestBody>,
+) -> Result<Json<RequestView>, Failure> {
+    ask(&desk, |desk| desk.request(body, wall_clock())).map(Json)
+}
+
+async fn requests(State(desk): State<SharedDesk>) -> Json<Vec<RequestView>> {
+    Json(lock(&desk).requests())
+}
+
+async fn membership_prices(
+    State(desk): State<SharedDesk>,
+    query: Asked<MembershipPricesQuery>,
+) -> Result<Json<Vec<MembershipPriceView>>, Failure> {
+    let query = asked(query)?;
+    let desk = lock(&desk);
+    Ok(Json(desk.membership_prices(query.born_on, query.social_tariff, wall_clock())))
+}
+
+async fn sealed(
+    State(desk): State<SharedDesk>,
+    query: Asked<PassQuery>,
+) -> Result<Json<SealedView>, Failure> {
+    let query = asked(query)?;
+    ask(&desk, |desk| desk.sealed(&query.pass)).map(Json)
+}
+
+async fn stock(State(desk): State<SharedDesk>) -> Json<Vec<StockView>> {
+    Json(lock(&desk).stock())
+}
+
+async fn give_stock_back(State(desk): State<SharedDesk>) -> Result<Json<Vec<StockView>>, Failure> {
+    ask(&desk, |desk| desk.give_stock_back().map_err(Refusal::from)).map(Json)
 }
 
 async fn status(State(desk): State<SharedDesk>) -> Json<Status> {

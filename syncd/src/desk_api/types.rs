@@ -4,16 +4,21 @@
 //! Times are milliseconds since the Unix epoch; points are whole points.
 
 use crdt_model::decide::{Reason, VerdictKind};
-use crdt_model::ids::{DeviceId, PassId, VenueId};
+use crdt_model::ids::{CardSystemId, ChipNumber, DeviceId, PassId, UitpasNumber, VenueId};
 use crdt_model::ledger::EntryRef;
+use crdt_model::money::Cents;
 use serde::{Deserialize, Serialize};
+use sync_protocol::request::RequestKind;
 
 /// Body of `POST /v1/taps`: one card on the reader, or a number typed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TapRequest {
-    /// A chip number, a UiTPAS number or a museumPASS number, as read or typed.
+    /// A chip number, a UiTPAS number, a museumPASS number or an external card, as read or typed.
     pub pass: String,
+    /// What an activity's QR code says: the check-in is to that one instead of the desk's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkin_code: Option<String>,
 }
 
 /// Body of `POST /v1/redemptions`.
@@ -24,6 +29,243 @@ pub struct RedemptionRequest {
     pub pass: String,
     /// The contract's id of the reward.
     pub reward_id: String,
+}
+
+/// Body of `POST /v1/ticket-sales`: tickets for one pass, all at one tariff.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleRequest {
+    /// As in [`TapRequest`].
+    pub pass: String,
+    /// The contract's `eventId`; without it, the desk's activity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// The price before any discount; without it, the activity's usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regular_price_cents: Option<Cents>,
+    /// The tariff's id, as `GET /v1/tariffs` names it; without it, the best.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tariff_id: Option<String>,
+    /// How many; without it, one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tickets: Option<u32>,
+}
+
+/// Answer of `POST /v1/ticket-sales`. The history keeps the [`Answer`] alone: no row tells a price
+/// (invariant 11).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleAnswer {
+    /// The verdict.
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// What was sold, where it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sale: Option<SaleView>,
+}
+
+/// What was sold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SaleView {
+    /// How many tickets.
+    pub tickets: u16,
+    /// At which tariff.
+    pub tariff: TariffView,
+    /// What the visitor pays for all of them, in cents.
+    pub to_pay_cents: Cents,
+    /// What city and organiser add for all of them, in cents: for the books, never for the screen.
+    pub city_cents: Cents,
+    /// See above.
+    pub organiser_cents: Cents,
+}
+
+/// One price at which a pass can buy (contract: `TariffAvailibility`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TariffView {
+    /// Its id: `REGULAR`, `SOCIALTARIFF-` and a card system, or the coupon's.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// `REGULAR`, `SOCIALTARIFF` or `COUPON`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the visitor pays for one ticket, in cents.
+    pub price_cents: Cents,
+    /// How many tickets can be had for it.
+    pub remaining: u32,
+}
+
+/// Answer of `GET /v1/tariffs?pass=…`: what a pass pays, the lowest first. Shown on demand only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TariffsView {
+    /// The activity's `eventId`.
+    pub event_id: String,
+    /// The price before any discount, in cents.
+    pub regular_price_cents: Cents,
+    /// The prices.
+    pub available: Vec<TariffView>,
+    /// Why there is no social tariff, where one might be expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub social_tariff_reason: Option<Reason>,
+}
+
+/// Body of `POST /v1/requests`: what is asked of the hub about somebody's card. It is sealed at once;
+/// the desk cannot read it again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", tag = "type")]
+pub enum RequestBody {
+    /// A pass was sold.
+    #[serde(rename_all = "camelCase")]
+    Register {
+        /// The card, from the desk's stock.
+        uitpas_number: UitpasNumber,
+        /// Its chip, where it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip_number: Option<ChipNumber>,
+        /// The holder's name.
+        name: String,
+        /// The day of birth, `yyyy-mm-dd`.
+        date_of_birth: jiff::civil::Date,
+        /// Where the holder lives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        postal_code: Option<String>,
+        /// The card system; without it, the only one that this desk knows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        card_system: Option<CardSystemId>,
+        /// The last day of a social tariff that was shown to be due.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        social_tariff_ends: Option<jiff::civil::Date>,
+    },
+    /// A chip belongs to a printed number.
+    #[serde(rename_all = "camelCase")]
+    LinkChip {
+        /// The number.
+        uitpas_number: UitpasNumber,
+        /// The chip.
+        chip_number: ChipNumber,
+    },
+    /// A card was lost or stolen.
+    ReportLost {
+        /// The card, as in [`TapRequest`].
+        pass: String,
+    },
+    /// A pass gets a new card.
+    #[serde(rename_all = "camelCase")]
+    Replace {
+        /// The old card, as in [`TapRequest`].
+        pass: String,
+        /// The new card, from the desk's stock.
+        uitpas_number: UitpasNumber,
+        /// Its chip, where it was read.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        chip_number: Option<ChipNumber>,
+    },
+}
+
+impl std::fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RequestBody(…)")
+    }
+}
+
+/// A request, as far as the desk remembers it: nothing of whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RequestView {
+    /// Its name.
+    pub id: String,
+    /// What kind it is.
+    pub kind: RequestKind,
+    /// When it was made, in milliseconds since the epoch.
+    pub at: i64,
+    /// Where it stands.
+    #[serde(flatten)]
+    pub state: RequestState,
+    /// What a registration costs, in cents: to be paid at the desk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_pay_cents: Option<Cents>,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum RequestState {
+    /// On this disk, not yet answered by the hub.
+    Waiting,
+    /// Done.
+    Done,
+    /// Not done.
+    Refused {
+        /// The hub's sentence.
+        sentence: String,
+    },
+}
+
+/// Answer of `GET /v1/membership-prices?bornOn=…`: what passes cost for somebody of that age.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MembershipPriceView {
+    /// The card system.
+    pub card_system: CardSystemId,
+    /// Its name.
+    pub name: String,
+    /// For whom the price is.
+    pub label: String,
+    /// The price, in cents.
+    pub price_cents: Cents,
+}
+
+/// Answer of `GET /v1/holders?pass=…`: the sealed part of a record. Whoever has the card opens it
+/// ([`crdt_model::holder`]); the desk does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SealedView {
+    /// The pass.
+    pub pass_id: PassId,
+    /// The sealed part: CBOR, in base64.
+    pub sealed: String,
+    /// The key under which cards are looked up, in base64: it is part of what opens.
+    pub lookup_key: String,
+}
+
+/// Answer of `GET /v1/stock`: what this desk may hand out of a limited reward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StockView {
+    /// The contract's id of the reward.
+    pub reward_id: String,
+    /// Its title.
+    pub title: String,
+    /// Units granted to this desk.
+    pub granted: u32,
+    /// Units left here.
+    pub left: u32,
+}
+
+/// Which rule of the venue's policy an answer rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "rule")]
+pub enum PolicyRule {
+    /// The card is not known: taken provisionally.
+    #[serde(rename_all = "camelCase")]
+    UnknownCard {
+        /// How many unknown cards this desk has taken today.
+        taken_today: u32,
+        /// How many it may, where that is bounded.
+        most_a_day: Option<u32>,
+    },
+    /// Points were spent of an account that the hub has not confirmed for a while.
+    #[serde(rename_all = "camelCase")]
+    AccountAge {
+        /// For how long, in milliseconds; nothing where it never did.
+        age: Option<i64>,
+        /// How many points may be spent of an account of that age, where that is bounded; nothing
+        /// may where `points_allowed` is 0.
+        points_allowed: Option<u32>,
+    },
 }
 
 /// Body of `POST /v1/voids`: what to take back.
@@ -51,8 +293,12 @@ pub enum Kind {
     CheckIn,
     /// A museum visit with a museumPASSmusées.
     Visit,
+    /// A visit with an admission pass of another platform.
+    ExternalVisit,
     /// A reward handed out.
     Redemption,
+    /// Tickets sold.
+    TicketSale,
     /// An earlier entry taken back.
     Void,
     /// A card that nothing can be done with: unknown, or not read.
@@ -89,6 +335,9 @@ pub struct Answer {
     /// For `maximum-reached`: when the earlier check-in or visit was, if this desk knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_at: Option<i64>,
+    /// Which rule of the venue's policy it rests on, where it rests on one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<PolicyRule>,
 }
 
 impl Answer {
@@ -97,7 +346,16 @@ impl Answer {
         Self {
             verdict: VerdictKind::Retry,
             reason: Some(Reason::InvalidUitpasNumber),
-            kind: Kind::Unknown,
+            ..Self::without_pass(Kind::Unknown, at)
+        }
+    }
+
+    /// A plain ok about no pass that the catalogue knows; what differs is to be set.
+    pub fn without_pass(kind: Kind, at: i64) -> Self {
+        Self {
+            verdict: VerdictKind::Ok,
+            reason: None,
+            kind,
             provisional: false,
             at,
             entry: None,
@@ -105,6 +363,7 @@ impl Answer {
             pass: None,
             title: None,
             earlier_at: None,
+            policy: None,
         }
     }
 }
@@ -150,6 +409,19 @@ pub struct RewardView {
     /// Why not, where it cannot be had.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
+    /// Whether it can be redeemed for two weeks more at the most.
+    pub last_chance: bool,
+    /// What kind of thing it is.
+    pub categories: Vec<crdt_model::catalogue::Category>,
+    /// For children.
+    pub for_kids: bool,
+    /// For sport.
+    pub sport: bool,
+    /// Put first by its card system.
+    pub featured: bool,
+    /// Units that this desk has left, where the stock is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units_left: Option<u32>,
 }
 
 /// One activity, as in `GET /v1/activities`.
@@ -164,6 +436,10 @@ pub struct ActivityView {
     pub checkin_points: u32,
     /// Whether it is the desk's activity now.
     pub chosen: bool,
+    /// Whether check-ins are taken now: its opening hours and their margins.
+    pub open: bool,
+    /// Its regular prices.
+    pub prices: Vec<crdt_model::catalogue::PriceCategory>,
 }
 
 /// What the hub made of an entry.
@@ -266,6 +542,8 @@ pub struct Status {
     pub hub_since: i64,
     /// Entries on this disk without the hub's acknowledgement.
     pub pending: u64,
+    /// Requests on this disk that the hub has not answered.
+    pub requests_waiting: u64,
     /// The version of the catalogue on this disk; 0 before the first page.
     pub catalogue_version: u64,
     /// When the hub last confirmed that the catalogue is up to date, where it ever did.

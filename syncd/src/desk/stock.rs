@@ -1,0 +1,153 @@
+//! Units of limited rewards that this desk may hand out without asking.
+
+use std::collections::BTreeSet;
+
+use crdt_model::catalogue::Reward;
+use crdt_model::entry::{EntryRef, Fact};
+use crdt_model::ids::RewardId;
+use crdt_model::stock::{GrantId, GrantedUnits, Unit};
+use sync_protocol::message::{Closing, Wanted};
+
+use super::Desk;
+use crate::desk_api::types::StockView;
+use crate::store::StoreError;
+
+/// Units that a desk asks for ahead.
+const AHEAD: u32 = 20;
+
+impl Desk {
+    /// Takes up, after a start, what the store knows of grants and the ledgers of their use.
+    pub(super) fn take_up_stock(&mut self) -> Result<(), StoreError> {
+        let mut found = Vec::new();
+        for (place, entry) in self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries) {
+            if let Fact::Redemption { unit: Some(unit), .. } = entry.fact
+                && place.writer.device == self.writer.device
+            {
+                found.push((place, unit));
+            }
+        }
+        self.unit_entries = found;
+        self.closing = self.store.closing()?;
+        let grants = self.store.grants()?;
+        self.hold(grants);
+        Ok(())
+    }
+
+    fn hold(&mut self, grants: Vec<GrantedUnits>) {
+        let closing = &self.closing;
+        self.holding.grants =
+            grants.into_iter().filter(|it| !closing.contains(&it.grant)).collect();
+        self.recount_units();
+    }
+
+    /// Which units are handed out: those of redemptions that nobody took back.
+    pub(super) fn recount_units(&mut self) {
+        let stands = |(place, unit): &(EntryRef, Unit)| {
+            let subject = self.entry(place)?.subject;
+            (!self.is_taken_back(place, subject)).then_some(*unit)
+        };
+        self.holding.used = self.unit_entries.iter().filter_map(stands).collect();
+    }
+
+    /// This entry hands out a unit.
+    pub(super) fn note_unit(&mut self, place: EntryRef, fact: &Fact) {
+        if let Fact::Redemption { unit: Some(unit), .. } = fact
+            && place.writer.device == self.writer.device
+        {
+            self.unit_entries.push((place, *unit));
+            self.holding.used.insert(*unit);
+        }
+    }
+
+    pub(super) fn next_unit(&self, reward: &Reward) -> Option<Unit> {
+        if reward.limited { self.holding.next_unit(reward.reward) } else { None }
+    }
+
+    /// Somebody wants a limited reward and none is left here: the hub is asked for one at once.
+    pub(super) fn want_now(&mut self, reward: RewardId) {
+        self.gave_back = false;
+        self.wanted_now.insert(reward);
+        self.appended.notify_waiters();
+        self.appended.notify_one();
+    }
+
+    /// What the hub says that this desk may hand out now.
+    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> Result<(), StoreError> {
+        self.wanted_now.clear();
+        // The hub no longer lists what it has heard to be given back.
+        let listed = |grant: &GrantId| grants.iter().any(|it| it.grant == *grant);
+        let closing: Vec<GrantId> = self.closing.iter().copied().filter(listed).collect();
+        if closing != self.closing {
+            self.store.set_closing(&closing)?;
+            self.closing = closing;
+        }
+        if grants != self.store.grants()? {
+            self.store.set_grants(&grants)?;
+        }
+        self.hold(grants);
+        Ok(())
+    }
+
+    /// Gives all units back: from now on this desk hands out none of them, and the hub is told which
+    /// it has handed out.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then given back.
+    pub fn give_stock_back(&mut self) -> Result<Vec<StockView>, StoreError> {
+        let mut closing = self.closing.clone();
+        closing.extend(self.holding.grants.iter().map(|it| it.grant));
+        self.store.set_closing(&closing)?;
+        self.closing = closing;
+        self.gave_back = true;
+        self.holding.grants.clear();
+        self.appended.notify_waiters();
+        self.appended.notify_one();
+        Ok(self.stock())
+    }
+
+    /// What this desk may hand out.
+    pub fn stock(&self) -> Vec<StockView> {
+        let limited = self.rewards.iter().filter(|reward| reward.limited);
+        limited
+            .map(|reward| StockView {
+                reward_id: reward.reward_id.clone(),
+                title: reward.title.clone(),
+                granted: self.holding.granted(reward.reward),
+                left: self.holding.left(reward.reward),
+            })
+            .collect()
+    }
+
+    /// What the hub is asked for: ahead, where the desk runs low on something that is handed out here.
+    pub(super) fn wanted_units(&self) -> Vec<Wanted> {
+        let ours = self.policy.organiser.as_ref();
+        let here = |reward: &&Reward| {
+            reward.limited
+                && !reward.online
+                && (reward.organisers.is_empty()
+                    || ours.is_some_and(|it| reward.organisers.contains(it)))
+        };
+        let mut wanted = Vec::new();
+        for reward in self.rewards.iter().filter(here) {
+            // A desk that gave its units back, for it closes, does not ask for them again.
+            if self.holding.runs_low(reward.reward) && !self.gave_back {
+                wanted.push(Wanted { reward: reward.reward, units: AHEAD, now: false });
+            }
+            if self.wanted_now.contains(&reward.reward) {
+                wanted.push(Wanted { reward: reward.reward, units: 1, now: true });
+            }
+        }
+        wanted
+    }
+
+    /// The closing statements that the hub has not heard yet.
+    pub(super) fn closing_statements(&self) -> Vec<Closing> {
+        self.closing
+            .iter()
+            .map(|grant| {
+                let used: BTreeSet<u32> = self.holding.closing_statement(*grant);
+                self.key.sign_closing(*grant, used.into_iter().collect())
+            })
+            .collect()
+    }
+}
