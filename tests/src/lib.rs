@@ -69,8 +69,8 @@ pub fn catalogue(passes: u32, points: u32) -> String {
     let passes: Vec<_> = (0..passes)
         .map(|n| {
             serde_json::json!({
-                "programme": "UITPAS", "uitpasNumber": pass_number(n), "status": "ACTIVE",
-                "cardSystems": [1], "socialTariff": "NONE", "points": points,
+                "programme": "UITPAS", "uitpasNumber": pass_number(n),
+                "cardStatus": "ACTIVE", "memberships": [{ "cardSystem": 1 }], "points": points,
             })
         })
         .collect();

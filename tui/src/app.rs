@@ -4,21 +4,29 @@
 use crdt_model::decide::VerdictKind;
 use crdt_model::entry::EntryRef;
 use crdt_model::ids::ChipNumber;
+use crdt_model::money::Cents;
 use crossterm::event::{KeyCode, KeyEvent};
 use hardware::reader::ReaderEvent;
 use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
+use crate::holder::Holder;
 use crate::i18n::Language;
 use crate::keys::Action;
 
 /// So long a verdict stays on the screen, in milliseconds.
 pub const SHOWN_FOR: i64 = 30_000;
 
+/// So long a picture stays on the screen, in milliseconds.
+pub const PICTURE_FOR: i64 = 15_000;
+
+/// So long an amount stays on the screen, in milliseconds.
+pub const AMOUNT_FOR: i64 = 3_000;
+
 /// Rows of the history that are kept.
 const ROWS: usize = 100;
 
-/// Characters of a typed number at the most: a chip number of 10 bytes has 20.
-const MAX_TYPED: usize = 24;
+/// Characters of a typed number at the most: an external card has its type before its number.
+const MAX_TYPED: usize = 58;
 
 /// What happens.
 #[derive(Debug)]
@@ -46,6 +54,15 @@ pub enum Message {
     Failed(String),
     /// What the pass on the screen can have.
     Rewards(Vec<RewardView>),
+    /// What is to be paid, by one pass or by a group; nothing where no price is known.
+    Amount(Option<Cents>),
+    /// The sealed part of the pass with this card is open.
+    Holder {
+        /// The card that opened it.
+        card: String,
+        /// Its holder.
+        holder: Box<Holder>,
+    },
     /// The venue's activities.
     Activities(Vec<ActivityView>),
 }
@@ -66,6 +83,10 @@ pub enum Command {
     Void(Option<EntryRef>),
     /// Ask what a pass can have.
     LoadRewards(String),
+    /// Ask what a ticket costs each of these cards, and add it up.
+    LoadAmount(Vec<String>),
+    /// Open the sealed part of a pass with its card.
+    OpenHolder(String),
     /// Ask for the activities.
     LoadActivities,
     /// Choose the activity.
@@ -98,8 +119,32 @@ pub enum Dialog {
     Rewards(usize),
 }
 
+/// An amount on the screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Amount {
+    /// What is to be paid; nothing where no price is known.
+    pub to_pay: Option<Cents>,
+    /// Whether it is a group's.
+    pub of_group: bool,
+    /// When it came, in milliseconds since the epoch.
+    pub since: i64,
+}
+
+/// Several passes that come in together: a family, a class.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Group {
+    /// The cards, kept only while the group is open.
+    pub cards: Vec<String>,
+    /// How many passes were answered with ok.
+    pub ok: usize,
+    /// Points that were earned.
+    pub points: i64,
+    /// Whether it is closed: then only its sums are left.
+    pub closed: Option<usize>,
+}
+
 /// The verdict on the screen.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub struct Shown {
     /// The answer.
     pub answer: Answer,
@@ -107,6 +152,8 @@ pub struct Shown {
     pub card: Option<String>,
     /// What the pass can have.
     pub rewards: Vec<RewardView>,
+    /// Whose it is, where the card opened that.
+    pub holder: Option<Box<Holder>>,
     /// When it came, in milliseconds since the epoch.
     pub since: i64,
 }
@@ -124,6 +171,10 @@ pub struct Model {
     pub rows: Vec<HistoryRow>,
     /// The verdict on the screen.
     pub shown: Option<Shown>,
+    /// What is to be paid, for a moment.
+    pub amount: Option<Amount>,
+    /// A group that is coming in, or just came.
+    pub group: Option<Group>,
     /// What lies over it.
     pub dialog: Option<Dialog>,
     /// How the reader is.
@@ -145,6 +196,8 @@ impl Model {
             status: None,
             rows: Vec::new(),
             shown: None,
+            amount: None,
+            group: None,
             dialog: None,
             reader,
             notice: None,
@@ -156,6 +209,14 @@ impl Model {
     /// Seconds until the verdict is wiped.
     pub fn seconds_shown(&self) -> i64 {
         self.shown.as_ref().map_or(0, |shown| (shown.since + SHOWN_FOR - self.now + 999) / 1000)
+    }
+
+    /// Seconds until the picture is wiped; nothing where there is none.
+    pub fn seconds_of_picture(&self) -> Option<i64> {
+        let shown = self.shown.as_ref()?;
+        shown.holder.as_ref()?.picture()?;
+        let left = shown.since + PICTURE_FOR - self.now;
+        (left > 0).then_some((left + 999) / 1000)
     }
 
     /// Milliseconds left to take back what is on the screen, where that is possible.
@@ -186,6 +247,18 @@ impl Model {
                     shown.rewards = rewards;
                 }
             }
+            Message::Amount(to_pay) => {
+                let of_group = self.group.is_some();
+                self.amount = Some(Amount { to_pay, of_group, since: self.now });
+            }
+            Message::Holder { card, holder } => {
+                // Another card may lie there meanwhile: then nobody sees this.
+                if let Some(shown) = &mut self.shown
+                    && shown.card.as_ref() == Some(&card)
+                {
+                    shown.holder = Some(holder);
+                }
+            }
             Message::Activities(activities) => {
                 let chosen = activities.iter().position(|a| a.chosen).unwrap_or_default();
                 self.dialog = Some(Dialog::Activities(activities, chosen));
@@ -196,6 +269,14 @@ impl Model {
 
     fn tick(&mut self, now: i64) {
         self.now = now;
+        if self.amount.is_some_and(|amount| now >= amount.since + AMOUNT_FOR) {
+            self.amount = None;
+        }
+        if let Some(shown) = &mut self.shown
+            && now >= shown.since + PICTURE_FOR
+        {
+            shown.holder = None;
+        }
         if self.shown.as_ref().is_some_and(|shown| now >= shown.since + SHOWN_FOR) {
             self.wipe();
         }
@@ -203,7 +284,11 @@ impl Model {
 
     fn wipe(&mut self) {
         self.shown = None;
+        self.amount = None;
         self.notice = None;
+        if self.group.as_ref().is_some_and(|group| group.closed.is_some()) {
+            self.group = None;
+        }
         if matches!(self.dialog, Some(Dialog::Rewards(_))) {
             self.dialog = None;
         }
@@ -218,10 +303,51 @@ impl Model {
         if let (Some(card), true) = (&card, wants_rewards) {
             commands.push(Command::LoadRewards(card.clone()));
         }
+        if let (Some(card), true) = (&card, answer.pass.is_some()) {
+            commands.push(Command::OpenHolder(card.clone()));
+        }
+        self.join_group(&answer, card.as_deref());
         self.notice = None;
         self.reader_notice = None;
-        self.shown = Some(Shown { answer, card, rewards: Vec::new(), since: self.now });
+        self.amount = None;
+        let (rewards, since) = (Vec::new(), self.now);
+        self.shown = Some(Shown { answer, card, rewards, holder: None, since });
         commands
+    }
+
+    /// A tap while a group is open is one of the group, once for each card.
+    fn join_group(&mut self, answer: &Answer, card: Option<&str>) {
+        let is_tap = matches!(answer.kind, Kind::CheckIn | Kind::Visit | Kind::ExternalVisit);
+        match (&mut self.group, card) {
+            (Some(group), Some(card)) if group.closed.is_none() && is_tap => {
+                if !group.cards.iter().any(|known| known == card) {
+                    group.cards.push(card.to_owned());
+                    group.ok += usize::from(answer.verdict == VerdictKind::Ok);
+                }
+                group.points += answer.points_change;
+            }
+            (Some(group), _) if group.closed.is_some() && is_tap => self.group = None,
+            _ => {}
+        }
+    }
+
+    /// Opens a group, or closes the one that is open.
+    fn open_or_close_group(&mut self) {
+        match &mut self.group {
+            Some(group) if group.closed.is_none() => {
+                group.closed = Some(group.cards.len());
+                group.cards.clear();
+            }
+            _ => self.group = Some(Group::default()),
+        }
+    }
+
+    /// The cards whose amount is asked for: the group's, else the one on the screen.
+    fn cards_to_pay(&self) -> Vec<String> {
+        match &self.group {
+            Some(group) if group.closed.is_none() => group.cards.clone(),
+            _ => self.shown.iter().filter_map(|shown| shown.card.clone()).collect(),
+        }
     }
 
     fn daemon(&mut self, event: Event) {
@@ -305,6 +431,13 @@ impl Model {
                 }
             }
             Some(Action::Activity) => return vec![Command::LoadActivities],
+            Some(Action::Group) => self.open_or_close_group(),
+            Some(Action::Amount) => {
+                let cards = self.cards_to_pay();
+                if !cards.is_empty() {
+                    return vec![Command::LoadAmount(cards)];
+                }
+            }
             Some(Action::Wipe) => self.wipe(),
             Some(Action::Language) => self.language = self.language.next(),
             Some(Action::Help) => self.dialog = Some(Dialog::Help),
@@ -319,7 +452,10 @@ impl Model {
             KeyCode::Enter => return vec![Command::Tap(typed)],
             KeyCode::Esc => return Vec::new(),
             KeyCode::Backspace => drop(typed.pop()),
-            KeyCode::Char(c) if c.is_ascii_alphanumeric() && typed.len() < MAX_TYPED => {
+            KeyCode::Char(c)
+                if (c.is_ascii_alphanumeric() || matches!(c, ':' | '-'))
+                    && typed.len() < MAX_TYPED =>
+            {
                 typed.push(c.to_ascii_uppercase());
             }
             _ => {}

@@ -1,5 +1,6 @@
 //! The command line: `stempel`.
 
+mod cards;
 mod exit;
 
 use std::path::PathBuf;
@@ -7,9 +8,11 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 use crdt_model::decide::VerdictKind;
 use crdt_model::ledger::EntryRef;
+use crdt_model::money::Cents;
+use i18n_embed_fl::fl;
 use serde::Serialize;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::Answer;
+use syncd::desk_api::types::{Answer, SaleRequest};
 use syncd::enrol::{EnrolError, enrol};
 use syncd::paths::DeskFolder;
 use thiserror::Error;
@@ -48,8 +51,11 @@ pub struct Arguments {
 enum Command {
     /// A card is tapped, or a number typed.
     Tap {
-        /// A chip number, UiTPAS number or museumPASS number.
+        /// A chip number, UiTPAS number, museumPASS number, or an external card as `type:number`.
         pass: String,
+        /// What an activity's QR code says: the check-in is to that one.
+        #[arg(long)]
+        code: Option<String>,
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -60,6 +66,52 @@ enum Command {
         pass: String,
         /// The reward's id, as `rewards` shows it.
         reward: String,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sells tickets for an activity.
+    Sell {
+        /// As for tap.
+        pass: String,
+        /// The activity's event id; by default the desk's.
+        #[arg(long)]
+        event: Option<String>,
+        /// The price before any discount, in euros; by default the activity's usual one.
+        #[arg(long)]
+        price: Option<Cents>,
+        /// The tariff's id, as `tariffs` shows it; by default the best.
+        #[arg(long)]
+        tariff: Option<String>,
+        /// How many.
+        #[arg(long, default_value_t = 1)]
+        tickets: u32,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows what a ticket costs a pass.
+    Tariffs {
+        /// As for tap.
+        pass: String,
+        /// The activity's event id; by default the desk's.
+        #[arg(long)]
+        event: Option<String>,
+        /// The price before any discount, in euros.
+        #[arg(long)]
+        price: Option<Cents>,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What passes cost; their sale, loss and replacement.
+    #[command(subcommand)]
+    Pass(cards::PassCommand),
+    /// Shows what this desk may hand out of limited rewards.
+    Stock {
+        /// Gives it back: for a desk that closes for long.
+        #[arg(long)]
+        give_back: bool,
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -120,7 +172,9 @@ pub enum CliError {
     #[error(transparent)]
     Reader(#[from] ReaderChoiceError),
     /// The terminal says no.
-    #[error("the terminal: {0}")]
+    #[error(
+        "the console needs a terminal, and this one cannot be used ({0}). Use --plain, or a command such as: stempel status"
+    )]
     Terminal(#[from] std::io::Error),
     /// The demonstration failed.
     #[error(transparent)]
@@ -156,8 +210,54 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             let reader = ReaderChoice::parse(&arguments.reader)?;
             console::run(client, reader, language).await?;
         }
-        Some(Command::Tap { pass, json }) => {
-            return Ok(show(&client.tap(&pass).await?, json, &texts));
+        Some(Command::Tap { pass, code, json }) => {
+            let answer = client.tap_with_code(&pass, code.as_deref()).await?;
+            return Ok(show(&answer, json, &texts));
+        }
+        Some(Command::Sell { pass, event, price, tariff, tickets, json }) => {
+            let sale = SaleRequest {
+                pass,
+                event_id: event,
+                regular_price_cents: price,
+                tariff_id: tariff,
+                tickets: Some(tickets),
+            };
+            let sold = client.sell(&sale).await?;
+            if json {
+                println!("{}", json_of(&sold));
+                return Ok(exit_of(&sold.answer));
+            }
+            if let Some(sale) = &sold.sale {
+                let amount = texts.euros(sale.to_pay_cents);
+                println!("{}", fl!(texts.loader, "to-pay", amount = amount));
+            }
+            return Ok(show(&sold.answer, json, &texts));
+        }
+        Some(Command::Tariffs { pass, event, price, json }) => {
+            let tariffs = client.tariffs(&pass, event.as_deref(), price).await?;
+            if json {
+                println!("{}", json_of(&tariffs));
+            } else {
+                for tariff in tariffs.available {
+                    let (price, most) = (texts.euros(tariff.price_cents), tariff.remaining);
+                    println!("{price:>14}  {:24} {} ({most})", tariff.id, tariff.name);
+                }
+            }
+        }
+        Some(Command::Pass(command)) => return cards::run(command, &client, &texts).await,
+        Some(Command::Stock { give_back, json }) => {
+            let stock =
+                if give_back { client.give_stock_back().await? } else { client.stock().await? };
+            if json {
+                println!("{}", json_of(&stock));
+            } else {
+                for it in stock {
+                    println!(
+                        "{:8} {:4} of {:4} left  {}",
+                        it.reward_id, it.left, it.granted, it.title
+                    );
+                }
+            }
         }
         Some(Command::Redeem { pass, reward, json }) => {
             return Ok(show(&client.redeem(&pass, &reward).await?, json, &texts));
@@ -219,6 +319,10 @@ fn show(answer: &Answer, json: bool, texts: &Texts) -> Exit {
     } else {
         println!("{}", plain::line(answer, texts));
     }
+    exit_of(answer)
+}
+
+fn exit_of(answer: &Answer) -> Exit {
     match answer.verdict {
         VerdictKind::Ok => Exit::Ok,
         VerdictKind::Again | VerdictKind::Ask | VerdictKind::Stop | VerdictKind::Retry => {

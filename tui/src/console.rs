@@ -5,19 +5,23 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crdt_model::money::Cents;
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use hardware::reader::{Reader, ReaderHandle, Session};
 use hardware::scripted::{ScriptError, ScriptedReader};
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
+use ratatui_image::picker::Picker;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Event};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, Model, ReaderState};
+use crate::holder::Holder;
 use crate::i18n::{Language, Texts};
 use crate::screens::desk::{Drawing, draw};
+use crate::screens::picture::Pictures;
 use crate::theme::Theme;
 
 /// Messages that wait for the console at the most.
@@ -138,7 +142,7 @@ pub async fn run(client: DeskClient, reader: ReaderChoice, language: Language) -
     }
     tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
     // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
-    let terminal = ratatui::init();
+    let terminal = ratatui::try_init()?;
     let state = if handle.is_some() { ReaderState::Lost(String::new()) } else { ReaderState::None };
     let model = Model::new(language, state, now());
     let keys = sender.clone();
@@ -171,6 +175,7 @@ async fn show(
         texts: Texts::new(model.language),
         theme: Theme::of_environment(),
         zone: venue_zone(),
+        pictures: Pictures::new(pictures()),
     };
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
@@ -227,6 +232,20 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
         }
         Command::Void(entry) => answered(client.void(entry).await?, None),
         Command::LoadRewards(card) => Message::Rewards(client.rewards(&card).await?),
+        Command::LoadAmount(cards) => Message::Amount(amount(&cards, client).await?),
+        Command::OpenHolder(card) => match client.sealed(&card).await {
+            Ok(sealed) => {
+                let of = card.clone();
+                let opening = tokio::task::spawn_blocking(move || Holder::open(&sealed, &of));
+                match opening.await {
+                    Ok(Ok(holder)) => Message::Holder { card, holder: Box::new(holder) },
+                    // A card without a lock of its own shows no name: that is no failure.
+                    Ok(Err(_)) | Err(_) => Message::Tick(now()),
+                }
+            }
+            Err(ClientError::Problem(_)) => Message::Tick(now()),
+            Err(error) => return Err(error),
+        },
         Command::LoadActivities => Message::Activities(client.activities().await?),
         Command::ChooseActivity(event_id) => {
             client.choose_activity(&event_id).await?;
@@ -234,6 +253,44 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
         }
         Command::Bell => Message::Tick(now()),
     })
+}
+
+/// What a ticket costs these cards together, each at its best price. A pass that has no price of its
+/// own pays the regular one; nothing where the desk's activity has none.
+async fn amount(cards: &[String], client: &DeskClient) -> Result<Option<Cents>, ClientError> {
+    let regular = client
+        .activities()
+        .await?
+        .into_iter()
+        .find(|activity| activity.chosen)
+        .and_then(|activity| activity.prices.first().map(|category| category.price));
+    let Some(regular) = regular else { return Ok(None) };
+    let mut total = Cents::ZERO;
+    for card in cards {
+        total = total
+            + match client.tariffs(card, None, None).await {
+                Ok(tariffs) => tariffs.available.first().map_or(regular, |it| it.price_cents),
+                Err(ClientError::Problem(_)) => regular,
+                Err(error) => return Err(error),
+            };
+    }
+    Ok(Some(total))
+}
+
+/// How this terminal shows pictures. It is asked only where it says in its environment that it may:
+/// one that does not answer would swallow the first key.
+fn pictures() -> Picker {
+    const GRAPHICAL: [&str; 6] = ["kitty", "sixel", "foot", "mlterm", "wezterm", "ghostty"];
+    let names = ["TERM", "TERM_PROGRAM"].map(|name| std::env::var(name).unwrap_or_default());
+    let may = |name: &String| {
+        let name = name.to_ascii_lowercase();
+        name == "iterm.app" || GRAPHICAL.iter().any(|graphical| name.contains(graphical))
+    };
+    if names.iter().any(may) {
+        Picker::from_query_stdio().unwrap_or_else(|_| Picker::halfblocks())
+    } else {
+        Picker::halfblocks()
+    }
 }
 
 /// Follows the daemon's events for as long as the console runs, and asks anew when they broke off.

@@ -3,6 +3,7 @@
 
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
+use crdt_model::money::Cents;
 use i18n_embed::LanguageLoader;
 use i18n_embed::fluent::FluentLanguageLoader;
 use i18n_embed_fl::fl;
@@ -90,6 +91,7 @@ impl Texts {
         let loader = &self.loader;
         match reason {
             Reason::CardBlocked => fl!(loader, "reason-card-blocked"),
+            Reason::UitpasHolderBlocked => fl!(loader, "reason-uitpas-holder-blocked"),
             Reason::InvalidCardStatus => fl!(loader, "reason-invalid-card-status"),
             Reason::InvalidUitpasNumber => fl!(loader, "reason-invalid-uitpas-number"),
             Reason::PassNotFound => fl!(loader, "reason-pass-not-found"),
@@ -98,7 +100,14 @@ impl Texts {
             }
             Reason::MaximumReached => fl!(loader, "reason-maximum-reached"),
             Reason::CheckinNotAllowed => fl!(loader, "reason-checkin-not-allowed"),
+            Reason::CheckinCodeInvalid => fl!(loader, "reason-checkin-code-invalid"),
+            Reason::CheckinCodeExpired => fl!(loader, "reason-checkin-code-expired"),
+            Reason::EventNotFound => fl!(loader, "reason-event-not-found"),
             Reason::SocialTariffExpired => fl!(loader, "reason-social-tariff-expired"),
+            Reason::SocialTariffSuspended => fl!(loader, "reason-social-tariff-suspended"),
+            Reason::SocialTariffNotAvailable => fl!(loader, "reason-social-tariff-not-available"),
+            Reason::InvalidCoupon => fl!(loader, "reason-invalid-coupon"),
+            Reason::InvalidNumberOfTickets => fl!(loader, "reason-invalid-number-of-tickets"),
             Reason::RewardPassholderPointsConstraint => {
                 fl!(loader, "reason-reward-passholder-points-constraint")
             }
@@ -110,6 +119,8 @@ impl Texts {
             Reason::RewardPassholderNoApplicableCardsystems => {
                 fl!(loader, "reason-reward-passholder-no-applicable-cardsystems")
             }
+            Reason::RewardOnlineOnly => fl!(loader, "reason-reward-online-only"),
+            Reason::RewardOtherOrganizer => fl!(loader, "reason-reward-other-organizer"),
             Reason::RewardNotFound => fl!(loader, "reason-reward-not-found"),
             Reason::Expired => fl!(loader, "reason-expired"),
             Reason::MuseumCardBlocked => fl!(loader, "reason-museum-card-blocked"),
@@ -117,6 +128,10 @@ impl Texts {
             Reason::MaximumUnregisteredVisitsReached => {
                 fl!(loader, "reason-maximum-unregistered-visits-reached")
             }
+            Reason::AccountTooOld => fl!(loader, "reason-account-too-old"),
+            Reason::OfflinePointsConstraint => fl!(loader, "reason-offline-points-constraint"),
+            Reason::UnknownCardsUsedUp => fl!(loader, "reason-unknown-cards-used-up"),
+            Reason::ExternalCardNotAccepted => fl!(loader, "reason-external-card-not-accepted"),
             Reason::NoActivityChosen => fl!(loader, "reason-no-activity-chosen"),
             Reason::AlreadyTakenBack => fl!(loader, "reason-already-taken-back"),
             Reason::TooLateToTakeBack => fl!(loader, "reason-too-late-to-take-back"),
@@ -132,6 +147,8 @@ impl Texts {
         match answer.kind {
             Kind::CheckIn => fl!(self.loader, "says-check-in"),
             Kind::Visit => fl!(self.loader, "says-visit"),
+            Kind::ExternalVisit => fl!(self.loader, "says-external-visit"),
+            Kind::TicketSale => fl!(self.loader, "says-ticket-sale"),
             Kind::Redemption => fl!(self.loader, "says-redemption"),
             Kind::Void => fl!(self.loader, "says-void"),
             Kind::Unknown => fl!(self.loader, "says-unknown"),
@@ -143,6 +160,7 @@ impl Texts {
         match programme {
             Some(Programme::Uitpas) => fl!(self.loader, "pass-uitpas"),
             Some(Programme::UitpasGroup) => fl!(self.loader, "pass-uitpas-group"),
+            Some(Programme::External) => fl!(self.loader, "pass-external"),
             Some(Programme::Museumpass) => fl!(self.loader, "pass-museumpass"),
             None => fl!(self.loader, "pass-unknown"),
         }
@@ -153,10 +171,19 @@ impl Texts {
         match kind {
             Kind::CheckIn => fl!(self.loader, "kind-check-in"),
             Kind::Visit => fl!(self.loader, "kind-visit"),
+            Kind::ExternalVisit => fl!(self.loader, "kind-external-visit"),
+            Kind::TicketSale => fl!(self.loader, "kind-ticket-sale"),
             Kind::Redemption => fl!(self.loader, "kind-redemption"),
             Kind::Void => fl!(self.loader, "kind-void"),
             Kind::Unknown => fl!(self.loader, "kind-unknown"),
         }
+    }
+
+    /// An amount in euros, as people here write it.
+    pub fn euros(&self, amount: Cents) -> String {
+        let text = amount.to_string();
+        let (euros, cents) = text.split_once('.').unwrap_or((&text, "00"));
+        fl!(self.loader, "euros", euros = euros, cents = cents)
     }
 
     /// What the hub made of an entry.

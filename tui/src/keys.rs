@@ -13,6 +13,10 @@ pub enum Action {
     Undo,
     /// Type a number.
     Number,
+    /// Begin or end a group.
+    Group,
+    /// Show for a moment what is to be paid.
+    Amount,
     /// Choose a reward for the pass on the screen.
     Redeem,
     /// Choose the activity.
@@ -28,14 +32,16 @@ pub enum Action {
 }
 
 /// The keys: function key, letter, action.
-pub const KEYS: [(Option<u8>, char, Action); 8] = [
+pub const KEYS: [(Option<u8>, char, Action); 10] = [
     (Some(2), 'u', Action::Undo),
     (Some(3), 'z', Action::Number),
-    (Some(4), 'r', Action::Redeem),
-    (Some(5), 'a', Action::Activity),
+    (Some(4), 'g', Action::Group),
+    (Some(5), 'd', Action::Amount),
     (Some(6), 'w', Action::Wipe),
     (Some(7), 'l', Action::Language),
     (Some(9), '?', Action::Help),
+    (None, 'v', Action::Redeem),
+    (None, 'a', Action::Activity),
     (None, 'q', Action::Quit),
 ];
 
@@ -59,6 +65,8 @@ impl Action {
         match self {
             Self::Undo => fl!(loader, "key-undo"),
             Self::Number => fl!(loader, "key-number"),
+            Self::Group => fl!(loader, "key-group"),
+            Self::Amount => fl!(loader, "key-amount"),
             Self::Redeem => fl!(loader, "key-redeem"),
             Self::Activity => fl!(loader, "key-activity"),
             Self::Wipe => fl!(loader, "key-wipe"),

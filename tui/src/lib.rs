@@ -7,6 +7,7 @@ pub mod app;
 pub mod cli;
 pub mod console;
 pub mod demo;
+pub mod holder;
 pub mod i18n;
 pub mod keys;
 pub mod plain;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use crdt_model::catalogue::Programme;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Event, HistoryRow, HubLink, Status};
@@ -13,12 +14,13 @@ pub fn line(answer: &Answer, texts: &Texts) -> String {
     let verdict = answer.verdict;
     let mut line = format!("{} {} {}", sign(verdict), texts.word(verdict), texts.sentence(answer));
     if let Some(pass) = &answer.pass {
-        let points = fl!(texts.loader, "points-now", points = pass.points);
-        line = format!(
-            "{line} {} …{}, {points}.",
-            texts.programme(Some(pass.programme)),
-            pass.telling_digits
-        );
+        line = format!("{line} {} …{}", texts.programme(Some(pass.programme)), pass.telling_digits);
+        if pass.programme == Programme::Museumpass {
+            line.push('.');
+        } else {
+            let points = fl!(texts.loader, "points-now", points = pass.points);
+            line.push_str(&format!(", {points}."));
+        }
     }
     line
 }

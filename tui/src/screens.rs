@@ -2,3 +2,4 @@
 
 pub mod desk;
 pub mod dialogs;
+pub mod picture;

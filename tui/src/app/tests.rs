@@ -5,11 +5,16 @@ use crossterm::event::KeyModifiers;
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
-use syncd::desk_api::types::{Health, HubLink, HubState, Outcome, PassView, TodayCount};
+use ratatui::style::Color;
+use ratatui_image::picker::Picker;
+use syncd::desk_api::types::{
+    Health, HubLink, HubState, Outcome, PassView, PolicyRule, TodayCount,
+};
 
 use super::*;
 use crate::i18n::Texts;
 use crate::screens::desk::{Drawing, draw};
+use crate::screens::picture::Pictures;
 use crate::theme::Theme;
 
 /// 21 November 2026, 14:03:12 in Brussels.
@@ -43,6 +48,7 @@ fn answer(verdict: VerdictKind, reason: Option<Reason>) -> Answer {
         pass: (verdict != VerdictKind::Ask).then(pass),
         title: Some("Permanente UiTPAS Test Festiviteit".to_owned()),
         earlier_at: (verdict == VerdictKind::Again).then_some(NOW - 3_600_000),
+        policy: None,
     }
 }
 
@@ -56,6 +62,7 @@ fn status(hub: HubLink, pending: u64) -> Status {
         hub,
         hub_since: NOW - 840_000,
         pending,
+        requests_waiting: 0,
         catalogue_version: 28,
         catalogue_at: Some(NOW - 900_000),
         passes: 18,
@@ -88,14 +95,19 @@ fn answered(verdict: VerdictKind, reason: Option<Reason>) -> Message {
 }
 
 fn screen(model: &Model) -> String {
+    terminal(model).backend().to_string()
+}
+
+fn terminal(model: &Model) -> Terminal<TestBackend> {
     let drawing = Drawing {
         texts: Texts::new(model.language),
         theme: Theme::Plain,
         zone: TimeZone::get("Europe/Brussels").unwrap(),
+        pictures: Pictures::new(Picker::halfblocks()),
     };
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     terminal.draw(|frame| draw(frame, model, &drawing)).unwrap();
-    terminal.backend().to_string()
+    terminal
 }
 
 #[test]
@@ -138,7 +150,7 @@ fn a_verdict_and_its_card_are_wiped_after_thirty_seconds() {
     model.update(Message::Tick(NOW + SHOWN_FOR - 1));
     assert!(model.shown.is_some());
     model.update(Message::Tick(NOW + SHOWN_FOR));
-    assert_eq!(model.shown, None);
+    assert!(model.shown.is_none());
 }
 
 #[test]
@@ -161,14 +173,115 @@ fn a_reward_is_chosen_for_the_pass_on_the_screen() {
         redeemable: true,
         points_lacking: 0,
         reason: None,
+        last_chance: false,
+        categories: Vec::new(),
+        for_kids: false,
+        sport: false,
+        featured: false,
+        units_left: None,
     };
     model.update(answered(VerdictKind::Ok, None));
     model.update(Message::Rewards(vec![reward("1"), reward("2")]));
-    model.update(key(KeyCode::Char('r')));
+    model.update(key(KeyCode::Char('v')));
     model.update(key(KeyCode::Down));
     let card = "04784CDAEE3880".to_owned();
     let expected = [Command::Redeem { card, reward_id: "2".to_owned() }];
     assert_eq!(model.update(key(KeyCode::Enter)), expected);
+}
+
+/// A tap by this card that was counted.
+fn tapped(model: &mut Model, card: &str) -> Vec<Command> {
+    let answer = Box::new(answer(VerdictKind::Ok, None));
+    model.update(Message::Answered { answer, card: Some(card.to_owned()) })
+}
+
+/// A picture in two halves, so that its place on the screen shows.
+fn holder() -> Box<Holder> {
+    let pixel = |x, _| image::Rgb(if x < 24 { [200, 40, 40] } else { [40, 40, 200] });
+    let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(48, 64, pixel));
+    Box::new(Holder::named("Sophie Peeters", Some(picture)))
+}
+
+/// Invariant 11: the amount differs, and only for as long as somebody asked for it.
+#[test]
+fn the_row_to_pay_is_the_same_for_every_pass_until_it_is_asked_for() {
+    let mut model = model();
+    tapped(&mut model, "04784CDAEE3880");
+    let discreet = screen(&model);
+    let card = "04784CDAEE3880".to_owned();
+    assert_eq!(model.update(key(KeyCode::F(5))), [Command::LoadAmount(vec![card])]);
+    model.update(Message::Amount(Some(Cents(200))));
+    insta::assert_snapshot!("to_pay", screen(&model));
+    model.update(Message::Tick(NOW + AMOUNT_FOR));
+    model.update(Message::Tick(NOW));
+    assert_eq!(screen(&model), discreet);
+    model.update(Message::Amount(Some(Cents(1000))));
+    model.update(key(KeyCode::Char('w')));
+    assert_eq!(model.amount, None, "wiped with the verdict");
+}
+
+#[test]
+fn a_family_is_one_group_and_its_cards_are_forgotten_when_it_is_closed() {
+    let mut model = model();
+    model.update(key(KeyCode::F(4)));
+    for card in ["04784CDAEE3880", "04363CDAEE3880", "04784CDAEE3880"] {
+        tapped(&mut model, card);
+    }
+    let cards = vec!["04784CDAEE3880".to_owned(), "04363CDAEE3880".to_owned()];
+    assert_eq!(model.update(key(KeyCode::Char('d'))), [Command::LoadAmount(cards)]);
+    model.update(Message::Amount(Some(Cents(1200))));
+    insta::assert_snapshot!("group", screen(&model));
+    model.update(key(KeyCode::Char('g')));
+    let group = model.group.as_ref().unwrap();
+    assert_eq!((group.closed, group.ok, group.points), (Some(2), 2, 3));
+    assert!(group.cards.is_empty());
+    tapped(&mut model, "04CEE7528E6180");
+    assert_eq!(model.group, None, "the next visitor is no part of it");
+}
+
+#[test]
+fn the_picture_is_shown_for_a_while_and_only_with_its_own_card() {
+    let mut model = model();
+    assert!(
+        tapped(&mut model, "04A1B2C3D4E5F0")
+            .contains(&Command::OpenHolder("04A1B2C3D4E5F0".to_owned()))
+    );
+    let other = "04784CDAEE3880".to_owned();
+    model.update(Message::Holder { card: other, holder: holder() });
+    assert!(model.shown.as_ref().unwrap().holder.is_none(), "another card's holder is dropped");
+    let card = "04A1B2C3D4E5F0".to_owned();
+    model.update(Message::Holder { card, holder: holder() });
+    assert_eq!(model.seconds_of_picture(), Some(15));
+    insta::assert_snapshot!("picture", screen(&model));
+    let drawn = terminal(&model);
+    let has = |red, blue| {
+        let close = |colour| matches!(colour, Color::Rgb(r, _, b) if r.abs_diff(red) < 9 && b.abs_diff(blue) < 9);
+        drawn.backend().buffer().content().iter().any(|cell| close(cell.fg) || close(cell.bg))
+    };
+    assert!(has(200, 40) && has(40, 200), "both halves of the picture are on the screen");
+    model.update(Message::Tick(NOW + PICTURE_FOR));
+    assert!(model.shown.as_ref().unwrap().holder.is_none());
+    assert!(!screen(&model).contains("Sophie"));
+}
+
+#[test]
+fn an_answer_says_which_rule_of_the_policy_it_rests_on() {
+    let mut model = model();
+    let rules = [
+        PolicyRule::UnknownCard { taken_today: 3, most_a_day: Some(200) },
+        PolicyRule::UnknownCard { taken_today: 3, most_a_day: None },
+        PolicyRule::AccountAge { age: Some(90 * 3_600_000), points_allowed: Some(50) },
+        PolicyRule::AccountAge { age: Some(90 * 3_600_000), points_allowed: None },
+        PolicyRule::AccountAge { age: None, points_allowed: Some(0) },
+    ];
+    let mut seen = std::collections::BTreeSet::new();
+    for rule in rules {
+        let policy = Some(rule);
+        let answer = Box::new(Answer { policy, ..answer(VerdictKind::Ok, None) });
+        model.update(Message::Answered { answer, card: None });
+        assert!(screen(&model).contains("Regel:"), "{rule:?}");
+        assert!(seen.insert(screen(&model)));
+    }
 }
 
 #[test]

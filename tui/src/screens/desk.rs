@@ -1,5 +1,6 @@
 //! The desk's screen: the verdict large, what the pass can have, the last taps, the status.
 
+use crdt_model::catalogue::Programme;
 use crdt_model::time::UnixMillis;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
@@ -9,13 +10,14 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Status};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
-use crate::app::{Model, ReaderState, Shown};
+use crate::app::{Amount, Model, ReaderState, Shown};
 use crate::i18n::{Texts, sign};
 use crate::keys;
 use crate::screens::dialogs;
+use crate::screens::picture::{self, Pictures};
 use crate::theme::Theme;
 
 /// What drawing needs beside the model.
@@ -27,6 +29,8 @@ pub struct Drawing {
     pub theme: Theme,
     /// The venue's time zone.
     pub zone: TimeZone,
+    /// How pictures are shown.
+    pub pictures: Pictures,
 }
 
 impl Drawing {
@@ -61,6 +65,12 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
     draw_verdict(frame, left, model, drawing);
     draw_rewards(frame, right, model, drawing);
     draw_history(frame, history, model, drawing);
+    picture::draw(
+        frame,
+        right.union(Rect { x: right.x, width: right.width, ..history }),
+        model,
+        drawing,
+    );
     draw_status(frame, status, model, drawing);
     draw_footer(frame, footer, model, drawing);
     // The cursor is where the eye should be: on the sentence, or in the dialog.
@@ -98,7 +108,10 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
 fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
     let texts = &drawing.texts;
     let Some(shown) = &model.shown else {
-        let block = Block::bordered().title(format!(" {} ", fl!(texts.loader, "title-last")));
+        let mut block = Block::bordered().title(format!(" {} ", fl!(texts.loader, "title-last")));
+        if let Some(group) = group_line(model, drawing) {
+            block = block.title_bottom(group);
+        }
         let inner = block.inner(area);
         frame.render_widget(block, area);
         let mut lines = vec![Line::from(fl!(texts.loader, "present-card"))];
@@ -107,7 +120,11 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         return;
     };
     let when = drawing.clock(shown.answer.at);
-    let block = Block::bordered().title(format!(" {} · {when} ", fl!(texts.loader, "title-last")));
+    let mut block =
+        Block::bordered().title(format!(" {} · {when} ", fl!(texts.loader, "title-last")));
+    if let Some(group) = group_line(model, drawing) {
+        block = block.title_bottom(group);
+    }
     let inner = block.inner(area);
     frame.render_widget(block, area);
     let [word, rest] = Layout::vertical([Constraint::Length(4), Constraint::Min(0)]).areas(inner);
@@ -125,12 +142,67 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
     lines.extend(
         details(shown, drawing).into_iter().map(|detail| Line::from(format!("  {detail}"))),
     );
+    if shown.answer.pass.is_some() {
+        lines.push(to_pay(model, drawing));
+    }
     if let Some(left) = model.undo_left() {
         let left = format!("{}:{:02}", left / 60_000, left / 1000 % 60);
         lines.push(Line::from(format!("  {}", fl!(texts.loader, "undo-left", left = left))));
     }
     lines.extend(notices(model, drawing));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), rest);
+}
+
+/// The row "to pay": the same for every pass, until somebody asks for the amount (invariant 11).
+fn to_pay(model: &Model, drawing: &Drawing) -> Line<'static> {
+    let (texts, loader) = (&drawing.texts, &drawing.texts.loader);
+    let said = match model.amount {
+        None => fl!(loader, "to-pay-hint"),
+        Some(Amount { to_pay: None, .. }) => fl!(loader, "to-pay-none"),
+        Some(Amount { to_pay: Some(cents), of_group, .. }) => {
+            let amount = texts.euros(cents);
+            if of_group {
+                fl!(loader, "to-pay-group", amount = amount)
+            } else {
+                fl!(loader, "to-pay", amount = amount)
+            }
+        }
+    };
+    Line::from(format!("  {said}"))
+}
+
+/// A group that is coming in, or its sums.
+fn group_line(model: &Model, drawing: &Drawing) -> Option<Line<'static>> {
+    let loader = &drawing.texts.loader;
+    let group = model.group.as_ref()?;
+    let (ok, points) = (group.ok, group.points);
+    let said = match group.closed {
+        None => fl!(loader, "group-open", taps = group.cards.len(), ok = ok, points = points),
+        Some(taps) => fl!(loader, "group-closed", taps = taps, ok = ok, points = points),
+    };
+    Some(Line::styled(format!(" {said} "), Style::new().add_modifier(Modifier::BOLD)))
+}
+
+/// The rule of the venue's policy that an answer rests on.
+fn policy_line(rule: PolicyRule, drawing: &Drawing) -> String {
+    let loader = &drawing.texts.loader;
+    match rule {
+        PolicyRule::UnknownCard { taken_today, most_a_day: Some(most) } => {
+            fl!(loader, "policy-unknown-card", taken = taken_today, most = most)
+        }
+        PolicyRule::UnknownCard { most_a_day: None, .. } => fl!(loader, "policy-unknown-card-any"),
+        PolicyRule::AccountAge { age: Some(age), points_allowed } => {
+            let hours = age / 3_600_000;
+            match points_allowed {
+                Some(points) => fl!(loader, "policy-account-age", hours = hours, points = points),
+                None => fl!(loader, "policy-account-age-any", hours = hours),
+            }
+        }
+        PolicyRule::AccountAge { age: None, points_allowed } => {
+            let points = points_allowed.unwrap_or(u32::MAX);
+            fl!(loader, "policy-account-never", points = points)
+        }
+    }
 }
 
 fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
@@ -142,9 +214,12 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
         if let Some(until) = &pass.valid_until {
             let until = fl!(texts.loader, "valid-until", day = until.as_str());
             line = format!("{line} · {until}");
-        } else {
+        } else if pass.programme != Programme::Museumpass {
             let points = fl!(texts.loader, "points-now", points = pass.points);
             line = format!("{line} · {points}");
+        }
+        if let Some(holder) = &shown.holder {
+            line = format!("{line} · {}", holder.short_name().as_str());
         }
         if pass.debt > 0 {
             line = format!("{line} {}", fl!(texts.loader, "points-debt", debt = pass.debt));
@@ -159,6 +234,7 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
         let time = drawing.minutes(earlier);
         details.push(fl!(texts.loader, "earlier-at", time = time));
     }
+    details.extend(shown.answer.policy.map(|rule| policy_line(rule, drawing)));
     details
 }
 
@@ -263,7 +339,12 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
         HubLink::Refused { .. } => (fl!(loader, "status-refused"), drawing.theme.trouble()),
     };
     let pending = fl!(loader, "status-pending", pending = status.pending);
-    Line::from(vec![Span::styled(format!(" {link} "), style), Span::raw(pending)])
+    let mut spans = vec![Span::styled(format!(" {link} "), style), Span::raw(pending)];
+    if status.requests_waiting > 0 {
+        let requests = fl!(loader, "requests-waiting", count = status.requests_waiting);
+        spans.push(Span::raw(format!(" {requests}")));
+    }
+    Line::from(spans)
 }
 
 fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'static> {
@@ -309,9 +390,7 @@ fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'stati
 
 fn draw_footer(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
     let keys = keys::footer(&drawing.texts);
-    let line = |keys: &[String]| {
-        keys.iter().map(|key| format!(" {key:16}")).collect::<String>().trim_end().to_owned()
-    };
+    let line = |keys: &[String]| format!(" {}", keys.join("  "));
     let (first, second) = keys.split_at(keys.len().div_ceil(2));
     let mut second = line(second);
     if model.shown.is_some() {
