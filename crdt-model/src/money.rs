@@ -159,7 +159,7 @@ impl Shares {
 }
 
 /// Three percentages that make a hundred.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode, Decode)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Encode)]
 #[serde(rename_all = "camelCase")]
 pub struct Percentages {
     #[n(0)]
@@ -190,6 +190,16 @@ impl Percentages {
         } else {
             Err(PercentagesError { sum })
         }
+    }
+}
+
+impl<'b, C> Decode<'b, C> for Percentages {
+    fn decode(
+        decoder: &mut minicbor::Decoder<'b>,
+        context: &mut C,
+    ) -> Result<Self, minicbor::decode::Error> {
+        let [holder, city, organiser] = <[u8; 3]>::decode(decoder, context)?;
+        Self::new(holder, city, organiser).map_err(minicbor::decode::Error::custom)
     }
 }
 
@@ -236,6 +246,9 @@ mod tests {
         let third = Percentages::new(34, 33, 33).unwrap();
         assert_eq!(Shares::by_percentage(Cents(1), third).holder, Cents(1), "the largest part cut");
         assert_eq!(Percentages::new(50, 50, 1), Err(PercentagesError { sum: 101 }));
+        let bytes = minicbor::to_vec(mechelen).unwrap();
+        assert_eq!(minicbor::decode::<Percentages>(&bytes).unwrap(), mechelen);
+        assert!(minicbor::decode::<Percentages>(&[0x83, 50, 50, 1]).is_err());
     }
 
     fn percentages() -> impl Strategy<Value = Percentages> {

@@ -428,12 +428,14 @@ impl Stock {
     ///
     /// # Errors
     /// [`StockError`] where the grant is unknown or written off, the statement names a unit that is
-    /// not the grant's, or it differs from one that was taken before.
+    /// not the grant's, or it names a unit that an earlier one did not.
     pub fn close(&mut self, grant: GrantId, stated_used: BTreeSet<u32>) -> Result<(), StockError> {
         let found = self.grants.get_mut(&grant).ok_or(StockError::UnknownGrant { grant })?;
         match found.state {
             GrantState::Active | GrantState::Frozen => {}
-            GrantState::Settled if found.stated_used.as_ref() == Some(&stated_used) => {
+            GrantState::Settled
+                if found.stated_used.as_ref().is_some_and(|taken| stated_used.is_subset(taken)) =>
+            {
                 return Ok(());
             }
             GrantState::Settled => return Err(StockError::StatementDiffers { grant }),

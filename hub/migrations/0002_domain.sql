@@ -75,11 +75,20 @@ CREATE TABLE unit_use (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX unit_use_of_reward ON unit_use (reward);
 
+-- Rows of catalogue files as they were last taken, by their printed numbers: an unchanged row must
+-- not undo what desks have asked since.
+CREATE TABLE imported (
+    number TEXT PRIMARY KEY,
+    row_hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What was asked and answered: a repeat is answered the same. Nothing of its contents is kept.
 CREATE TABLE request (
     id BLOB PRIMARY KEY,
     device BLOB NOT NULL,
     kind TEXT NOT NULL,
     refused TEXT,
-    at INTEGER NOT NULL
+    at INTEGER NOT NULL,
+    -- What was paid at the desk for a registration that was done.
+    paid_cents INTEGER
 ) STRICT, WITHOUT ROWID;

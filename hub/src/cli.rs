@@ -277,7 +277,10 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             let catalogue = import::read(&json).map_err(failed)?;
             let pool = folder.database().await?;
             let done = import::import(&pool, &catalogue).await.map_err(failed)?;
-            println!("imported: {} new or changed, {} as they were", done.changed, done.same);
+            println!(
+                "imported: {} new or changed, {} as they were, {} holders sealed",
+                done.changed, done.same, done.sealed
+            );
             Ok(())
         }
         Command::Show(command) => show(&folder, command).await,

@@ -2,10 +2,13 @@
 //! entry like any other, in the hub's own list of the venue's ledger and under the hub's seal; the
 //! venue's desks are sent it like each other's.
 
+use std::sync::LazyLock;
+
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId};
 use crdt_model::time::day_number;
+use rand::RngExt;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::batch::pack;
 use sync_protocol::message::Batch;
@@ -15,8 +18,9 @@ use thiserror::Error;
 use crate::db::{HubError, Writing, to_sql, wall_clock};
 use crate::ledgers::{calendar, fold_passes, keep, placed, position};
 
-/// The hub's incarnation: it has one database, and writes in one transaction each.
-const EPOCH: u32 = 1;
+/// The hub's incarnation: random for each run, as a desk's is, so that a hub restored from a backup
+/// never goes on with a list that desks have otherwise.
+static EPOCH: LazyLock<u32> = LazyLock::new(|| rand::rng().random());
 
 /// Why nothing is corrected.
 #[derive(Debug, Error)]
@@ -69,7 +73,7 @@ pub async fn void(
     let now = wall_clock();
     let day = calendar()?.day(now);
     let ledger = LedgerId { venue: venue.clone(), day };
-    let writer = Writer { device: key.device(), epoch: EPOCH };
+    let writer = Writer { device: key.device(), epoch: *EPOCH };
     sqlx::query(
         "INSERT OR IGNORE INTO device (id, venue, name, public_key, enrolled_at, is_hub)
          VALUES (?, ?, 'hub', ?, ?, 1)",
@@ -119,21 +123,23 @@ async fn subject_to_take_back(
     let Some(row) = row else {
         return Err(CorrectionError::NoSuchEntry { venue: venue.clone(), entry: target });
     };
-    let found = placed(&row)?.entry;
+    // The subject as its desk wrote it, though the hub may know meanwhile whose chip it was: at the
+    // desks a void is of the same subject as its target.
+    let found =
+        Entry::decode(row.get(4), target.day, &target.writer).map_err(|error| cannot(&error))?;
     let nothing = |why| Err(CorrectionError::Nothing { entry: target, why });
     if matches!(found.fact, Fact::Void { .. } | Fact::Newer { .. }) {
         return nothing("it is a void itself, or of a newer kind");
     }
     // Voids of an entry are about the same pass or card.
-    let column = if row.get::<Option<i64>, _>(5).is_some() { "pass" } else { "chip" };
     let mut voids = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
         "SELECT venue, day, writer, idx, bytes, pass FROM entry WHERE venue = ",
     );
     voids.push_bind(venue.to_string());
-    match (column, found.subject) {
-        ("pass", Subject::Pass(pass)) => voids.push(" AND pass = ").push_bind(to_sql(pass.0)),
-        (_, Subject::Chip(chip)) => voids.push(" AND chip = ").push_bind(chip.to_string()),
-        _ => voids.push(" AND pass IS NULL AND chip IS NULL"),
+    match found.subject {
+        Subject::Pass(pass) => voids.push(" AND pass = ").push_bind(to_sql(pass.0)),
+        Subject::Chip(chip) => voids.push(" AND chip = ").push_bind(chip.to_string()),
+        Subject::External(_) => voids.push(" AND pass IS NULL AND chip IS NULL"),
     };
     for row in voids.build().fetch_all(connection).await? {
         if placed(&row)?.entry.fact == (Fact::Void { target }) {

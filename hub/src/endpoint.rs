@@ -211,10 +211,13 @@ async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender
 async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
     let mut known = None;
     loop {
-        let found: Result<(Option<Vec<u8>>, i64, i64), _> = sqlx::query_as(
+        let found: Result<(Option<Vec<u8>>, i64, i64, i64, String), _> = sqlx::query_as(
             "SELECT (SELECT value FROM meta WHERE name = 'catalogue'),
                     (SELECT COALESCE(MAX(version), 0) FROM accepted),
-                    (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL)",
+                    (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL),
+                    (SELECT COALESCE(MAX(version), 0) FROM holder),
+                    (SELECT COALESCE(group_concat(state || n), '')
+                     FROM (SELECT state, COUNT(*) AS n FROM stock_grant GROUP BY state))",
         )
         .fetch_one(&pool)
         .await;

@@ -8,7 +8,7 @@ use crdt_model::account::Account;
 use crdt_model::catalogue::{
     Activity, AgeRule, Card, CardName, CardStatus, CardSystem, CheckinCode, Coupon, GrantedCoupon,
     HolderStatus, LookupKey, Membership, PassRecord, Policy, Programme, Residence, Reward,
-    SocialTariffRight,
+    RewardKind, SocialTariffRight,
 };
 use crdt_model::ids::{ActivityId, CouponId, Identification, PassId, RewardId};
 use crdt_model::stock::Stock;
@@ -65,6 +65,8 @@ pub struct Imported {
     pub changed: u64,
     /// Items that were the same already.
     pub same: u64,
+    /// Holders that were sealed.
+    pub sealed: u64,
 }
 
 /// Reads a catalogue file.
@@ -82,6 +84,13 @@ pub fn read(json: &str) -> Result<CatalogueFile, ImportError> {
             let why = said.split(" at line ").next().unwrap_or_default().to_owned();
             ImportError::Field { line, column, field, why }
         })?;
+    for (place, reward) in file.rewards.iter().enumerate() {
+        // The contract requires points of POINTS rewards; a welcome reward costs none.
+        if (reward.kind == RewardKind::Points) != (reward.points > 0) {
+            let field = format!("rewards[{place}].points");
+            return together(field, "a POINTS reward costs points, a WELCOME reward none");
+        }
+    }
     let mut cards = BTreeSet::new();
     for (place, pass) in file.passes.iter().enumerate() {
         let field = |field: &str| format!("passes[{place}].{field}");
@@ -104,6 +113,11 @@ pub fn read(json: &str) -> Result<CatalogueFile, ImportError> {
                 return together(field("museumpassNumber"), "a pass has one number");
             }
         }
+        if let Some(holder) = &pass.holder
+            && let Err(HolderProblem::Row { field: of, why }) = holders::check(holder)
+        {
+            return together(field(&format!("holder.{of}")), &why);
+        }
         for (name, card) in cards_of(pass) {
             if !cards.insert(card) {
                 return together(field(name), "the file has this card twice");
@@ -125,8 +139,8 @@ fn cards_of(pass: &PassRow) -> impl Iterator<Item = (&'static str, Identificatio
     let current = [("uitpasNumber", number), ("museumpassNumber", museum), ("chipNumber", chip)];
     let earlier = pass.earlier_cards.iter().flat_map(|card| {
         [
-            ("earlierCards", card.uitpas_number.map(Identification::Uitpas)),
-            ("earlierCards", card.chip_number.map(Identification::Chip)),
+            (EARLIER, card.uitpas_number.map(Identification::Uitpas)),
+            (EARLIER, card.chip_number.map(Identification::Chip)),
         ]
     });
     current.into_iter().chain(earlier).filter_map(|(field, card)| Some((field, card?)))
@@ -151,6 +165,7 @@ pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported,
         coupons: HashMap::new(),
         by_residence: Vec::new(),
         chips_are_waiting: waiting == 1,
+        to_seal: Vec::new(),
     };
     if let Some(policy) = &file.policy {
         importing.default_policy(policy).await?;
@@ -175,11 +190,45 @@ pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported,
     for (place, pass) in file.passes.iter().enumerate() {
         touched.extend(importing.pass(place, pass).await?);
     }
-    let (done, versions) = (importing.done, importing.versions);
+    let (mut done, versions) = (importing.done, importing.versions);
+    let to_seal = importing.to_seal;
     versions.keep(&mut writing).await?;
     fold_passes(&mut writing, &touched).await?;
     writing.commit().await?;
+    // Each in a transaction of its own: it takes long. A file that was broken off here is imported
+    // again, and goes on where it was.
+    for (place, pass) in to_seal {
+        let row = &file.passes[place];
+        let Some(holder) = &row.holder else { continue };
+        let cards: Vec<Identification> =
+            if row.card_status == CardStatus::Active { current_cards(row) } else { Vec::new() };
+        if cards.is_empty() {
+            continue;
+        }
+        match holders::keep_apart(pool, &lookup, pass, &cards, holder).await {
+            Ok(sealed) => done.sealed += u64::from(sealed),
+            Err(HolderProblem::Hub(error)) => return Err(error.into()),
+            Err(HolderProblem::Row { field, why }) => {
+                return together(format!("passes[{place}].holder.{field}"), &why);
+            }
+        }
+    }
     Ok(done)
+}
+
+/// The cards that a pass has now, the printed number first.
+fn current_cards(row: &PassRow) -> Vec<Identification> {
+    let current = cards_of(row).filter(|(field, _)| *field != EARLIER);
+    current.map(|(_, card)| card).collect()
+}
+
+/// The field of cards that a pass had before.
+const EARLIER: &str = "earlierCards";
+
+/// A row as it is compared with the one that was last taken.
+fn hash_of(row: &PassRow) -> Vec<u8> {
+    let json = serde_json::to_vec(row).unwrap_or_default();
+    ring::digest::digest(&ring::digest::SHA256, &json).as_ref().to_vec()
 }
 
 struct Importing<'a> {
@@ -193,6 +242,8 @@ struct Importing<'a> {
     by_residence: Vec<(CouponId, Residence)>,
     /// Whether entries under chip numbers may be waiting for their passes.
     chips_are_waiting: bool,
+    /// Rows whose holders are sealed when everything else is done, with their passes.
+    to_seal: Vec<(usize, PassId)>,
 }
 
 fn at(timestamp: &jiff::Timestamp) -> UnixMillis {
@@ -225,7 +276,8 @@ impl Importing<'_> {
             .execute(&mut *self.connection)
             .await?;
         let venues: Vec<(String, Option<String>)> = sqlx::query_as(
-            "SELECT v.id, v.organiser FROM venue v JOIN policy p ON p.venue = v.id WHERE NOT p.own",
+            "SELECT v.id, v.organiser FROM venue v LEFT JOIN policy p ON p.venue = v.id
+             WHERE p.own IS NOT 1",
         )
         .fetch_all(&mut *self.connection)
         .await?;
@@ -546,13 +598,21 @@ impl Importing<'_> {
     async fn pass(&mut self, place: usize, row: &PassRow) -> Result<Option<i64>, ImportError> {
         let cards: Vec<Identification> = cards_of(row).map(|(_, card)| card).collect();
         let Some(number) = cards.first() else { return Ok(None) };
-        let (id, before) = self
-            .known(
-                "SELECT p.id, p.record FROM pass p JOIN card c ON c.pass = p.id WHERE c.identification = ?",
-                &number.to_string(),
-                "SELECT COALESCE(MAX(id), 0) FROM pass",
-            )
-            .await?;
+        let row_hash = hash_of(row);
+        let taken: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT row_hash FROM imported WHERE number = ?")
+                .bind(number.to_string())
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        let (id, before) = self.pass_of_any(&cards).await?;
+        let pass_id = PassId(u64::try_from(id).unwrap_or_default());
+        if taken.as_ref() == Some(&row_hash) && before.is_some() {
+            if row.holder.is_some() && self.lacks_holder(id).await? {
+                self.to_seal.push((place, pass_id));
+            }
+            self.count(false);
+            return Ok(None);
+        }
         let before: Option<PassRecord> =
             before.map(|record| minicbor::decode(&record)).transpose().map_err(HubError::from)?;
         let blocked = row
@@ -574,7 +634,7 @@ impl Importing<'_> {
             |record| record.account.clone(),
         );
         let record = PassRecord {
-            pass: PassId(u64::try_from(id).unwrap_or_default()),
+            pass: pass_id,
             programme: row.programme,
             holder: row.holder_status,
             memberships: row.memberships.iter().map(membership).collect(),
@@ -586,8 +646,9 @@ impl Importing<'_> {
             folded: Vec::new(),
             tickets_per_year: row.total_tickets_per_year,
         };
-        let changed = before.as_ref() != Some(&record);
-        if changed {
+        // The row is another one than was last taken, or the first: also where the record is the same,
+        // for a subscription or a postal code stand beside it.
+        {
             sqlx::query(
                 "INSERT INTO pass (id, record, opening_points, active, version, subscription, postal_code)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -607,12 +668,16 @@ impl Importing<'_> {
                 self.card(place, id, card).await?;
             }
         }
-        let sealed = match &row.holder {
-            Some(holder) => self.holder(place, &record, &cards[..current], holder).await?,
-            None => false,
-        };
-        self.count(changed || sealed);
-        let Some(chip) = row.chip_number.filter(|_| changed && self.chips_are_waiting) else {
+        sqlx::query("INSERT OR REPLACE INTO imported (number, row_hash) VALUES (?, ?)")
+            .bind(number.to_string())
+            .bind(row_hash)
+            .execute(&mut *self.connection)
+            .await?;
+        if row.holder.is_some() {
+            self.to_seal.push((place, pass_id));
+        }
+        self.count(true);
+        let Some(chip) = row.chip_number.filter(|_| self.chips_are_waiting) else {
             return Ok(None);
         };
         // Entries that were written under the chip number before the pass was known are its own.
@@ -624,20 +689,33 @@ impl Importing<'_> {
         Ok((settled.rows_affected() > 0).then_some(id))
     }
 
-    async fn holder(
+    /// The pass that carries any of these cards, or a new id.
+    async fn pass_of_any(
         &mut self,
-        place: usize,
-        record: &PassRecord,
         cards: &[Identification],
-        row: &HolderRow,
-    ) -> Result<bool, ImportError> {
-        match holders::keep(self.connection, &self.lookup, record.pass, cards, row).await {
-            Ok(changed) => Ok(changed),
-            Err(HolderProblem::Hub(error)) => Err(error.into()),
-            Err(HolderProblem::Row { field, why }) => {
-                together(format!("passes[{place}].holder.{field}"), &why)
+    ) -> Result<(i64, Option<Vec<u8>>), ImportError> {
+        let mut found = (0, None);
+        for card in cards {
+            found = self
+                .known(
+                    "SELECT p.id, p.record FROM pass p JOIN card c ON c.pass = p.id WHERE c.identification = ?",
+                    &card.to_string(),
+                    "SELECT COALESCE(MAX(id), 0) FROM pass",
+                )
+                .await?;
+            if found.1.is_some() {
+                break;
             }
         }
+        Ok(found)
+    }
+
+    async fn lacks_holder(&mut self, pass: i64) -> Result<bool, ImportError> {
+        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM holder WHERE pass = ?")
+            .bind(pass)
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        Ok(known.is_none())
     }
 
     async fn card(

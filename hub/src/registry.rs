@@ -46,16 +46,16 @@ pub struct Device {
 /// # Errors
 /// [`HubError::Exists`].
 pub async fn add_venue(pool: &SqlitePool, venue: &VenueId, name: &str) -> Result<(), HubError> {
+    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
     let added = sqlx::query("INSERT OR IGNORE INTO venue (id, name, time_zone) VALUES (?, ?, ?)")
         .bind(venue.as_str())
         .bind(name)
         .bind(TIME_ZONE)
-        .execute(pool)
+        .execute(&mut *writing)
         .await?;
     if added.rows_affected() == 0 {
         return Err(HubError::Exists { what: "venue", name: venue.to_string() });
     }
-    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
     let policy: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT value FROM meta WHERE name = 'policy'")
             .fetch_optional(&mut *writing)

@@ -8,7 +8,7 @@ use crdt_model::catalogue::{
 use crdt_model::ids::{ChipNumber, DeviceId, Identification, UitpasNumber};
 use crdt_model::time::day_number;
 use sqlx::{Row, SqliteConnection, SqlitePool};
-use sync_protocol::request::{Registration, Request, RequestAnswer, SealedRequest};
+use sync_protocol::request::{Registration, Request, RequestAnswer, RequestError, SealedRequest};
 
 use crate::catalogue::next_version;
 use crate::db::{HubError, Writing, lookup_key, request_key, to_sql, wall_clock};
@@ -16,7 +16,9 @@ use crate::import::{HolderRow, coupons, granted_by_residence, is_active, telling
 use crate::ledgers::{encoded, fold_passes};
 use crate::{holders, holders::HolderProblem};
 
-/// Opens a request, does what it asks, and says what became of it. A repeat is answered the same.
+/// Opens a request, does what it asks, and says what became of it. A repeat is answered the same. One
+/// of a kind that only a newer hub knows is not answered: it waits at its desk until this hub is
+/// updated.
 ///
 /// # Errors
 /// [`HubError`]; nothing is then done, and the desk asks again.
@@ -25,7 +27,7 @@ pub async fn answer(
     device: DeviceId,
     public_key: &[u8],
     request: &SealedRequest,
-) -> Result<RequestAnswer, HubError> {
+) -> Result<Option<RequestAnswer>, HubError> {
     let key = request_key(pool).await?;
     let lookup = lookup_key(pool).await?;
     let mut turn = Writing::begin(pool).await?;
@@ -36,31 +38,53 @@ pub async fn answer(
             .fetch_optional(&mut **writing)
             .await?;
     if let Some(refused) = before {
-        return Ok(RequestAnswer { id: request.id, refused });
+        return Ok(Some(RequestAnswer { id: request.id, refused }));
     }
-    let (kind, refused) = match key.open(request, public_key) {
+    let (kind, refused, paid) = match key.open(request, public_key) {
         Ok(opened) => {
             let kind = opened.kind().name();
+            let paid = match &opened {
+                Request::Register(registration) => Some(registration.paid.0),
+                Request::LinkChip { .. } | Request::ReportLost { .. } | Request::Replace { .. } => {
+                    None
+                }
+            };
+            // What is refused is refused whole: the half that was done is undone.
+            sqlx::query("SAVEPOINT asked").execute(&mut **writing).await?;
             let mut desk = AtHub { connection: writing, lookup };
             match desk.act(opened).await {
-                Ok(()) => (kind, None),
-                Err(Refused::Sentence(sentence)) => (kind, Some(sentence)),
+                Ok(()) => {
+                    sqlx::query("RELEASE asked").execute(&mut **writing).await?;
+                    (kind, None, paid)
+                }
+                Err(Refused::Sentence(sentence)) => {
+                    sqlx::query("ROLLBACK TO asked").execute(&mut **writing).await?;
+                    sqlx::query("RELEASE asked").execute(&mut **writing).await?;
+                    (kind, Some(sentence), None)
+                }
                 Err(Refused::Hub(error)) => return Err(error),
             }
         }
-        Err(error) => ("UNREADABLE", Some(error.to_string())),
+        Err(RequestError::Contents) => {
+            tracing::error!(id = %request.id, %device, "a request of a kind that only a newer hub knows");
+            return Ok(None);
+        }
+        Err(error) => ("UNREADABLE", Some(error.to_string()), None),
     };
-    sqlx::query("INSERT INTO request (id, device, kind, refused, at) VALUES (?, ?, ?, ?, ?)")
-        .bind(&request.id.0[..])
-        .bind(&device.0[..])
-        .bind(kind)
-        .bind(&refused)
-        .bind(wall_clock().0)
-        .execute(&mut **writing)
-        .await?;
+    sqlx::query(
+        "INSERT INTO request (id, device, kind, refused, at, paid_cents) VALUES (?, ?, ?, ?, ?, ?)",
+    )
+    .bind(&request.id.0[..])
+    .bind(&device.0[..])
+    .bind(kind)
+    .bind(&refused)
+    .bind(wall_clock().0)
+    .bind(paid)
+    .execute(&mut **writing)
+    .await?;
     turn.transaction.commit().await?;
     tracing::info!(id = %request.id, %device, kind, done = refused.is_none(), "a request was answered");
-    Ok(RequestAnswer { id: request.id, refused })
+    Ok(Some(RequestAnswer { id: request.id, refused }))
 }
 
 /// Why a request is not done.

@@ -211,25 +211,22 @@ impl Session {
                 self.say(&HubMessage::Held(held)).await
             }
             HubEvent::RequestReceived(request) => {
-                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
+                let device = self.enrolled_desk().await?;
+                let key = self.public_key.clone();
+                let Some(answer) = requests::answer(&self.pool, device, &key, &request).await?
+                else {
                     return Ok(());
                 };
-                let key = self.public_key.clone();
-                let answer = requests::answer(&self.pool, device, &key, &request).await?;
                 self.changed.send_modify(|count| *count += 1);
                 self.say(&HubMessage::Answered(answer)).await
             }
             HubEvent::WantedReceived(wanted) => {
-                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
-                    return Ok(());
-                };
+                let device = self.enrolled_desk().await?;
                 let granted = stock::grant(&self.pool, device, &wanted).await?;
                 self.say_grants(granted).await
             }
             HubEvent::ClosingReceived(closing) => {
-                let Some(device) = self.desk.as_ref().map(|desk| desk.device) else {
-                    return Ok(());
-                };
+                let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
                 let granted = stock::close(&self.pool, device, &key, &closing).await?;
                 self.say_grants(granted).await
@@ -318,6 +315,17 @@ impl Session {
             request_key: Some(request_key(&self.pool).await?.public_key()),
         }))
         .await
+    }
+
+    /// The desk, where it still is enrolled: a revoked one asks for nothing more (invariant 7).
+    async fn enrolled_desk(&mut self) -> Result<DeviceId, SessionEnd> {
+        match self.desk.as_ref().map(|desk| desk.device) {
+            Some(device) if registry::is_enrolled(&self.pool, device).await? => Ok(device),
+            _ => {
+                self.goodbye_not_enrolled().await?;
+                Err(SessionEnd::Line("the desk was revoked".to_owned()))
+            }
+        }
     }
 
     async fn say_grants(&mut self, granted: Vec<GrantedUnits>) -> Result<(), SessionEnd> {

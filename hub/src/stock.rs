@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::catalogue::Reward;
-use crdt_model::ids::{DeviceId, RewardId};
+use crdt_model::ids::{DeviceId, RewardId, Writer};
 use crdt_model::stock::{
     Breach, Grant, GrantId, GrantState, GrantedUnits, Stock, StockError, Tally, Unit, Units,
 };
@@ -14,7 +14,7 @@ use sync_protocol::message::{Closing, Wanted};
 use sync_protocol::seal::closing_holds;
 use thiserror::Error;
 
-use crate::db::{HubError, Writing, from_sql, json_list, to_sql};
+use crate::db::{HubError, Writing, from_sql, json_list, to_sql, wall_clock};
 
 /// The last units of a stock: handed to desks that are online, one at a time.
 pub const ONLINE_UNITS: u32 = 3;
@@ -181,8 +181,16 @@ pub async fn grant(
         let next: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM stock_grant")
             .fetch_one(&mut **writing)
             .await?;
-        let id = GrantId(from_sql(next));
-        let most = asked.units.min(MOST_AHEAD);
+        // A hub that was restored from a backup must not give a grant of before the name of another:
+        // numbers follow the clock, in seconds. No clock decides what may be handed out.
+        let id = GrantId(from_sql(next.max(wall_clock().0 / 1000)));
+        // A desk that lost its store asks for what it has.
+        let unused = unused_units(&stock, device);
+        let most = if asked.now { asked.units } else { asked.units.saturating_sub(unused) };
+        let most = most.min(MOST_AHEAD);
+        if most == 0 {
+            continue;
+        }
         let given = match stock.grant(id, device, most, asked.now) {
             Ok(given) => given,
             Err(error) => {
@@ -197,6 +205,19 @@ pub async fn grant(
     let granted = grants_of(writing, device).await?;
     turn.transaction.commit().await?;
     Ok(granted)
+}
+
+/// Units that a device has been granted and not handed out.
+fn unused_units(stock: &Stock, device: DeviceId) -> u32 {
+    let own = stock
+        .grants
+        .values()
+        .filter(|grant| grant.device == device && grant.state == GrantState::Active);
+    own.map(|grant| {
+        let used = stock.used.iter().filter(|unit| unit.grant == grant.grant).count();
+        grant.units.count.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX))
+    })
+    .sum()
 }
 
 /// Takes a closing statement: what it does not name goes back into the stock. One that does not fit
@@ -221,7 +242,13 @@ pub async fn close(
     match own {
         Some((reward, _)) if closing_holds(closing, public_key) => {
             if let Some(mut stock) = load(writing, RewardId(reward)).await? {
-                let used: BTreeSet<u32> = closing.used.iter().copied().collect();
+                // What the hub knows to be handed out is so, whatever a desk says that lost a ledger.
+                let known = stock.used.iter().filter(|it| it.grant == closing.grant);
+                let units = stock.grants.get(&closing.grant).map(|grant| grant.units);
+                let known = known
+                    .map(|it| it.unit)
+                    .filter(|unit| units.is_some_and(|units| units.contains(*unit)));
+                let used: BTreeSet<u32> = closing.used.iter().copied().chain(known).collect();
                 match stock.close(closing.grant, used) {
                     Ok(()) => {
                         if let Some(grant) = stock.grants.get(&closing.grant) {
@@ -390,6 +417,7 @@ pub async fn report(pool: &SqlitePool) -> Result<Vec<StockReport>, HubError> {
     .fetch_all(&mut *reading)
     .await?;
     let twice: BTreeMap<u32, u32> = twice.into_iter().collect();
+    let of_others = used_by_others(&mut reading).await?;
     let mut report = Vec::with_capacity(rewards.len());
     for (id, record) in rewards {
         let record: Reward = minicbor::decode(&record)?;
@@ -405,7 +433,11 @@ pub async fn report(pool: &SqlitePool) -> Result<Vec<StockReport>, HubError> {
             written_off,
             losses,
             handed_out_twice: twice.get(&id).copied().unwrap_or_default(),
-            breaches: breaches.iter().map(breach).collect(),
+            breaches: breaches
+                .iter()
+                .map(breach)
+                .chain(of_others.get(&id).into_iter().flatten().cloned())
+                .collect(),
             grants: stock
                 .grants
                 .values()
@@ -419,6 +451,27 @@ pub async fn report(pool: &SqlitePool) -> Result<Vec<StockReport>, HubError> {
         });
     }
     Ok(report)
+}
+
+/// Units that stand in another desk's list than the one that was granted them, by reward.
+async fn used_by_others(
+    connection: &mut SqliteConnection,
+) -> Result<BTreeMap<u32, Vec<String>>, HubError> {
+    let rows: Vec<(u32, i64, u32, Vec<u8>)> = sqlx::query_as(
+        "SELECT u.reward, u.grant_id, u.unit, u.writer FROM unit_use u
+         JOIN stock_grant g ON g.id = u.grant_id
+         WHERE u.stands AND substr(u.writer, 1, 16) <> g.device",
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
+    for (reward, grant, unit, writer) in rows {
+        let by = Writer::from_bytes(&writer)
+            .map_or_else(|_| "unknown".to_owned(), |writer| writer.device.to_string());
+        let said = format!("unit {unit} of grant {grant} (another desk's), desk {by}");
+        found.entry(reward).or_default().push(said);
+    }
+    Ok(found)
 }
 
 fn breach(breach: &Breach) -> String {

@@ -172,6 +172,8 @@ pub struct DeskSession {
     said: BTreeSet<Said>,
     /// What was asked for last: asked again when it is something else.
     wanted: Vec<Wanted>,
+    /// The hub has said what this desk may hand out: before that it does not know what it lacks.
+    granted: bool,
     have: (u64, u64),
     have_changed: bool,
     welcomed: bool,
@@ -205,6 +207,7 @@ impl DeskSession {
             unlike: BTreeSet::new(),
             said: BTreeSet::new(),
             wanted: Vec::new(),
+            granted: false,
             have: (start.catalogue_version, start.venue_version),
             have_changed: false,
             welcomed: false,
@@ -246,6 +249,9 @@ impl DeskSession {
         if let Some(closing) = view.closings().into_iter().find(unsaid) {
             self.said.insert(Said::Closing(closing.grant));
             return Some(DeskMessage::Closing(closing));
+        }
+        if !self.granted {
+            return None;
         }
         let wanted = view.wanted();
         let asks = !wanted.is_empty() && wanted != self.wanted;
@@ -367,7 +373,10 @@ impl DeskSession {
             HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),
             HubMessage::Advance(version) => events.push(DeskEvent::Advanced(version)),
             HubMessage::Answered(answer) => events.push(DeskEvent::Answered(answer)),
-            HubMessage::Grants(grants) => events.push(DeskEvent::Granted(grants)),
+            HubMessage::Grants(grants) => {
+                self.granted = true;
+                events.push(DeskEvent::Granted(grants));
+            }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
         }
         Ok(())

@@ -211,7 +211,9 @@ mod as_clock {
             Some((hours.parse::<u16>().ok()?, minutes.parse::<u16>().ok()?))
         });
         match parts {
-            Some((hours, minutes)) if minutes < 60 && hours * 60 + minutes <= 24 * 60 => {
+            Some((hours, minutes))
+                if minutes < 60 && (hours < 24 || (hours == 24 && minutes == 0)) =>
+            {
                 Ok(hours * 60 + minutes)
             }
             _ => Err(serde::de::Error::custom("a time of day is written as in 09:30")),
@@ -307,6 +309,8 @@ mod tests {
         let hours: OpeningHours = serde_json::from_str(json).unwrap();
         assert_eq!((hours.weekly[0].opens, hours.weekly[0].closes), (600, 1050));
         assert_eq!(serde_json::to_string(&hours).unwrap(), json);
-        assert!(serde_json::from_str::<OpeningHours>(&json.replace("17:30", "25:00")).is_err());
+        for wrong in ["25:00", "24:01", "1093:00", "10:60", "10"] {
+            assert!(serde_json::from_str::<OpeningHours>(&json.replace("17:30", wrong)).is_err());
+        }
     }
 }

@@ -10,6 +10,7 @@ use crate::decide::{Here, Reason, Standing, uitpas_in_use};
 /// The [`Reason`] for which it is not counted (UiTPAS 4.0, `POST /checkins`).
 pub fn check_in(pass: Standing<'_>, activity: &Activity, here: &Here<'_>) -> Result<u32, Reason> {
     uitpas_in_use(pass, here)?;
+    ours(activity, here)?;
     if pass.record.programme != Programme::Uitpas {
         return Err(Reason::CheckinNotAllowed);
     }
@@ -39,7 +40,7 @@ pub fn check_in_by_code<'a>(
 }
 
 /// The points that a card earns which the catalogue does not know, as far as this venue has seen it.
-/// `taken_today` is how many unknown cards this desk has taken today.
+/// `taken_today` is how many other unknown cards this desk has taken today.
 ///
 /// # Errors
 /// The [`Reason`] for which it is not taken, by policy or by the activity.
@@ -49,6 +50,7 @@ pub fn unknown_card(
     activity: &Activity,
     here: &Here<'_>,
 ) -> Result<u32, Reason> {
+    ours(activity, here)?;
     if !here.policy.unknown_cards {
         return Err(Reason::PassNotFound);
     }
@@ -56,6 +58,17 @@ pub fn unknown_card(
         return Err(Reason::UnknownCardsUsedUp);
     }
     open_and_within_limit(account, activity, here)
+}
+
+/// Whether an activity is this venue's organiser's, as far as both say whose they are.
+///
+/// # Errors
+/// [`Reason::EventNotFound`]: nobody has permission for another organiser's events.
+pub(super) fn ours(activity: &Activity, here: &Here<'_>) -> Result<(), Reason> {
+    match (&activity.organiser, &here.policy.organiser) {
+        (Some(theirs), Some(ours)) if theirs != ours => Err(Reason::EventNotFound),
+        _ => Ok(()),
+    }
 }
 
 fn open_and_within_limit(

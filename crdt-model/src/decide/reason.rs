@@ -132,6 +132,19 @@ reasons! {
     NothingToTakeBack = "nothing-to-take-back" => Stop, from "Stempel: voids";
 }
 
+impl Reason {
+    /// Whether it tells something of a holder's tariff: such a reason is never shown or kept where it
+    /// was not asked for (invariant 11).
+    pub const fn concerns_tariff(&self) -> bool {
+        matches!(
+            self,
+            Self::SocialTariffExpired
+                | Self::SocialTariffSuspended
+                | Self::SocialTariffNotAvailable
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.code())

@@ -92,9 +92,25 @@ pub struct RewardOffer<'a> {
     pub last_chance: bool,
 }
 
+/// Whether an offer can be had now, lacks points, or must wait for another reason; nothing where it
+/// can never be had here.
+fn not_now(offer: &RewardOffer<'_>) -> Option<u8> {
+    match offer.answer {
+        Ok(_) => Some(0),
+        Err(Reason::RewardPassholderPointsConstraint) => Some(1),
+        Err(
+            Reason::RewardVolumeConstraint
+            | Reason::AccountTooOld
+            | Reason::OfflinePointsConstraint,
+        ) => Some(2),
+        Err(_) => None,
+    }
+}
+
 /// What this pass can have now: welcome rewards, then what ends soon, then what its card system put
-/// first, then the dearest. Behind that what only points are lacking for, the nearest first. What is
-/// not published, or what it cannot have for another reason, is left out.
+/// first, then the dearest. Behind that what only points are lacking for, the nearest first, and what
+/// no unit or no confirmed account is there for now: asking again later may help. What is not
+/// published, or what it cannot have for another reason, is left out.
 ///
 /// `next_unit` says which unit of a limited reward this desk would hand out.
 pub fn rewards_for<'a>(
@@ -113,13 +129,12 @@ pub fn rewards_for<'a>(
             points_lacking: points_lacking(pass, reward),
             last_chance: reward.redeem_end.is_some_and(ends_soon),
         })
-        .filter(|offer| {
-            matches!(offer.answer, Ok(_) | Err(Reason::RewardPassholderPointsConstraint))
-        })
+        .filter(|offer| not_now(offer).is_some())
         .collect();
     offers.sort_by_key(|offer| {
         let reward = offer.reward;
         (
+            not_now(offer),
             offer.points_lacking,
             Reverse(reward.kind == RewardKind::Welcome),
             Reverse(offer.last_chance),

@@ -2,9 +2,10 @@
 
 use crate::account::Limited;
 use crate::catalogue::{Activity, Coupon, PassRecord, Programme, SocialTariff};
-use crate::decide::{Here, Reason, Standing, uitpas_in_use};
+use crate::decide::check_in::ours;
+use crate::decide::{Here, Reason, Standing, VerdictKind, uitpas_in_use};
 use crate::entry::TariffKind;
-use crate::ids::CardSystemId;
+use crate::ids::{CardSystemId, CouponId};
 use crate::limits::{PeriodLimit, PeriodType};
 use crate::money::{Cents, Shares};
 
@@ -31,6 +32,8 @@ pub struct Offer<'a> {
 pub struct Offers<'a> {
     /// The prices, the lowest first; the regular one is always among them.
     pub available: Vec<Offer<'a>>,
+    /// Coupons that could be used here, were they not used up.
+    pub used_up: Vec<CouponId>,
     /// Why there is no social tariff, where one might be expected (contract: `endUserMessage`). Shown
     /// on demand only (invariant 11).
     pub social_tariff: Option<Reason>,
@@ -56,6 +59,7 @@ pub fn offers<'a>(
     here: &Here<'_>,
 ) -> Result<Offers<'a>, Reason> {
     uitpas_in_use(pass, here)?;
+    ours(activity, here)?;
     let today = here.today();
     let room = |of: Limited, limit: Option<PeriodLimit>| {
         limit.map_or(MOST_TICKETS, |limit| pass.account.room(&of, limit, today))
@@ -85,6 +89,7 @@ pub fn offers<'a>(
             None => social_tariff = Some(Reason::SocialTariffNotAvailable),
         }
     }
+    let mut used_up = Vec::new();
     for coupon in granted(pass.record, activity, coupons, here) {
         let remaining = discounted.min(room(Limited::Coupon(coupon.coupon), coupon.limit));
         if remaining > 0 {
@@ -95,10 +100,12 @@ pub fn offers<'a>(
                 shares: coupon.shares(price),
                 remaining: remaining.min(MOST_TICKETS),
             });
+        } else {
+            used_up.push(coupon.coupon);
         }
     }
     available.sort_by_key(|offer| (offer.shares.holder, offer.tariff));
-    Ok(Offers { available, social_tariff })
+    Ok(Offers { available, used_up, social_tariff })
 }
 
 fn why_no_social_tariff(state: SocialTariff) -> Option<Reason> {
@@ -168,12 +175,7 @@ impl Sale {
 ///
 /// # Errors
 /// The [`Reason`] for which it is not made.
-pub fn sell(
-    pass: Standing<'_>,
-    offers: &Offers<'_>,
-    asked: Option<TariffKind>,
-    tickets: u32,
-) -> Result<Sale, Reason> {
+pub fn sell(offers: &Offers<'_>, asked: Option<TariffKind>, tickets: u32) -> Result<Sale, Reason> {
     if tickets == 0 || tickets > MOST_TICKETS {
         return Err(Reason::InvalidNumberOfTickets);
     }
@@ -182,7 +184,7 @@ pub fn sell(
         // Without a word the best price that all of them can be had for.
         None => offers.available.iter().find(|offer| offer.remaining >= tickets),
     };
-    let Some(offer) = offer else { return Err(why_not(pass, offers, asked)) };
+    let Some(offer) = offer else { return Err(why_not(offers, asked)) };
     if offer.remaining < tickets {
         return Err(Reason::InvalidNumberOfTickets);
     }
@@ -190,14 +192,21 @@ pub fn sell(
     Ok(Sale { tariff: offer.tariff, tickets, shares: offer.shares })
 }
 
-fn why_not(pass: Standing<'_>, offers: &Offers<'_>, asked: Option<TariffKind>) -> Reason {
+/// The verdict of a sale that is not made: a ticket that cannot be had lets nobody in, so what is
+/// [`VerdictKind::Again`] for a check-in is a stop here.
+pub fn verdict_of_sale(reason: Reason) -> VerdictKind {
+    match reason.verdict() {
+        VerdictKind::Again => VerdictKind::Stop,
+        other => other,
+    }
+}
+
+fn why_not(offers: &Offers<'_>, asked: Option<TariffKind>) -> Reason {
     match asked {
         Some(TariffKind::SocialTariff) => {
             offers.social_tariff.unwrap_or(Reason::SocialTariffNotAvailable)
         }
-        Some(TariffKind::Coupon(coupon))
-            if pass.record.coupons.iter().any(|granted| granted.coupon == coupon) =>
-        {
+        Some(TariffKind::Coupon(coupon)) if offers.used_up.contains(&coupon) => {
             Reason::MaximumReached
         }
         Some(TariffKind::Coupon(_)) => Reason::InvalidCoupon,

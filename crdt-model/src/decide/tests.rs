@@ -141,7 +141,7 @@ impl World {
                 programme,
                 holder: HolderStatus::Registered,
                 memberships,
-                valid_until: None,
+                valid_until: Some(today() + 100),
                 coupons: Vec::new(),
                 telling_digits: "0095".to_owned(),
                 cards: Vec::new(),
@@ -203,7 +203,7 @@ impl World {
     fn sell(&self, asked: Option<TariffKind>, tickets: u32) -> Result<Sale, Reason> {
         self.ask(|pass, here| {
             let offers = offers(pass, &self.activity, &self.coupons, Cents(1001), here)?;
-            sell(pass, &offers, asked, tickets)
+            sell(&offers, asked, tickets)
         })
     }
 
@@ -310,6 +310,11 @@ fn check_in_rows() -> Vec<Row> {
                 })
                 .check_in(),
         ),
+        row(
+            "another organiser's",
+            Some(Reason::EventNotFound),
+            uitpas().with(|w| w.activity.organiser = Some("een-ander".parse().unwrap())).check_in(),
+        ),
         row("a code", None, uitpas().code("zaal-1")),
         row("a code of yesterday", Some(Reason::CheckinCodeExpired), uitpas().code("gisteren")),
         row("another's code", Some(Reason::CheckinCodeInvalid), uitpas().code("zaal-2")),
@@ -342,6 +347,11 @@ fn visit_rows() -> Vec<Row> {
         row("a museumpass", None, museumpass().visit()),
         row("on its last day", None, until(today())),
         row("a day later", Some(Reason::Expired), until(today() - 1)),
+        row(
+            "whose only subscription was cancelled",
+            Some(Reason::Expired),
+            museumpass().with(|w| w.record.valid_until = None).visit(),
+        ),
         row("a uitpas", Some(Reason::CheckinNotAllowed), uitpas().visit()),
         row(
             "card blocked",
@@ -563,6 +573,13 @@ fn sale_rows() -> Vec<Row> {
         row("a coupon", None, with_coupon().sell(by_coupon, 2)),
         row("a coupon not granted", Some(Reason::InvalidCoupon), uitpas().sell(by_coupon, 1)),
         row(
+            "a coupon for another activity",
+            Some(Reason::InvalidCoupon),
+            with_coupon()
+                .with(|w| w.coupons[0].activities = vec![ActivityId(2)])
+                .sell(by_coupon, 1),
+        ),
+        row(
             "a coupon used up today",
             Some(Reason::MaximumReached),
             with_coupon()
@@ -597,7 +614,6 @@ fn each_reason_has_its_input() {
     // What is found before a pass is in hand, or where there is none; and the voids, below.
     let elsewhere = [
         Reason::InvalidUitpasNumber,
-        Reason::EventNotFound,
         Reason::RewardNotFound,
         Reason::NoActivityChosen,
         Reason::AlreadyTakenBack,
@@ -751,8 +767,8 @@ fn rewards_come_in_a_useful_order_and_what_cannot_be_had_is_left_out() {
     };
     assert_eq!(
         seen(&uitpas()),
-        [(3, 0), (9, 0), (5, 0), (6, 0), (2, 0), (12, 0), (7, 1), (1, 2)],
-        "welcome, last chance, featured, dearest; then what is nearly had"
+        [(3, 0), (9, 0), (5, 0), (6, 0), (2, 0), (12, 0), (7, 1), (1, 2), (11, 0)],
+        "welcome, last chance, featured, dearest; then what is nearly had; then what may come"
     );
     assert_eq!(seen(&uitpas().with(|w| w.card = CardStatus::Blocked)), []);
     assert_eq!(seen(&group()), []);
@@ -900,7 +916,7 @@ proptest! {
                     reward: reward.reward, points: it.points, unit: it.unit,
                 }),
                 _ => offers(pass, activity, &world.coupons, Cents(1001), &here)
-                    .and_then(|offers| sell(pass, &offers, None, tickets))
+                    .and_then(|offers| sell(&offers, None, tickets))
                     .map(|sale| Fact::TicketSale {
                         activity: activity.activity, tickets: sale.tickets,
                         tariff: sale.tariff, shares: sale.shares,

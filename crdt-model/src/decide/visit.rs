@@ -22,7 +22,8 @@ pub fn visit(pass: Standing<'_>, here: &Here<'_>) -> Result<(), Reason> {
         return Err(Reason::PassholderBlocked);
     }
     let today = here.today();
-    if pass.record.valid_until.is_some_and(|last| last < day_number(today)) {
+    // No date means that the only subscription was cancelled (`GET /passes/{cardNumber}`).
+    if pass.record.valid_until.is_none_or(|last| last < day_number(today)) {
         return Err(Reason::Expired);
     }
     if !pass.account.leaves_room(&Limited::Visit(here.venue.clone()), VISIT_LIMIT, today) {

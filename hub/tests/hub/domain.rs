@@ -141,6 +141,69 @@ async fn a_lost_card_is_blocked_and_its_pass_goes_on_with_another() {
     assert!(refused.unwrap().contains("not in use"));
 }
 
+/// The same file again must not make a lost card work again, nor take a sold one back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_row_does_not_undo_what_desks_have_asked_since() {
+    let hub = hub_with_sample().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let lost: Identification = IN_USE.parse().unwrap();
+    assert_eq!(ask(&hub, &mut desk, Request::ReportLost { card: lost }).await, None);
+    assert_eq!(ask(&hub, &mut desk, registration(None)).await, None);
+    let sold = record(&hub.pool, FROM_STOCK).await;
+    assert_eq!(import(&hub.pool).await.changed, 0);
+    assert_eq!(card_status(&hub.pool, IN_USE).await, CardStatus::Blocked);
+    assert_eq!(record(&hub.pool, FROM_STOCK).await, sold);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_leaves_nothing_half_done() {
+    let hub = hub_with_sample().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let before = (record(&hub.pool, IN_USE).await, record(&hub.pool, FROM_STOCK).await);
+    // The chip is that of somebody else's card, which lay on the reader.
+    let (old, new) = (IN_USE.parse().unwrap(), FROM_STOCK.parse().unwrap());
+    let chip = Some("04363CDAEE3880".parse().unwrap());
+    let refused = ask(&hub, &mut desk, Request::Replace { old, new, chip }).await;
+    assert!(refused.unwrap().contains("another pass"));
+    let after = (record(&hub.pool, IN_USE).await, record(&hub.pool, FROM_STOCK).await);
+    assert_eq!(after, before);
+    let (old, new) = (IN_USE.parse().unwrap(), FROM_STOCK.parse().unwrap());
+    let replace = Request::Replace { old, new, chip: None };
+    assert_eq!(ask(&hub, &mut desk, replace).await, None, "the card from the stock still works");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_may_name_a_replaced_card_by_its_new_number_and_the_old_one() {
+    let hub = hub_with_sample().await;
+    let before = record(&hub.pool, IN_USE).await;
+    let file = r#"{"passes": [{"programme": "UITPAS", "uitpasNumber": "0900000099904", "cardStatus": "ACTIVE",
+        "earlierCards": [{"uitpasNumber": "0900000095902", "chipNumber": "04784CDAEE3880"}],
+        "memberships": [{"cardSystem": 1}], "points": 0}]}"#;
+    let number = crdt_model::ids::UitpasNumber::with_check_digit("090000009990").unwrap();
+    let file = file.replace("0900000099904", &number.to_string());
+    hub::import::import(&hub.pool, &hub::import::read(&file).unwrap()).await.unwrap();
+    let after = record(&hub.pool, &number.to_string()).await;
+    assert_eq!((after.pass, after.account), (before.pass, before.account));
+    assert_eq!(card_status(&hub.pool, IN_USE).await, CardStatus::Blocked);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn invariant_7_a_revoked_desk_asks_for_nothing_more() {
+    let hub = hub_with_sample().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    hub::registry::revoke(&hub.pool, desk.key.device()).await.unwrap();
+    let card = IN_USE.parse().unwrap();
+    let key = hub::db::request_key(&hub.pool).await.unwrap().public_key();
+    let public_key = desk.key.public_key().to_vec();
+    let request = Request::ReportLost { card };
+    let id = RequestId([1; 16]);
+    let sealed = seal_request(&request, id, &key, &public_key, &mut rand::rng()).unwrap();
+    desk.requests = vec![sealed];
+    let ending = desk.talk(hub.address, |desk| !desk.answers.is_empty()).await;
+    assert!(matches!(ending, Ending::Goodbye(_)));
+    assert_eq!(card_status(&hub.pool, IN_USE).await, CardStatus::Active);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_chip_is_linked_to_a_number_and_to_no_second_pass() {
     let hub = hub_with_sample().await;
