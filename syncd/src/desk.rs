@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crdt_model::catalogue::{Activity, CardSystem, Coupon, LookupKey, Policy, Reward};
 use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{RewardId, Writer};
-use crdt_model::stock::{GrantId, Holding, Unit};
+use crdt_model::stock::{Holding, Unit};
 use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,7 @@ use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
+use crate::stock_file::StockFile;
 use crate::store::{Cursor, Store, StoreError};
 
 pub use answers::Refusal;
@@ -99,8 +100,9 @@ pub struct Desk {
     holding: Holding,
     /// This desk's redemptions that name a unit, taken back or not.
     unit_entries: Vec<(EntryRef, Unit)>,
-    /// Grants that are given back, until the hub has heard of it.
-    closing: Vec<GrantId>,
+    stock_file: StockFile,
+    /// A part of the ledgers was lost, and has not come back from the hub.
+    ledger_lost: bool,
     /// The units were given back: none are asked for ahead.
     gave_back: bool,
     /// Limited rewards of which somebody wants one now.
@@ -115,6 +117,8 @@ pub struct Desk {
     today: (Option<Date>, TodayCount),
     hub: HubLink,
     hub_since: UnixMillis,
+    /// In this session the hub has said that the catalogue here is all there is.
+    confirmed: bool,
     disk: Health,
     store_health: Health,
     clock: Health,
@@ -161,7 +165,8 @@ impl Desk {
             policy: store.policy()?,
             holding: Holding::default(),
             unit_entries: Vec::new(),
-            closing: Vec::new(),
+            stock_file: StockFile::open(&folder.stock()),
+            ledger_lost: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
@@ -174,6 +179,7 @@ impl Desk {
             today: (None, TodayCount::default()),
             hub: HubLink::Offline { why: "the desk has just started".to_owned() },
             hub_since: now,
+            confirmed: false,
             disk: Health::Fine,
             store_health: store_trouble.map_or(Health::Fine, |why| Health::Trouble {
                 why: format!("the pass list was damaged ({why}) and is fetched anew from the hub; until then cards may be unknown"),
@@ -185,7 +191,7 @@ impl Desk {
         };
         desk.take_up_repairs(&repairs)?;
         desk.take_up_ledgers(now)?;
-        desk.take_up_stock()?;
+        desk.take_up_stock();
         Ok((desk, der))
     }
 
@@ -207,6 +213,7 @@ impl Desk {
                         why: "a ledger file was damaged and is kept aside; tell an operator"
                             .to_owned(),
                     };
+                    self.ledger_lost |= *chunks_left_out > 0;
                     // What the hub has of the lost part comes back with everything else.
                     self.store.set_cursor(Cursor::Venue, 0)?;
                 }

@@ -13,5 +13,6 @@ pub mod hub_link;
 pub mod ledger_files;
 pub mod paths;
 pub mod request_box;
+pub mod stock_file;
 pub mod store;
 pub mod tls;

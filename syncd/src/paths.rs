@@ -66,6 +66,10 @@ impl DeskFolder {
     pub fn requests(&self) -> PathBuf {
         self.root.join("requests")
     }
+    /// What this desk may hand out of limited rewards.
+    pub fn stock(&self) -> PathBuf {
+        self.root.join("stock")
+    }
     /// The ledgers' folder.
     pub fn ledgers(&self) -> PathBuf {
         self.root.join("ledger")

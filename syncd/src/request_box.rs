@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sync_protocol::request::{RequestAnswer, RequestId, RequestKind, SealedRequest};
 
 use crate::desk_api::types::{RequestState, RequestView};
-use crate::paths::write_durably;
+use crate::paths::{sync_folder_of, write_durably};
 
 /// Answered requests that are remembered.
 const REMEMBERED: usize = 100;
@@ -65,7 +65,11 @@ impl RequestBox {
     }
 
     fn write(&self, id: RequestId, kept: &Kept) -> io::Result<()> {
-        fs::create_dir_all(&self.folder)?;
+        if !self.folder.exists() {
+            fs::create_dir_all(&self.folder)?;
+            // The folder's own name, too, is to be there after a power cut.
+            sync_folder_of(&self.folder)?;
+        }
         let json = serde_json::to_vec_pretty(kept).unwrap_or_default();
         write_durably(&self.path(id), &json)
     }

@@ -14,7 +14,6 @@ use crdt_model::catalogue::{
 };
 use crdt_model::holder::SealedHolder;
 use crdt_model::ids::{PassId, Writer};
-use crdt_model::stock::{GrantId, GrantedUnits};
 use crdt_model::time::day_number;
 use jiff::civil::Date;
 use sled::transaction::{ConflictableTransactionError, TransactionError, Transactional};
@@ -248,42 +247,6 @@ impl Store {
         self.set_cursor(Cursor::Holders, version)
     }
 
-    /// What the hub last said that this desk may hand out of limited rewards.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn grants(&self) -> Result<Vec<GrantedUnits>, StoreError> {
-        let kept = self.meta.get("grants")?.map(|bytes| minicbor::decode(&bytes)).transpose()?;
-        Ok(kept.unwrap_or_default())
-    }
-
-    /// Keeps that, durably: what the hub no longer lets it hand out it must not after a power cut.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn set_grants(&self, grants: &[GrantedUnits]) -> Result<(), StoreError> {
-        self.meta.insert("grants", encoded(&grants))?;
-        self.flush()
-    }
-
-    /// Grants that are given back, until the hub has heard of it.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn closing(&self) -> Result<Vec<GrantId>, StoreError> {
-        let kept = self.meta.get("closing")?.map(|bytes| minicbor::decode(&bytes)).transpose()?;
-        Ok(kept.unwrap_or_default())
-    }
-
-    /// Keeps that, durably, before a closing statement leaves.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn set_closing(&self, grants: &[GrantId]) -> Result<(), StoreError> {
-        self.meta.insert("closing", encoded(&grants))?;
-        self.flush()
-    }
-
     /// The venue's policy; the cautious default before the hub has said one.
     ///
     /// # Errors
@@ -367,7 +330,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn cursor(&self, cursor: Cursor) -> Result<u64, StoreError> {
-        Ok(number(self.meta.get(cursor.name())?.as_deref()))
+        guarded(|| Ok(number(self.meta.get(cursor.name())?.as_deref())))
     }
 
     /// Sets it.

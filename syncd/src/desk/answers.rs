@@ -55,6 +55,11 @@ pub enum Refusal {
     /// A request could not be kept.
     #[error("the request could not be kept, so it was not made: {0}")]
     RequestNotKept(std::io::Error),
+    /// The card is not one that can be sold.
+    #[error(
+        "this card is not from a stock: it was given to somebody before, or blocked. Take another card"
+    )]
+    NotInStock,
     /// A registration lacks something.
     #[error("a holder has a name, and a day of birth that has been")]
     Registration,
@@ -99,12 +104,15 @@ impl Desk {
 
     /// For how long the hub has not confirmed the catalogue, in milliseconds.
     fn catalogue_age(&self, now: UnixMillis) -> i64 {
-        if self.hub == HubLink::Connected {
+        if self.hub == HubLink::Connected && self.confirmed {
             return 0;
         }
-        match self.store.cursor(Cursor::CatalogueAt) {
-            Ok(at) if at > 0 => now.0.saturating_sub(i64::try_from(at).unwrap_or(0)).max(0),
-            _ => i64::MAX,
+        let at = self.store.cursor(Cursor::CatalogueAt).ok().filter(|at| *at > 0);
+        let age = at.map(|at| now.0.saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
+        match age {
+            // A clock that was put back says nothing of how old the list is.
+            Some(age) if age >= -self.policy.clock_tolerance => age.max(0),
+            Some(_) | None => i64::MAX,
         }
     }
 
@@ -247,7 +255,10 @@ impl Desk {
         };
         let account = self.account(record, card);
         let answer = Answer {
-            verdict: reason.map_or(VerdictKind::Ok, |reason| reason.verdict()),
+            verdict: reason.map_or(VerdictKind::Ok, |reason| match decided.kind {
+                Kind::TicketSale => decide::verdict_of_sale(reason),
+                _ => reason.verdict(),
+            }),
             reason,
             kind: decided.kind,
             provisional: false,
@@ -283,7 +294,7 @@ impl Desk {
         if let (Identification::Chip(chip), Some(activity)) = (card, activity) {
             let subject = Subject::Chip(*chip);
             let account = self.account_of_unknown(subject);
-            let taken_today = self.unknown_cards_of(now);
+            let taken_today = self.unknown_cards_of(now, subject);
             let decided = decide::unknown_card(&account, taken_today, &activity, &self.here(now));
             answer.title = Some(activity.title);
             answer.policy = Some(PolicyRule::UnknownCard {
@@ -310,12 +321,12 @@ impl Desk {
         Ok(answer)
     }
 
-    /// How many different unknown cards this desk has taken today.
-    fn unknown_cards_of(&self, now: UnixMillis) -> u32 {
+    /// How many different unknown cards beside this one the desk has taken today.
+    fn unknown_cards_of(&self, now: UnixMillis, but: Subject) -> u32 {
         let (today, device) = (self.calendar.day(now), self.writer.device);
         let own = |place: &EntryRef| place.day == today && place.writer.device == device;
         let taken = self.by_subject.iter().filter(|(subject, places)| {
-            matches!(subject, Subject::Chip(_)) && places.iter().any(own)
+            **subject != but && matches!(subject, Subject::Chip(_)) && places.iter().any(own)
         });
         u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
@@ -403,9 +414,12 @@ impl Desk {
         };
         let reason = outcome.err();
         let pass = match target.subject {
+            // What was written is said, whatever the pass list says.
             Subject::Pass(pass) => self
                 .store
-                .pass(pass)?
+                .pass(pass)
+                .ok()
+                .flatten()
                 .map(|record| Self::pass_view(&record, &self.account(&record, None))),
             Subject::Chip(_) | Subject::External(_) => None,
         };

@@ -13,6 +13,11 @@ use crate::desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome,
 impl Desk {
     /// Puts an answer on top of the history and tells whoever is looking.
     pub(super) fn remember(&mut self, answer: &Answer) {
+        // A refusal that tells of a tariff is for whoever asked, and for nobody who reads the last
+        // taps (invariant 11).
+        if answer.reason.is_some_and(|reason| reason.concerns_tariff()) {
+            return;
+        }
         let day = self.calendar.day(UnixMillis(answer.at));
         if self.today.0 != Some(day) {
             self.today = (Some(day), TodayCount::default());

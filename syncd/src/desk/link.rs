@@ -34,9 +34,9 @@ pub enum LinkError {
     /// A page of the catalogue cannot be read.
     #[error(transparent)]
     Page(#[from] catalogue::PageError),
-    /// The answer to a request cannot be kept.
-    #[error("the hub's answer to a request could not be kept: {0}")]
-    Requests(std::io::Error),
+    /// The answer to a request, or what may be handed out, cannot be kept.
+    #[error("what the hub said could not be kept: {0}")]
+    Disk(std::io::Error),
     /// The hub's message names a day that is none.
     #[error(transparent)]
     Session(#[from] sync_protocol::desk::SessionError),
@@ -92,6 +92,14 @@ impl Desk {
 
     /// Notes how the link to the hub stands.
     pub fn set_hub(&mut self, link: HubLink, wall: UnixMillis) {
+        if link != HubLink::Connected && std::mem::take(&mut self.confirmed) {
+            // So long the catalogue was what the hub had.
+            let at = u64::try_from(wall.0).unwrap_or_default();
+            let kept = self.store.set_cursor(Cursor::CatalogueAt, at);
+            if let Err(error) = kept.and_then(|()| self.store.flush()) {
+                tracing::warn!(%error, "it could not be kept when the hub was last heard");
+            }
+        }
         let same_kind = std::mem::discriminant(&self.hub) == std::mem::discriminant(&link);
         if self.hub != link {
             if !same_kind {
@@ -161,9 +169,9 @@ impl Desk {
                 if let Some(sentence) = &answer.refused {
                     tracing::warn!(id = %answer.id, sentence, "the hub did not do what was asked");
                 }
-                self.requests.answered(&answer).map_err(LinkError::Requests)?;
+                self.requests.answered(&answer).map_err(LinkError::Disk)?;
             }
-            DeskEvent::Granted(grants) => self.granted(grants)?,
+            DeskEvent::Granted(grants) => self.granted(grants).map_err(LinkError::Disk)?,
             DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
             DeskEvent::Ended(goodbye) => {
                 use sync_protocol::message::GoodbyeKind;
@@ -217,8 +225,9 @@ impl Desk {
         Ok(())
     }
 
-    fn note_up_to_date(&self, hub_version: u64, wall: UnixMillis) -> Result<(), StoreError> {
+    fn note_up_to_date(&mut self, hub_version: u64, wall: UnixMillis) -> Result<(), StoreError> {
         if self.store.cursor(Cursor::Catalogue)? == hub_version {
+            self.confirmed = true;
             self.store
                 .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
         }
@@ -249,15 +258,16 @@ impl Desk {
                 self.refresh_outcomes(subject);
             }
         }
+        if page.last {
+            self.confirmed = true;
+            self.store
+                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
+            self.store_health = Health::Fine;
+        }
         // A desk that is killed right after it got its pass list is to have it all the same. Single
         // records come with every tap anywhere: those may wait for sled's own turn.
         if items.len() >= FLUSHED_AT_ONCE {
             self.store.flush()?;
-        }
-        if page.last {
-            self.store
-                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
-            self.store_health = Health::Fine;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What the desk asks of the hub about somebody's card: sealed at once, kept, sent until answered.
 
-use crdt_model::catalogue::CardSystem;
-use crdt_model::ids::CardSystemId;
+use crdt_model::catalogue::{CardName, CardStatus, CardSystem};
+use crdt_model::ids::{CardSystemId, Identification, UitpasNumber};
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
@@ -52,6 +52,7 @@ impl Desk {
                 if date_of_birth > today || name.trim().is_empty() {
                     return Err(Refusal::Registration);
                 }
+                self.can_be_sold(uitpas_number)?;
                 let due = social_tariff_ends.is_some();
                 let price = system
                     .membership_price(date_of_birth, due, today)
@@ -77,6 +78,17 @@ impl Desk {
                 (Request::Replace { old, new: uitpas_number, chip: chip_number }, None)
             }
         })
+    }
+
+    /// Before money is taken: whether the card is one from a stock, as far as this desk knows it.
+    fn can_be_sold(&self, number: UitpasNumber) -> Result<(), Refusal> {
+        let card = Identification::Uitpas(number);
+        let Some(record) = self.record(&card)? else { return Ok(()) };
+        let name = CardName(self.lookup.card_key(&card));
+        match record.card_status(&name) {
+            CardStatus::LocalStock => Ok(()),
+            _ => Err(Refusal::NotInStock),
+        }
     }
 
     /// The asked card system; where nothing is asked, the only one there is.

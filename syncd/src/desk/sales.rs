@@ -103,7 +103,7 @@ impl Desk {
             Some(id) => Some(self.tariff_of_id(id, standing.record, &offers)?),
             None => None,
         };
-        let sold = decide::sell(standing, &offers, asked, sale.tickets.unwrap_or(1))?;
+        let sold = decide::sell(&offers, asked, sale.tickets.unwrap_or(1))?;
         let offer = offers.available.iter().find(|offer| offer.tariff == sold.tariff);
         Ok((sold, offer.map_or_else(|| regular_view(price), tariff_view)))
     }

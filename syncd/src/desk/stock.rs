@@ -1,23 +1,24 @@
 //! Units of limited rewards that this desk may hand out without asking.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use crdt_model::catalogue::Reward;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
-use crdt_model::stock::{GrantId, GrantedUnits, Unit};
+use crdt_model::stock::{GrantedUnits, Unit};
 use sync_protocol::message::{Closing, Wanted};
 
 use super::Desk;
 use crate::desk_api::types::StockView;
-use crate::store::StoreError;
+use crate::stock_file::Stock;
 
 /// Units that a desk asks for ahead.
 const AHEAD: u32 = 20;
 
 impl Desk {
-    /// Takes up, after a start, what the store knows of grants and the ledgers of their use.
-    pub(super) fn take_up_stock(&mut self) -> Result<(), StoreError> {
+    /// Takes up, after a start, what is kept of grants, and what the ledgers say of their use.
+    pub(super) fn take_up_stock(&mut self) {
         let mut found = Vec::new();
         for (place, entry) in self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries) {
             if let Fact::Redemption { unit: Some(unit), .. } = entry.fact
@@ -27,16 +28,15 @@ impl Desk {
             }
         }
         self.unit_entries = found;
-        self.closing = self.store.closing()?;
-        let grants = self.store.grants()?;
-        self.hold(grants);
-        Ok(())
+        self.hold();
     }
 
-    fn hold(&mut self, grants: Vec<GrantedUnits>) {
-        let closing = &self.closing;
-        self.holding.grants =
-            grants.into_iter().filter(|it| !closing.contains(&it.grant)).collect();
+    /// Holds what the hub granted and what is not given back. A desk that lost a part of its ledgers
+    /// does not know what it has handed out: it holds nothing before the hub has said what it has.
+    fn hold(&mut self) {
+        let Stock { grants, closing } = self.stock_file.kept();
+        let own = grants.iter().filter(|it| !closing.contains(&it.grant) && !self.ledger_lost);
+        self.holding.grants = own.copied().collect();
         self.recount_units();
     }
 
@@ -72,19 +72,17 @@ impl Desk {
     }
 
     /// What the hub says that this desk may hand out now.
-    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> Result<(), StoreError> {
+    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
         self.wanted_now.clear();
-        // The hub no longer lists what it has heard to be given back.
-        let listed = |grant: &GrantId| grants.iter().any(|it| it.grant == *grant);
-        let closing: Vec<GrantId> = self.closing.iter().copied().filter(listed).collect();
-        if closing != self.closing {
-            self.store.set_closing(&closing)?;
-            self.closing = closing;
-        }
-        if grants != self.store.grants()? {
-            self.store.set_grants(&grants)?;
-        }
-        self.hold(grants);
+        // What the hub shares of this desk's own lists comes before this: the ledgers are whole again.
+        self.ledger_lost = false;
+        // The hub no longer lists what it has heard to be given back. A desk that has closed gives
+        // back what was on its way, too.
+        let kept = &self.stock_file.kept().closing;
+        let closing = |it: &&GrantedUnits| self.gave_back || kept.contains(&it.grant);
+        let closing = grants.iter().filter(closing).map(|it| it.grant).collect();
+        self.stock_file.keep(Stock { grants, closing })?;
+        self.hold();
         Ok(())
     }
 
@@ -92,14 +90,13 @@ impl Desk {
     /// it has handed out.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing is then given back.
-    pub fn give_stock_back(&mut self) -> Result<Vec<StockView>, StoreError> {
-        let mut closing = self.closing.clone();
-        closing.extend(self.holding.grants.iter().map(|it| it.grant));
-        self.store.set_closing(&closing)?;
-        self.closing = closing;
+    /// Whatever the file system says; nothing is then given back.
+    pub fn give_stock_back(&mut self) -> io::Result<Vec<StockView>> {
+        let grants = self.stock_file.kept().grants.clone();
+        let closing = grants.iter().map(|it| it.grant).collect();
+        self.stock_file.keep(Stock { grants, closing })?;
         self.gave_back = true;
-        self.holding.grants.clear();
+        self.hold();
         self.appended.notify_waiters();
         self.appended.notify_one();
         Ok(self.stock())
@@ -142,7 +139,9 @@ impl Desk {
 
     /// The closing statements that the hub has not heard yet.
     pub(super) fn closing_statements(&self) -> Vec<Closing> {
-        self.closing
+        self.stock_file
+            .kept()
+            .closing
             .iter()
             .map(|grant| {
                 let used: BTreeSet<u32> = self.holding.closing_statement(*grant);

@@ -124,6 +124,7 @@ impl From<Refusal> for Failure {
             ),
             Refusal::Request(_)
             | Refusal::Registration
+            | Refusal::NotInStock
             | Refusal::NoMembershipPrice
             | Refusal::CardSystem => (
                 format!("{CONTRACT_PROBLEMS}/body/invalid-data"),
@@ -305,7 +306,7 @@ async fn stock(State(desk): State<SharedDesk>) -> Json<Vec<StockView>> {
 }
 
 async fn give_stock_back(State(desk): State<SharedDesk>) -> Result<Json<Vec<StockView>>, Failure> {
-    ask(&desk, |desk| desk.give_stock_back().map_err(Refusal::from)).map(Json)
+    ask(&desk, |desk| desk.give_stock_back().map_err(Refusal::Settings)).map(Json)
 }
 
 async fn status(State(desk): State<SharedDesk>) -> Json<Status> {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sync_protocol::request::RequestKind;
 
 /// Body of `POST /v1/taps`: one card on the reader, or a number typed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TapRequest {
     /// A chip number, a UiTPAS number, a museumPASS number or an external card, as read or typed.
@@ -22,7 +22,7 @@ pub struct TapRequest {
 }
 
 /// Body of `POST /v1/redemptions`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RedemptionRequest {
     /// As in [`TapRequest`].
@@ -32,7 +32,7 @@ pub struct RedemptionRequest {
 }
 
 /// Body of `POST /v1/ticket-sales`: tickets for one pass, all at one tariff.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SaleRequest {
     /// As in [`TapRequest`].
@@ -165,12 +165,6 @@ pub enum RequestBody {
     },
 }
 
-impl std::fmt::Debug for RequestBody {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RequestBody(…)")
-    }
-}
-
 /// A request, as far as the desk remembers it: nothing of whom it is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -220,7 +214,7 @@ pub struct MembershipPriceView {
 
 /// Answer of `GET /v1/holders?pass=…`: the sealed part of a record. Whoever has the card opens it
 /// ([`crdt_model::holder`]); the desk does not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SealedView {
     /// The pass.
@@ -284,6 +278,19 @@ pub struct ActivityRequest {
     /// The contract's `eventId`.
     pub event_id: String,
 }
+
+/// Numbers and keys do not go to logs: these show what they are and nothing of what they hold.
+macro_rules! hidden_debug {
+    ($($type:ident),*) => {
+        $(impl std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($type), "(…)"))
+            }
+        })*
+    };
+}
+
+hidden_debug!(TapRequest, RedemptionRequest, SaleRequest, RequestBody, SealedView);
 
 /// What an answer or a row of the history is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -92,6 +92,8 @@ title-rewards = To exchange
 title-today = Today { $taps } passes · { $ok } OK
 rewards-none = Nothing yet.
 reward-lacking = { $points } short
+reward-none-left = none left
+reward-later = with internet
 reward-free = free
 
 hub-waiting = ↑ waits

@@ -92,6 +92,8 @@ title-rewards = Te ruilen
 title-today = Vandaag { $taps } passen · { $ok } OK
 rewards-none = Nog niets.
 reward-lacking = nog { $points }
+reward-none-left = op
+reward-later = met internet
 reward-free = gratis
 
 hub-waiting = ↑ wacht

@@ -1,6 +1,7 @@
 //! The desk's screen: the verdict large, what the pass can have, the last taps, the status.
 
 use crdt_model::catalogue::Programme;
+use crdt_model::decide::Reason;
 use crdt_model::time::UnixMillis;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
@@ -257,10 +258,13 @@ fn draw_rewards(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
     let Some(shown) = &model.shown else { return };
     let mut lines: Vec<Line<'_>> = Vec::new();
     for reward in &shown.rewards {
-        let price = if reward.redeemable {
-            dialogs::price(reward, texts)
-        } else {
-            fl!(texts.loader, "reward-lacking", points = reward.points_lacking)
+        let price = match reward.reason {
+            None => dialogs::price(reward, texts),
+            Some(Reason::RewardPassholderPointsConstraint) => {
+                fl!(texts.loader, "reward-lacking", points = reward.points_lacking)
+            }
+            Some(Reason::RewardVolumeConstraint) => fl!(texts.loader, "reward-none-left"),
+            Some(_) => fl!(texts.loader, "reward-later"),
         };
         let style = if reward.redeemable { Style::new() } else { drawing.theme.quiet() };
         let mark = if reward.redeemable { "•" } else { "◦" };
