@@ -135,6 +135,16 @@ impl Hub {
         self.running = None;
     }
 
+    /// Imports another catalogue.
+    ///
+    /// # Panics
+    /// Where that fails.
+    pub fn import(&self, catalogue: &str) {
+        let file = self.folder.with_extension("more.json");
+        std::fs::write(&file, catalogue).expect("the world's folder can be written");
+        self.run(&["import", "catalogue", &file.display().to_string()]);
+    }
+
     /// An invitation for a desk of this name.
     pub fn invite(&self, name: &str) -> String {
         let arguments = [
@@ -177,13 +187,22 @@ impl Desk {
     /// # Panics
     /// Where any of that fails.
     pub async fn start(world: &Path, hub: &Hub, name: &str) -> Self {
+        let desk = Self::start_without_activity(world, hub, name).await;
+        desk.client.choose_activity(ACTIVITY).await.expect("the activity is there");
+        desk
+    }
+
+    /// A desk, enrolled at this hub, running, at which no activity is chosen.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn start_without_activity(world: &Path, hub: &Hub, name: &str) -> Self {
         let folder = world.join(name);
         enrol(&folder, &hub.invite(name)).await.expect("the invitation is taken");
         let client = DeskClient::new(folder.join("desk.sock"));
         let mut desk = Self { folder, client, running: None };
         desk.go();
         desk.wait_for("the pass list", |status| status.catalogue_at.is_some()).await;
-        desk.client.choose_activity(ACTIVITY).await.expect("the activity is there");
         desk
     }
 

@@ -12,7 +12,7 @@ use crdt_model::money::Cents;
 use i18n_embed_fl::fl;
 use serde::Serialize;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, SaleRequest};
+use syncd::desk_api::types::{Answer, Problem, SaleRequest};
 use syncd::enrol::{EnrolError, enrol};
 use syncd::paths::DeskFolder;
 use thiserror::Error;
@@ -182,6 +182,14 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The problem that the daemon answered with, where it is one.
+    pub fn problem(&self) -> Option<&Problem> {
+        match self {
+            Self::Client(ClientError::Problem(problem)) => Some(problem),
+            _ => None,
+        }
+    }
+
     /// The exit code that says so.
     pub fn exit(&self) -> Exit {
         match self {

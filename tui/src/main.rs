@@ -7,10 +7,15 @@ use tui::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    let wants_json = std::env::args().any(|argument| argument == "--json");
     match cli::run(cli::Arguments::parse()).await {
         Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("stempel: {error}");
+            // A script that asked for JSON gets the daemon's problem as the desk API says it.
+            if let (true, Some(problem)) = (wants_json, error.problem()) {
+                println!("{}", serde_json::to_string(problem).unwrap_or_default());
+            }
             error.exit().into()
         }
     }
