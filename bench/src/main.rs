@@ -1,6 +1,8 @@
 //! Measurements, each a ratio in one run: `./dev bench NAME`.
 
 mod backlog;
+mod decide;
+mod fold;
 mod measure;
 mod tap;
 
@@ -22,6 +24,18 @@ enum Measurement {
         #[arg(long, default_value_t = 10_000)]
         entries: u32,
     },
+    /// How many entries are folded in a second on one core.
+    Fold {
+        /// How many entries.
+        #[arg(long, default_value_t = 1_000_000)]
+        entries: u32,
+    },
+    /// One decision with many passes on the desk, beside one with a thousand.
+    Decide {
+        /// How many passes.
+        #[arg(long, default_value_t = 500_000)]
+        passes: u32,
+    },
 }
 
 #[tokio::main]
@@ -29,5 +43,7 @@ async fn main() {
     match Measurement::parse() {
         Measurement::Tap { taps } => tap::measure(taps).await,
         Measurement::Backlog { entries } => backlog::measure(entries).await,
+        Measurement::Fold { entries } => fold::measure(entries),
+        Measurement::Decide { passes } => decide::measure(passes).await,
     }
 }

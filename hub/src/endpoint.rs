@@ -207,11 +207,15 @@ async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender
     connection.close(0u32.into(), b"");
 }
 
+/// What is compared: the catalogue's version, the log's, how many desks are revoked, the newest sealed
+/// part, how many grants are in which state.
+type Known = (Option<Vec<u8>>, i64, i64, i64, String);
+
 /// The command line changes the database from another process: desks are told all the same.
 async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
     let mut known = None;
     loop {
-        let found: Result<(Option<Vec<u8>>, i64, i64, i64, String), _> = sqlx::query_as(
+        let found: Result<Known, _> = sqlx::query_as(
             "SELECT (SELECT value FROM meta WHERE name = 'catalogue'),
                     (SELECT COALESCE(MAX(version), 0) FROM accepted),
                     (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL),

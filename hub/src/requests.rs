@@ -156,7 +156,7 @@ impl AtHub<'_> {
     }
 
     /// The pass of a card that lies in a desk's stock.
-    async fn from_stock(&mut self, number: UitpasNumber) -> Result<PassRecord, Refused> {
+    async fn card_in_stock(&mut self, number: UitpasNumber) -> Result<PassRecord, Refused> {
         let card = Identification::Uitpas(number);
         let record = self.pass_of(&card).await?;
         let in_stock = record.card_status(&self.name(&card)) == CardStatus::LocalStock;
@@ -214,7 +214,7 @@ impl AtHub<'_> {
     }
 
     async fn register(&mut self, new: Registration) -> Result<(), Refused> {
-        let mut record = self.from_stock(new.number).await?;
+        let mut record = self.card_in_stock(new.number).await?;
         if new.name.trim().is_empty() {
             return refused("a holder needs a name");
         }
@@ -291,7 +291,7 @@ impl AtHub<'_> {
         if record.programme != Programme::Uitpas {
             return refused("only an individual UiTPAS is replaced at a desk");
         }
-        let mut from_stock = self.from_stock(new).await?;
+        let mut from_stock = self.card_in_stock(new).await?;
         if from_stock.pass == record.pass {
             return refused(NOT_IN_STOCK);
         }

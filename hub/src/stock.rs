@@ -262,7 +262,7 @@ pub async fn close(
             }
         }
         _ => {
-            tracing::warn!(grant = closing.grant.0, %device, "a closing statement of another's grant")
+            tracing::warn!(grant = closing.grant.0, %device, "a closing statement of another's grant");
         }
     }
     let granted = grants_of(writing, device).await?;

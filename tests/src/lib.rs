@@ -218,6 +218,19 @@ impl Desk {
         self.running = Some(started.expect("the daemon starts"));
     }
 
+    /// The memory that its daemon has resident, in MiB.
+    ///
+    /// # Panics
+    /// Where it does not run, or this is no Linux.
+    pub fn resident_mib(&self) -> f64 {
+        let id = self.running.as_ref().expect("the daemon runs").id();
+        let status =
+            std::fs::read_to_string(format!("/proc/{id}/status")).expect("it has a status");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+        kib.expect("a status tells the memory") / 1024.0
+    }
+
     /// Kills its daemon, with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(mut running) = self.running.take() {

@@ -197,7 +197,7 @@ async fn every_reason_is_reached_on_the_command_line() {
     expect(&["void", kept["entry"].as_str().unwrap()], Reason::TooLateToTakeBack);
 
     reached.insert(Reason::NoActivityChosen.code());
-    let all: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.code()).collect();
+    let all: BTreeSet<_> = Reason::ALL.iter().map(Reason::code).collect();
     assert_eq!(reached, all);
 }
 

@@ -255,6 +255,7 @@ fn a_welcome_reward_leaves_no_debt() {
 
 #[test]
 fn tickets_sold_beyond_a_limit_while_desks_were_apart_stand_and_say_so() {
+    use Outcome::{Counted, OverLimit};
     let sale = |tariff, tickets| Fact::TicketSale {
         activity: ActivityId(1),
         tickets,
@@ -271,7 +272,6 @@ fn tickets_sold_beyond_a_limit_while_desks_were_apart_stand_and_say_so() {
     ];
     let result = folded(&Account::default(), entries.clone());
     let outcomes: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
-    use Outcome::{Counted, OverLimit};
     assert_eq!(outcomes, [Counted, Counted, OverLimit, Counted, OverLimit]);
     let day = ledger_id().day;
     let week = PeriodType::Week.window(day);

@@ -229,7 +229,7 @@ mod as_date {
 
     use crate::time::{date_of_day_number, day_number};
 
-    #[allow(clippy::ref_option, reason = "serde's signature")]
+    #[allow(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
     pub(super) fn serialize<S: Serializer>(day: &Option<i32>, to: S) -> Result<S::Ok, S::Error> {
         day.and_then(date_of_day_number).serialize(to)
     }

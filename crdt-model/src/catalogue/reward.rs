@@ -44,6 +44,7 @@ pub enum Category {
 
 /// What points are exchanged for (contract: `Reward`).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[allow(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub struct Reward {
     /// The hub's serial number.
     #[n(0)]

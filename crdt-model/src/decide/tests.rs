@@ -53,12 +53,12 @@ fn membership(card_system: CardSystemId) -> Membership {
 }
 
 /// A right that ended so many days ago, or ends in so many, where that is negative.
-fn right(ended_days_ago: i32) -> Option<SocialTariffRight> {
-    Some(SocialTariffRight { ends: today() - ended_days_ago, suspended_until: None })
+fn right(ended_days_ago: i32) -> SocialTariffRight {
+    SocialTariffRight { ends: today() - ended_days_ago, suspended_until: None }
 }
 
 fn entitled(card_system: CardSystemId) -> Membership {
-    Membership { social_tariff: right(-100), ..membership(card_system) }
+    Membership { social_tariff: Some(right(-100)), ..membership(card_system) }
 }
 
 fn activity() -> Activity {
@@ -519,11 +519,10 @@ fn redeem_rows() -> Vec<Row> {
 fn sale_rows() -> Vec<Row> {
     let social = Some(TariffKind::SocialTariff);
     let by_coupon = Some(TariffKind::Coupon(CouponId(1)));
-    let with_right = |right: Option<SocialTariffRight>| {
-        uitpas().with(|w| w.record.memberships[0].social_tariff = right)
+    let with_right = |right: SocialTariffRight| {
+        uitpas().with(|w| w.record.memberships[0].social_tariff = Some(right))
     };
-    let suspended =
-        Some(SocialTariffRight { ends: today() + 100, suspended_until: Some(today() + 1) });
+    let suspended = SocialTariffRight { ends: today() + 100, suspended_until: Some(today() + 1) };
     let with_coupon = || uitpas().with(|w| w.record.coupons = vec![granted()]);
     let bought = |of, period, times| move |w: &mut World| w.account = used(of, period, times);
     vec![
@@ -691,7 +690,7 @@ fn the_passes_of_the_public_test_dataset_are_answered_as_their_table_says() {
             match text("socialTariff").unwrap() {
                 "NONE" => {}
                 "ACTIVE" => member[0] = entitled(GENT),
-                "EXPIRED" => member[0].social_tariff = right(200),
+                "EXPIRED" => member[0].social_tariff = Some(right(200)),
                 "OTHER_REGION" => member.push(entitled(PASPARTOE)),
                 other => unreachable!("{other}"),
             }
@@ -843,7 +842,7 @@ fn two_passes_that_differ_only_in_their_social_tariff_get_the_same_answers() {
         });
         format!("{:?} {:?} {redeemed:?} {offers}", world.check_in(), world.visit())
     };
-    let suspended = Some(SocialTariffRight { ends: today(), suspended_until: Some(today() + 1) });
+    let suspended = SocialTariffRight { ends: today(), suspended_until: Some(today() + 1) };
     for programme in [Programme::Uitpas, Programme::UitpasGroup] {
         for card in [CardStatus::Active, CardStatus::Blocked, CardStatus::LocalStock] {
             for account in &accounts {
@@ -853,7 +852,7 @@ fn two_passes_that_differ_only_in_their_social_tariff_get_the_same_answers() {
                 });
                 for right in [right(-1), right(10), right(100), suspended] {
                     let with = without.clone();
-                    let with = with.with(|w| w.record.memberships[0].social_tariff = right);
+                    let with = with.with(|w| w.record.memberships[0].social_tariff = Some(right));
                     assert_eq!(answers(&with), answers(&without));
                 }
             }

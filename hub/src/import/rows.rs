@@ -128,6 +128,7 @@ pub struct PeriodRow {
 /// A reward (contract: `Reward`).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub struct RewardRow {
     /// The contract's id.
     pub id: String,

@@ -60,17 +60,14 @@ impl Desk {
             let answer = self.answer_unknown_pass(Kind::TicketSale, now);
             return Ok(SaleAnswer { answer, sale: None });
         };
-        let activity = match self.asked_activity(sale.event_id.as_deref()) {
-            Ok(activity) => activity,
-            Err(_) => {
-                let reason = match sale.event_id {
-                    Some(_) => Reason::EventNotFound,
-                    None => Reason::NoActivityChosen,
-                };
-                let decided = Decided::of(Kind::TicketSale, None, Err(reason));
-                let answer = self.answer(&record, Some(&card), decided, now)?;
-                return Ok(SaleAnswer { answer, sale: None });
-            }
+        let Ok(activity) = self.asked_activity(sale.event_id.as_deref()) else {
+            let reason = match sale.event_id {
+                Some(_) => Reason::EventNotFound,
+                None => Reason::NoActivityChosen,
+            };
+            let decided = Decided::of(Kind::TicketSale, None, Err(reason));
+            let answer = self.answer(&record, Some(&card), decided, now)?;
+            return Ok(SaleAnswer { answer, sale: None });
         };
         let price = regular_price_of(activity, sale.regular_price_cents)?;
         let account = self.account(&record, Some(&card));

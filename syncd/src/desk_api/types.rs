@@ -399,6 +399,7 @@ pub struct PassView {
 /// Answer of `GET /v1/rewards?pass=`: one reward, seen from one pass, obtainable ones first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[allow(clippy::struct_excessive_bools, reason = "the contract's own fields")]
 pub struct RewardView {
     /// The contract's id.
     pub reward_id: String,

@@ -196,10 +196,10 @@ fn tapped(model: &mut Model, card: &str) -> Vec<Command> {
 }
 
 /// A picture in two halves, so that its place on the screen shows.
-fn holder() -> Box<Holder> {
+fn holder() -> Holder {
     let pixel = |x, _| image::Rgb(if x < 24 { [200, 40, 40] } else { [40, 40, 200] });
     let picture = image::DynamicImage::ImageRgb8(image::RgbImage::from_fn(48, 64, pixel));
-    Box::new(Holder::named("Sophie Peeters", Some(picture)))
+    Holder::named("Sophie Peeters", Some(picture))
 }
 
 /// Invariant 11: the amount differs, and only for as long as somebody asked for it.
@@ -247,10 +247,10 @@ fn the_picture_is_shown_for_a_while_and_only_with_its_own_card() {
             .contains(&Command::OpenHolder("04A1B2C3D4E5F0".to_owned()))
     );
     let other = "04784CDAEE3880".to_owned();
-    model.update(Message::Holder { card: other, holder: holder() });
+    model.update(Message::Holder { card: other, holder: Box::new(holder()) });
     assert!(model.shown.as_ref().unwrap().holder.is_none(), "another card's holder is dropped");
     let card = "04A1B2C3D4E5F0".to_owned();
-    model.update(Message::Holder { card, holder: holder() });
+    model.update(Message::Holder { card, holder: Box::new(holder()) });
     assert_eq!(model.seconds_of_picture(), Some(15));
     insta::assert_snapshot!("picture", screen(&model));
     let drawn = terminal(&model);

@@ -1,0 +1,126 @@
+//! One decision with half a million passes on the desk, beside one with a thousand: the ratio says what
+//! the number of passes costs. And how long a daemon takes to its first verdict, with how much memory.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use crdt_model::account::Account;
+use crdt_model::catalogue::{
+    Activity, Card, CardName, CardStatus, HolderStatus, Item, LookupKey, Membership,
+    MembershipStatus, PassRecord, Policy, Programme,
+};
+use crdt_model::decide::{self, Here, Standing};
+use crdt_model::ids::{ActivityId, CardSystemId, Identification, PassId, VenueId};
+use crdt_model::time::{Calendar, UnixMillis};
+use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, catalogue, pass_number};
+use syncd::enrolment::Enrolment;
+use syncd::paths::DeskFolder;
+use syncd::store::Store;
+
+use crate::measure::Times;
+
+/// Items in one page, as the hub sends them.
+const PAGE: u32 = 1000;
+
+/// Decisions that are measured.
+const DECISIONS: u32 = 20_000;
+
+fn record(n: u32, card: &Identification, lookup: &LookupKey) -> PassRecord {
+    PassRecord {
+        pass: PassId(u64::from(n) + 1),
+        programme: Programme::Uitpas,
+        holder: HolderStatus::Registered,
+        memberships: vec![Membership {
+            card_system: CardSystemId(1),
+            status: MembershipStatus::Active,
+            ends: None,
+            suspended_until: None,
+            social_tariff: None,
+        }],
+        valid_until: None,
+        coupons: Vec::new(),
+        telling_digits: "0959".to_owned(),
+        cards: vec![Card { name: CardName(lookup.card_key(card)), status: CardStatus::Active }],
+        account: Account { earned: u64::from(n % 200), ..Account::default() },
+        folded: Vec::new(),
+        tickets_per_year: None,
+    }
+}
+
+fn card(n: u32) -> Identification {
+    pass_number(n).parse().expect("a number is one")
+}
+
+fn fill(store: &Store, passes: u32, lookup: &LookupKey) {
+    for first in (0..passes).step_by(PAGE as usize) {
+        let page = first..passes.min(first + PAGE);
+        let items: Vec<Item> = page.map(|n| Item::Pass(record(n, &card(n), lookup))).collect();
+        store.apply(&items, u64::from(first + PAGE)).expect("the store takes it");
+    }
+    store.flush().expect("the store is written out");
+}
+
+/// Look-up, account and decision, in turn for passes all over the list.
+fn decisions(store: &Store, passes: u32, lookup: &LookupKey) -> Times {
+    let calendar = Calendar::of("Europe/Brussels").expect("the bundled database has it");
+    let (policy, venue): (_, VenueId) = (Policy::default(), VENUE.parse().expect("a venue"));
+    let activity = Activity::new(ActivityId(1), ACTIVITY, "Festiviteit", venue.clone());
+    let now = UnixMillis(1_795_258_800_000);
+    let here = Here { venue: &venue, policy: &policy, calendar: &calendar, now };
+    let times = (0..DECISIONS).map(|n| {
+        // A step that shares no factor with round numbers: every look-up is elsewhere.
+        let n = n.wrapping_mul(7919) % passes;
+        let card = card(n);
+        let begun = Instant::now();
+        let name = lookup.card_key(&card);
+        let record = store.pass_of_card(&name).expect("it reads").expect("it is there");
+        let standing = Standing {
+            record: &record,
+            card: record.card_status(&CardName(name)),
+            account: &record.account,
+            age: 0,
+        };
+        assert!(black_box(decide::check_in(standing, &activity, &here)).is_ok());
+        begun.elapsed()
+    });
+    Times::of(times.collect())
+}
+
+pub(crate) async fn measure(passes: u32) {
+    let world = tempfile::tempdir_in(".").expect("this folder can be written");
+    let hub = Hub::start(world.path(), &catalogue(1, 0));
+    let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
+    desk.stop();
+    drop(hub);
+    let folder = DeskFolder::new(&desk.folder);
+    let lookup = LookupKey(Enrolment::read(&folder).expect("it is enrolled").lookup_key);
+
+    let (few, _) = Store::open(&world.path().join("few")).expect("it opens");
+    fill(&few, PAGE, &lookup);
+    let few = decisions(&few, PAGE, &lookup);
+
+    let begun = Instant::now();
+    let many = {
+        let (store, _) = Store::open(&folder.store()).expect("it opens");
+        fill(&store, passes, &lookup);
+        println!("{passes} passes stored in {:.1} s", begun.elapsed().as_secs_f64());
+        decisions(&store, passes, &lookup)
+    };
+    println!("look-up, account, decision        median         p99");
+    for (name, times) in [(PAGE, &few), (passes, &many)] {
+        let (median, tail) = (times.percentile(50), times.percentile(99));
+        println!("{name:>9} passes             {:8.1} µs {:8.1} µs", median * 1e3, tail * 1e3);
+    }
+    println!("ratio                        {:8.2}", many.percentile(50) / few.percentile(50));
+
+    let begun = Instant::now();
+    desk.go();
+    let answer = desk.client.tap(&pass_number(passes / 2)).await.expect("the desk answers");
+    let first = begun.elapsed().as_secs_f64() * 1e3;
+    assert!(answer.entry.is_some(), "{answer:?}");
+    println!("daemon start to first verdict  {first:6.0} ms (target 300)");
+    for n in 0..2000 {
+        desk.client.pass(&pass_number(n * 7919 % passes)).await.expect("the desk answers");
+    }
+    println!("resident memory after 2,000 look-ups  {:.0} MiB (target 96)", desk.resident_mib());
+}
