@@ -5,6 +5,7 @@ mod decide;
 mod fold;
 mod measure;
 mod tap;
+mod unlock;
 
 use clap::Parser;
 
@@ -36,6 +37,12 @@ enum Measurement {
         #[arg(long, default_value_t = 500_000)]
         passes: u32,
     },
+    /// How long the sealed part of a record takes to open.
+    Unlock {
+        /// How often.
+        #[arg(long, default_value_t = 60)]
+        times: u32,
+    },
 }
 
 #[tokio::main]
@@ -45,5 +52,6 @@ async fn main() {
         Measurement::Backlog { entries } => backlog::measure(entries).await,
         Measurement::Fold { entries } => fold::measure(entries),
         Measurement::Decide { passes } => decide::measure(passes).await,
+        Measurement::Unlock { times } => unlock::measure(times),
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crdt_model::catalogue::LookupKey;
+use crdt_model::catalogue::{LookupKey, PassRecord};
 use crdt_model::time::UnixMillis;
 use rand::RngExt;
 use ring::rand::SystemRandom;
@@ -179,6 +179,15 @@ pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
         .busy_timeout(Duration::from_secs(10));
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
     sqlx::migrate!().run(&pool).await?;
+    // Records of before the first release had another form. Better said here than at a desk's tap.
+    let record: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT record FROM pass LIMIT 1").fetch_optional(&pool).await?;
+    if let Some(record) = record
+        && minicbor::decode::<PassRecord>(&record).is_err()
+    {
+        let why = "it was made by an earlier build, whose passes this one cannot read. Set the hub up in another folder and import the catalogue there";
+        return Err(HubError::Record(why.to_owned()));
+    }
     Ok(pool)
 }
 

@@ -73,8 +73,20 @@ to-pay-none = No price is known here.
 euros = { $euros }.{ $cents } euro
 compare-picture = Compare the picture with the visitor.
 no-picture = No picture. Ask for an identity card.
-group-open = GROUP: { $taps } passes · { $ok } OK · { $points } points · F4 closes
-group-closed = Group of { $taps } passes: { $ok } OK, { $points } points.
+group-open = GROUP: { $taps ->
+    [one] 1 pass
+   *[other] { $taps } passes
+} · { $ok } OK · { $points ->
+    [one] 1 point
+   *[other] { $points } points
+} · F4 closes
+group-closed = Group of { $taps ->
+    [one] 1 pass
+   *[other] { $taps } passes
+}: { $ok } OK, { $points ->
+    [one] 1 point
+   *[other] { $points } points
+}.
 policy-unknown-card = Rule: unknown card { $taken } of { $most } today.
 policy-unknown-card-any = Rule: unknown cards are recorded.
 policy-account-age = Rule: points { $hours } hours old, at most { $points } to redeem.

@@ -73,8 +73,20 @@ to-pay-none = Hier is geen prijs bekend.
 euros = { $euros },{ $cents } euro
 compare-picture = Vergelijk de foto met de bezoeker.
 no-picture = Geen foto. Vraag een identiteitskaart.
-group-open = GROEP: { $taps } passen · { $ok } OK · { $points } punten · F4 sluit
-group-closed = Groep van { $taps } passen: { $ok } OK, { $points } punten.
+group-open = GROEP: { $taps ->
+    [one] 1 pas
+   *[other] { $taps } passen
+} · { $ok } OK · { $points ->
+    [one] 1 punt
+   *[other] { $points } punten
+} · F4 sluit
+group-closed = Groep van { $taps ->
+    [one] 1 pas
+   *[other] { $taps } passen
+}: { $ok } OK, { $points ->
+    [one] 1 punt
+   *[other] { $points } punten
+}.
 policy-unknown-card = Regel: onbekende kaart { $taken } van { $most } vandaag.
 policy-unknown-card-any = Regel: onbekende kaarten worden genoteerd.
 policy-account-age = Regel: punten van { $hours } uur oud, hoogstens { $points } te ruilen.

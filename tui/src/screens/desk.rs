@@ -54,7 +54,7 @@ impl Drawing {
 pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
     let [header, verdict, history, status, footer] = Layout::vertical([
         Constraint::Length(1),
-        Constraint::Length(11),
+        Constraint::Length(12),
         Constraint::Min(4),
         Constraint::Length(2),
         Constraint::Length(2),
@@ -210,17 +210,20 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
     let texts = &drawing.texts;
     let mut details = Vec::new();
     if let Some(pass) = &shown.answer.pass {
-        let mut line =
-            format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits);
+        let programme = texts.programme(Some(pass.programme));
+        // Whoever is known by name needs no digits beside it.
+        let mut line = match &shown.holder {
+            Some(holder) => format!("{programme} · {}", holder.short_name().as_str()),
+            None => format!("{programme} …{}", pass.telling_digits),
+        };
         if let Some(until) = &pass.valid_until {
-            let until = fl!(texts.loader, "valid-until", day = until.as_str());
-            line = format!("{line} · {until}");
+            let day = until.parse::<jiff::civil::Date>();
+            let day =
+                day.map_or_else(|_| until.clone(), |day| day.strftime("%d-%m-%Y").to_string());
+            line = format!("{line} · {}", fl!(texts.loader, "valid-until", day = day));
         } else if pass.programme != Programme::Museumpass {
             let points = fl!(texts.loader, "points-now", points = pass.points);
             line = format!("{line} · {points}");
-        }
-        if let Some(holder) = &shown.holder {
-            line = format!("{line} · {}", holder.short_name().as_str());
         }
         if pass.debt > 0 {
             line = format!("{line} {}", fl!(texts.loader, "points-debt", debt = pass.debt));
