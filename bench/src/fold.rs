@@ -8,9 +8,15 @@ use std::time::Instant;
 use crdt_model::account::{Account, Limits, Placed, fold};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ActivityId, CouponId, DeviceId, PassId, RewardId, VenueId, Writer};
+use crdt_model::ledger::{Ledger, LedgerId};
 use crdt_model::limits::{PeriodLimit, PeriodType};
-use crdt_model::time::{Calendar, UnixMillis};
+use crdt_model::time::{Calendar, UnixMillis, day_number};
+use hub::ledgers::Taken;
 use jiff::civil::Date;
+use stempel_tests::{VENUE, catalogue};
+use sync_protocol::batch::pack;
+use sync_protocol::message::Batch;
+use sync_protocol::seal::DeviceKey;
 
 /// Entries of one pass in one fold: those of a regular visitor in a year.
 const OF_A_PASS: u32 = 50;
@@ -49,7 +55,74 @@ fn year_of(pass: u64, day: Date, writer: &Writer) -> Vec<(EntryRef, Vec<u8>)> {
         .collect()
 }
 
-pub(crate) fn measure(entries: u32) {
+/// Entries in one batch: what a desk sends at once after a day on its own.
+const IN_A_BATCH: u64 = 2_000;
+
+/// Entries in one list.
+const IN_A_LIST: u64 = 20_000;
+
+/// The hub, from the bytes of sealed batches to accounts on SQLite, one commit a batch.
+async fn at_the_hub(entries: u64, passes: u64) {
+    let world = tempfile::tempdir_in(".").expect("this folder can be written");
+    let folder = hub::db::HubFolder::create(world.path()).expect("it can be made");
+    let pool = folder.database().await.expect("it opens");
+    let passes_there = u32::try_from(passes).unwrap_or(u32::MAX);
+    let file = hub::import::read(&catalogue(passes_there, 0)).expect("a catalogue");
+    hub::import::import(&pool, &file).await.expect("it is taken");
+    let key = DeviceKey::from_seed(&[7; 32]).expect("32 bytes");
+    let venue: VenueId = VENUE.parse().expect("a venue");
+    let invitation = hub::registry::invite(&pool, &venue, "Balie", Vec::new(), &[0; 32])
+        .await
+        .expect("the venue is there");
+    hub::registry::enrol(&pool, &invitation.token, key.public_key())
+        .await
+        .expect("the hub works")
+        .expect("the invitation is new");
+    let day: Date = "2026-11-21".parse().expect("a day");
+    let id = LedgerId { venue: venue.clone(), day };
+    let mut ledger = Ledger::new(id.clone());
+    let mut batches = Vec::new();
+    let of_all = (0..entries).step_by(usize::try_from(IN_A_BATCH).unwrap_or(1));
+    for begin in of_all {
+        // A list has its bounds: several runs of the desk.
+        let epoch = u32::try_from(1 + begin / IN_A_LIST).unwrap_or(u32::MAX);
+        let writer = Writer { device: key.device(), epoch };
+        let first = 1 + begin % IN_A_LIST;
+        let bytes: Vec<Vec<u8>> = (begin..begin + IN_A_BATCH)
+            .map(|n| {
+                let pass = PassId(1 + n * 7919 % passes);
+                let at = UnixMillis(1_795_258_800_000 + i64::try_from(n).unwrap_or(0));
+                let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
+                Entry { at, subject: Subject::Pass(pass), fact }.encode(day, &writer)
+            })
+            .collect();
+        let extension =
+            ledger.extension(writer, first, bytes.iter().map(Vec::as_slice)).expect("they follow");
+        ledger.extend(&extension).expect("they are the next");
+        batches.push(Batch {
+            day: day_number(day),
+            writer: writer.into(),
+            first,
+            entries: pack(bytes.iter().map(Vec::as_slice)).0,
+            seal: key.seal(&id, &writer, &extension.head()),
+            public_key: key.public_key().to_vec(),
+        });
+    }
+    let begun = Instant::now();
+    for batch in &batches {
+        let taken = hub::ledgers::take(&pool, &venue, key.device(), batch).await;
+        assert!(matches!(taken, Ok(Taken::Held { new: true, .. })), "{taken:?}");
+    }
+    let took = begun.elapsed().as_secs_f64();
+    let count = f64::from(u32::try_from(entries).unwrap_or(u32::MAX));
+    println!(
+        "at the hub, SQLite      {:12.0} entries a second ({count:.0} of {passes} passes, {} commits; target 100,000)",
+        count / took,
+        batches.len()
+    );
+}
+
+pub(crate) async fn measure(entries: u32) {
     let calendar = Calendar::of("Europe/Brussels").expect("the bundled database has it");
     let day: Date = "2026-11-21".parse().expect("a day");
     let venue: VenueId = "museum-de-reede".parse().expect("a venue");
@@ -84,4 +157,5 @@ pub(crate) fn measure(entries: u32) {
     println!("decoded and sorted      {:12.0} entries a second", count / peer);
     println!("decoded and folded      {:12.0} entries a second", count / folded);
     println!("ratio                   {:12.2}", folded / peer);
+    at_the_hub(200_000, 50_000).await;
 }

@@ -50,7 +50,7 @@ async fn main() {
     match Measurement::parse() {
         Measurement::Tap { taps } => tap::measure(taps).await,
         Measurement::Backlog { entries } => backlog::measure(entries).await,
-        Measurement::Fold { entries } => fold::measure(entries),
+        Measurement::Fold { entries } => fold::measure(entries).await,
         Measurement::Decide { passes } => decide::measure(passes).await,
         Measurement::Unlock { times } => unlock::measure(times),
     }

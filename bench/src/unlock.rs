@@ -13,6 +13,9 @@ use crdt_model::ids::{Identification, PassId};
 
 use crate::measure::Times;
 
+/// Names that are made.
+const NAMES: u32 = 100_000;
+
 pub(crate) fn measure(times: u32) {
     let lookup = LookupKey([7; 32]);
     let card: Identification = "0900000095902".parse().expect("a number of the test dataset");
@@ -32,7 +35,6 @@ pub(crate) fn measure(times: u32) {
         begun.elapsed()
     });
     let opened = Times::of(opened.collect());
-    const NAMES: u32 = 100_000;
     let begun = Instant::now();
     for _ in 0..NAMES {
         black_box(lookup.card_key(black_box(&card)));

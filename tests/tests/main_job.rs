@@ -85,6 +85,12 @@ async fn two_desks_work_offline_are_killed_and_merge_to_one_truth() {
     assert_eq!(held.into_iter().collect::<BTreeSet<_>>(), acknowledged);
     assert_eq!(hub.json(&["show", "totals"])["quarantined"], 0);
 
+    // Invariant 6: points overspent while the desks were apart are reported, to the point.
+    let debts = hub.json(&["show", "debts"]);
+    let owed: u64 = debts.as_array().unwrap().iter().map(|it| it["debt"].as_u64().unwrap()).sum();
+    assert!(owed > 0);
+    assert_eq!(hub.json(&["show", "totals"])["debt"], owed);
+
     // Both desks and the hub show the same points for every pass: 1 for the check-in, however many
     // desks it was tapped at, less 5 for each redemption.
     let at_hub: BTreeMap<u32, (u64, u64)> = (0..2 * TAPS - SHARED)
