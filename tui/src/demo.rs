@@ -1,5 +1,5 @@
-//! `stempel demo`: a hub, a daemon and a reader that plays a script, with the public test dataset,
-//! in a folder that is gone afterwards.
+//! `stempel demo`: a hub, a daemon and a reader that plays a script, with a sample world of 2,000
+//! fictional passes around the public test dataset, in a folder that is gone afterwards.
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,9 @@ use crate::console::{self, ReaderChoice};
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::processes::{ProcessError, Running, beside, run as run_program};
+
+/// An activity of the sample catalogue that is always open.
+const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
 
 /// The venue of the sample catalogue.
 const VENUE: &str = "museum-de-reede";
@@ -57,6 +60,9 @@ remove
 wait 2500
 again
 ";
+
+/// A museumPASS of the sample catalogue. The console's demonstration taps one with a picture instead.
+const MUSEUMPASS: &str = "04A1B2C3D4E5F0";
 
 /// What is tapped without a console.
 const TAPPED: [&str; 7] = [
@@ -106,6 +112,8 @@ struct World {
     address: String,
     _desk: Running,
     client: DeskClient,
+    /// The chip of a museumPASS whose holder has a picture.
+    portrait: Option<String>,
 }
 
 /// Runs the demonstration.
@@ -117,7 +125,11 @@ pub async fn run(headless: bool, language: Language) -> Result<(), DemoError> {
     if headless {
         return without_console(&mut world, language).await;
     }
-    let reader = ReaderChoice::Script(ScriptedReader::parse(SCRIPT)?);
+    let script = match &world.portrait {
+        Some(chip) => SCRIPT.replace(MUSEUMPASS, chip),
+        None => SCRIPT.to_owned(),
+    };
+    let reader = ReaderChoice::Script(ScriptedReader::parse(&script)?);
     console::run(world.client.clone(), reader, language).await.map_err(DemoError::Terminal)
 }
 
@@ -133,7 +145,9 @@ impl World {
         let in_hub = |arguments: &[&str]| {
             run_program(&hub_program, &[&["--folder", &hub_folder], arguments].concat())
         };
-        std::fs::write(&catalogue, in_hub(&["sample", "catalogue"])?).map_err(DemoError::Folder)?;
+        let sample = in_hub(&["sample-data"])?;
+        std::fs::write(&catalogue, &sample).map_err(DemoError::Folder)?;
+        let portrait = with_picture(&sample);
         in_hub(&["import", "catalogue", &text(&catalogue)])?;
         let address = free_address().map_err(DemoError::Folder)?;
         let hub = start_hub(&hub_program, folder.path(), &address)?;
@@ -157,11 +171,10 @@ impl World {
             &folder.path().join("desk.log"),
         )?;
         let client = DeskClient::new(desk_folder.socket());
-        let world = Self { folder, hub_program, hub: Some(hub), address, _desk: desk, client };
+        let hub = Some(hub);
+        let world = Self { folder, hub_program, hub, address, _desk: desk, client, portrait };
         world.wait_for("the pass list", |status| status.catalogue_at.is_some()).await?;
-        if let Some(activity) = world.client.activities().await?.first() {
-            world.client.choose_activity(&activity.event_id).await?;
-        }
+        world.client.choose_activity(ACTIVITY).await?;
         Ok(world)
     }
 
@@ -202,6 +215,22 @@ impl World {
             DemoError::Disagreement("the hub does not say how many points a pass has".to_owned())
         })
     }
+}
+
+/// The chip of a valid museumPASS in the sample whose holder has a picture.
+fn with_picture(sample: &str) -> Option<String> {
+    let sample: serde_json::Value = serde_json::from_str(sample).ok()?;
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date().to_string();
+    let valid = |pass: &&serde_json::Value| {
+        pass["programme"] == "MUSEUMPASS"
+            && pass["cardStatus"] == "ACTIVE"
+            && matches!(pass["holderStatus"].as_str(), None | Some("REGISTERED"))
+            && pass["holder"]["picture"].is_string()
+            && pass["subscriptionEndDate"].as_str().is_some_and(|last| last > &today[..])
+            && pass["chipNumber"].is_string()
+    };
+    let found = sample["passes"].as_array()?.iter().find(valid)?;
+    found["chipNumber"].as_str().map(ToOwned::to_owned)
 }
 
 fn start_hub(program: &Path, folder: &Path, address: &str) -> Result<Running, ProcessError> {
