@@ -14,7 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
-use crate::sample_world::World;
+use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
 use crate::{corrections, endpoint, registry, report, sample, stock};
 
@@ -52,7 +52,7 @@ enum Command {
     /// Prints a sample world of any size, as `import catalogue` takes it.
     SampleData {
         /// How many passes. The first 18 are those of the public test dataset.
-        #[arg(long, default_value_t = 2000)]
+        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_PASSES)))]
         passes: u32,
         /// The same seed and day give the same world.
         #[arg(long, default_value_t = 1)]
@@ -288,11 +288,9 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
 }
 
 fn sample_data(passes: u32, seed: u64, today: Option<jiff::civil::Date>) -> Result<(), CliError> {
-    use std::io::Write;
     let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
     let world = World { seed, passes, today: today.unwrap_or_else(|| now.date()) };
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    match world.write(&mut out).and_then(|()| out.flush()) {
+    match world.write(&mut std::io::stdout().lock()) {
         // Whoever reads may have seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(CliError::Output),

@@ -312,8 +312,8 @@ impl Importing<'_> {
             .bind(self.versions.next())
             .execute(&mut *self.connection)
             .await?;
+            self.done.changed += 1;
         }
-        self.count(changed);
         Ok(())
     }
 

@@ -61,7 +61,7 @@ impl Holders {
         Self { today: world.today, start, made: 0 }
     }
 
-    /// The next holder. Sooner than after 620 nobody is called like another.
+    /// The next holder. No two of the first 620 are called alike: 31 and 20 have no common factor.
     pub(super) fn next(
         &mut self,
         ages: Ages,

@@ -93,7 +93,7 @@ enum Mouth {
 
 const MOUTHS: [Mouth; 3] = [Mouth::Smile, Mouth::Straight, Mouth::Laugh];
 
-/// A picture of somebody of this age: a PNG file of 2 to 4 KiB.
+/// A picture of somebody of this age: a PNG file of some 2 KiB.
 pub(super) fn portrait(age: u32, random: &mut ChaCha20Rng) -> Vec<u8> {
     let face = Face::drawn(age, random);
     let mut sheet = Sheet::of(face.wall);
@@ -181,7 +181,7 @@ impl Face {
             }
             Style::Parting => {
                 sheet.ellipse_within(
-                    0..108 - height * 2 / 3,
+                    0..108 - height * 4 / 7,
                     (96, 104),
                     (width + 3, height + 6),
                     hair,
