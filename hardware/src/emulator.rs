@@ -13,7 +13,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -21,7 +21,7 @@ use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
-use chip::{Answer, Chip};
+use chip::{Answer, Card, Chip};
 use frame::{ACK, Received, Scanner};
 
 /// How often the thread looks whether a card has come while a command waits for one.
@@ -32,6 +32,7 @@ const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
 pub struct Pn532Emulator {
     path: PathBuf,
     chip: Arc<Mutex<Chip>>,
+    noise: Arc<Mutex<Vec<u8>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
     /// Held open so that the other end is never alone.
@@ -58,26 +59,41 @@ impl Pn532Emulator {
         settings.make_raw();
         tcsetattr(&terminal, OptionalActions::Now, &settings)?;
         let chip = Arc::new(Mutex::new(Chip::default()));
+        let noise: Arc<Mutex<Vec<u8>>> = Arc::default();
         let stop = Arc::new(AtomicBool::new(false));
         let thread = std::thread::Builder::new().name("pn532".to_owned()).spawn({
-            let (chip, stop) = (chip.clone(), stop.clone());
+            let (chip, noise, stop) = (chip.clone(), noise.clone(), stop.clone());
             move || {
-                if let Err(error) = serve(master, &chip, &stop) {
+                if let Err(error) = serve(master, &chip, &noise, &stop) {
                     tracing::warn!(%error, "the emulated PN532 ended");
                 }
             }
         })?;
-        Ok(Self { path, chip, stop, thread: Some(thread), _terminal: terminal })
+        Ok(Self { path, chip, noise, stop, thread: Some(thread), _terminal: terminal })
     }
 
-    /// Puts a card with this UID (4, 7 or 10 bytes) on the reader.
+    /// Puts a card with this UID (4, 7 or 10 bytes) on the reader, in place of what lies there.
     pub fn present(&self, uid: &[u8]) {
-        self.chip.lock().unwrap_or_else(PoisonError::into_inner).card = Some(uid.to_vec());
+        self.chip().cards = vec![Card::new(uid)];
     }
 
-    /// Takes the card away.
+    /// Puts one more card on the reader.
+    pub fn add(&self, uid: &[u8]) {
+        self.chip().cards.push(Card::new(uid));
+    }
+
+    /// Takes all cards away.
     pub fn remove(&self) {
-        self.chip.lock().unwrap_or_else(PoisonError::into_inner).card = None;
+        self.chip().cards.clear();
+    }
+
+    /// Sends these bytes before its next answer: noise on the line.
+    pub fn garble(&self, noise: &[u8]) {
+        self.noise.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(noise);
+    }
+
+    fn chip(&self) -> MutexGuard<'_, Chip> {
+        self.chip.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pseudo-terminal, `/dev/pts/N`.
@@ -101,7 +117,12 @@ impl Drop for Pn532Emulator {
     }
 }
 
-fn serve(master: OwnedFd, chip: &Mutex<Chip>, stop: &AtomicBool) -> io::Result<()> {
+fn serve(
+    master: OwnedFd,
+    chip: &Mutex<Chip>,
+    noise: &Mutex<Vec<u8>>,
+    stop: &AtomicBool,
+) -> io::Result<()> {
     let mut line = File::from(master);
     let mut scanner = Scanner::default();
     let mut buffer = [0; 512];
@@ -126,6 +147,9 @@ fn serve(master: OwnedFd, chip: &Mutex<Chip>, stop: &AtomicBool) -> io::Result<(
             match received {
                 Received::Ack | Received::Nack => {}
                 Received::Command(command) => {
+                    let noise =
+                        std::mem::take(&mut *noise.lock().unwrap_or_else(PoisonError::into_inner));
+                    line.write_all(&noise)?;
                     line.write_all(&ACK)?;
                     let answer =
                         chip.lock().unwrap_or_else(PoisonError::into_inner).answer(&command);

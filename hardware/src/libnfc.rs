@@ -6,10 +6,13 @@ use crdt_model::ids::ChipNumber;
 use nfc1::target_info::TargetInfo;
 use nfc1::{BaudRate, Context, Device, Error, Modulation, ModulationType, Property};
 
-use crate::reader::{Debounce, Reader, ReaderEvent, Session};
+use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
 
 /// Between two polls. A card is noticed within this time plus some 30 ms of anticollision.
 const POLL: Duration = Duration::from_millis(100);
+
+/// So many polls that fail in a row mean that the reader is gone.
+const GONE_AFTER: u32 = 3;
 
 /// Between two attempts to open a reader that is not there.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -22,13 +25,20 @@ const MODULATION: Modulation =
 #[derive(Debug, Clone)]
 pub struct LibnfcReader {
     connection: Option<String>,
+    poll: Duration,
 }
 
 impl LibnfcReader {
     /// The reader at this libnfc connection string, such as `pn532_uart:/dev/ttyUSB0`; without one,
     /// the first that libnfc finds. Nothing is opened yet.
     pub fn new(connection: Option<String>) -> Self {
-        Self { connection }
+        Self { connection, poll: POLL }
+    }
+
+    /// The same reader with another time between two polls: for tests and measurements.
+    #[must_use]
+    pub fn polling_every(self, poll: Duration) -> Self {
+        Self { poll, ..self }
     }
 
     fn open(&self) -> Result<(Context, Device), String> {
@@ -52,16 +62,29 @@ impl LibnfcReader {
     }
 
     /// Polls until the reader fails or the session is over.
-    fn poll(device: &mut Device, session: &Session, debounce: &mut Debounce) -> Result<(), String> {
+    fn poll(
+        &self,
+        device: &mut Device,
+        session: &Session,
+        debounce: &mut Debounce,
+    ) -> Result<(), String> {
+        let mut failures = 0;
         while !session.is_over() {
-            let events = match found(device) {
+            let found = found(device);
+            // Noise on the line costs one poll; a reader that is gone fails at every one.
+            failures = if found.is_err() { failures + 1 } else { 0 };
+            let events = match found {
+                Err(_) if failures < GONE_AFTER => Vec::new(),
                 Ok(Found::Nothing) => debounce.seen(None, Instant::now()),
                 Ok(Found::Card(chip)) => debounce.seen(Some(chip), Instant::now()),
-                Ok(Found::Several) => vec![ReaderEvent::TwoCards],
-                Ok(Found::Unreadable) => vec![ReaderEvent::ReadError],
+                Ok(Found::Several) => debounce.trouble(ReaderEvent::TwoCards).into_iter().collect(),
+                Ok(Found::Unreadable) => {
+                    debounce.trouble(ReaderEvent::ReadError).into_iter().collect()
+                }
+                Ok(Found::Random) => debounce.trouble(ReaderEvent::RandomUid).into_iter().collect(),
                 Err(error) => return Err(format!("the reader stopped answering: {error}")),
             };
-            if !events.into_iter().all(|event| session.say(event)) || !session.wait(POLL) {
+            if !events.into_iter().all(|event| session.say(event)) || !session.wait(self.poll) {
                 break;
             }
         }
@@ -74,9 +97,14 @@ enum Found {
     Card(ChipNumber),
     Several,
     Unreadable,
+    Random,
 }
 
 fn found(device: &mut Device) -> Result<Found, Error> {
+    // Listing halts each card so that the next one can speak. Without power they forget it: else a card
+    // that stays would be seen once and then never again.
+    device.set_property_bool(Property::ActivateField, false)?;
+    device.set_property_bool(Property::ActivateField, true)?;
     let targets = match device.initiator_list_passive_targets(&MODULATION, 2) {
         Ok(targets) => targets,
         // A card that is taken away during anticollision is not the reader's fault.
@@ -98,6 +126,7 @@ fn found(device: &mut Device) -> Result<Found, Error> {
     uids.dedup();
     Ok(match uids[..] {
         [] => Found::Nothing,
+        [uid] if is_random(uid) => Found::Random,
         [uid] => ChipNumber::from_bytes(uid).map_or(Found::Unreadable, Found::Card),
         [..] => Found::Several,
     })
@@ -115,7 +144,7 @@ impl Reader for LibnfcReader {
                     if !session.say(ReaderEvent::Ready { name }) {
                         return;
                     }
-                    match Self::poll(&mut device, session, &mut debounce) {
+                    match self.poll(&mut device, session, &mut debounce) {
                         Ok(()) => return,
                         Err(why) => why,
                     }

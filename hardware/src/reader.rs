@@ -31,6 +31,9 @@ pub enum ReaderEvent {
     TwoCards,
     /// A card was there and could not be read: it is to be shown again.
     ReadError,
+    /// The card gives another number at every tap (ISO 14443-3: four bytes, the first 08), as phones and
+    /// some bank cards do: nobody can be known by it.
+    RandomUid,
     /// The reader is gone, or does not work; it is tried again by itself.
     Lost {
         /// One sentence: what is the matter.
@@ -119,27 +122,43 @@ pub fn spawn(mut reader: impl Reader) -> std::io::Result<ReaderHandle> {
     Ok(ReaderHandle { events: Some(receiver), stop, thread: Some(thread) })
 }
 
+/// Whether a UID is a random one (ISO 14443-3, 6.5.4: a single-size UID that begins with 08).
+pub fn is_random(uid: &[u8]) -> bool {
+    matches!(uid, [0x08, _, _, _])
+}
+
 /// Makes taps and removals of what a poll finds on the reader. Time is an argument.
 #[derive(Debug, Default)]
 pub struct Debounce {
     present: Option<ChipNumber>,
     /// The card that was last tapped, and when it was last seen.
     last: Option<(ChipNumber, Instant)>,
+    /// A tap was said whose removal was not.
+    removal_owed: bool,
+    /// What was the matter at the last poll.
+    trouble: Option<ReaderEvent>,
 }
 
 impl Debounce {
     /// What a poll at `now` that found `card` (or none) amounts to. A card that goes on lying there
-    /// is one tap, and so is one that comes back within [`SAME_TAP`] of when it was last seen.
+    /// is one tap, and so is one that comes back within [`SAME_TAP`] of when it was last seen: it is
+    /// said to be gone once.
     pub fn seen(&mut self, card: Option<ChipNumber>, now: Instant) -> Vec<ReaderEvent> {
         let mut events = Vec::new();
+        self.trouble = None;
         if self.present != card {
-            events.extend(self.present.map(ReaderEvent::Removed));
+            if let Some(gone) = self.present
+                && std::mem::take(&mut self.removal_owed)
+            {
+                events.push(ReaderEvent::Removed(gone));
+            }
             if let Some(card) = card {
                 let same = self.last.is_some_and(|(last, seen)| {
                     last == card && now.saturating_duration_since(seen) < SAME_TAP
                 });
                 if !same {
                     events.push(ReaderEvent::Tapped(card));
+                    self.removal_owed = true;
                 }
             }
             self.present = card;
@@ -148,6 +167,14 @@ impl Debounce {
             self.last = Some((card, now));
         }
         events
+    }
+
+    /// What a poll amounts to at which something was the matter: said once, and again only when
+    /// something else was seen between. Whatever lies there is still there.
+    pub fn trouble(&mut self, event: ReaderEvent) -> Option<ReaderEvent> {
+        let new = self.trouble.as_ref() != Some(&event);
+        self.trouble = Some(event.clone());
+        new.then_some(event)
     }
 }
 
@@ -167,6 +194,28 @@ mod tests {
             [(0, None), (1, Some(1)), (2, Some(1)), (60, Some(1)), (61, None), (62, None)]
         {
             events.extend(debounce.seen(card.map(chip), start + Duration::from_secs(second)));
+        }
+        assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
+    }
+
+    #[test]
+    fn what_is_the_matter_is_said_once_until_something_else_is_seen() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let two = ReaderEvent::TwoCards;
+        assert_eq!(debounce.trouble(two.clone()), Some(two.clone()));
+        assert_eq!(debounce.trouble(two.clone()), None);
+        assert_eq!(debounce.trouble(ReaderEvent::ReadError), Some(ReaderEvent::ReadError));
+        debounce.seen(None, start);
+        assert_eq!(debounce.trouble(two.clone()), Some(two));
+        assert!(is_random(&[8, 1, 2, 3]) && !is_random(&[4, 1, 2, 3]) && !is_random(&[8; 7]));
+    }
+
+    #[test]
+    fn a_card_that_slips_is_one_tap_and_one_removal() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut events = Vec::new();
+        for (at, card) in [(0, Some(1)), (100, None), (200, Some(1)), (300, None), (400, None)] {
+            events.extend(debounce.seen(card.map(chip), start + Duration::from_millis(at)));
         }
         assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
     }

@@ -1,7 +1,7 @@
 //! The console in a real terminal, with the real libnfc on an emulated PN532.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
@@ -13,7 +13,9 @@ struct Terminal {
     screen: vt100::Parser,
     bytes: Receiver<Vec<u8>>,
     child: Box<dyn Child + Send + Sync>,
-    master: Box<dyn MasterPty + Send>,
+    keys: Box<dyn Write + Send>,
+    /// Held open: the console ends with it.
+    _master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -35,7 +37,8 @@ impl Terminal {
             }
         });
         let screen = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
-        Self { screen, bytes, child, master: pair.master }
+        let keys = pair.master.take_writer().unwrap();
+        Self { screen, bytes, child, keys, _master: pair.master }
     }
 
     /// Waits until the screen shows this.
@@ -54,9 +57,9 @@ impl Terminal {
         }
     }
 
+    /// Presses keys as a scanner does: all at once.
     fn press(&mut self, keys: &str) {
-        let mut writer = self.master.take_writer().unwrap();
-        std::io::Write::write_all(&mut writer, keys.as_bytes()).unwrap();
+        self.keys.write_all(keys.as_bytes()).unwrap();
     }
 }
 
@@ -88,4 +91,37 @@ async fn a_tap_on_the_reader_shows_the_verdict() {
     terminal.press("q");
     let ended = terminal.child.wait().unwrap();
     assert!(ended.success());
+}
+
+/// A scanner types like a keyboard: its codes are taps, and never text, whatever lies on the screen.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_is_scanned_is_a_tap_and_not_what_somebody_typed() {
+    let world = tempfile::tempdir().unwrap();
+    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
+    let hub = Hub::start(world.path(), &sample);
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let settings =
+        "[[external-cards]]\ncard-type = \"museumkaart\"\nbegins = \"NL\"\nlengths = [12]\n";
+    std::fs::write(desk.folder.join("scanner.toml"), settings).unwrap();
+    let folder = desk.folder.display().to_string();
+    let arguments = ["--folder", &folder, "--language", "nl", "--reader", "none"];
+    let mut terminal = Terminal::open(&arguments);
+    terminal.wait_for("geen lezer");
+    terminal.press("0900000095902\r");
+    terminal.wait_for("WELKOM. Ingecheckt.");
+    // A dialog in which a number is typed is open: the code is not typed into it.
+    terminal.press("z");
+    terminal.wait_for("Esc sluit");
+    terminal.press("NL1234567890\r");
+    let shown = terminal.wait_for("Kijk of de kaart geldig is");
+    assert!(!shown.contains("Esc sluit"), "{shown}");
+    // An activity's code, and behind it the card that it is for.
+    terminal.press("stempel:5a0967f9\r");
+    terminal.wait_for("Activiteit gescand");
+    terminal.press("0900000067513\r");
+    terminal.wait_for("26 punten");
+    terminal.press("q");
+    assert!(terminal.child.wait().unwrap().success());
+    let taps = desk.client.history().await.unwrap();
+    assert_eq!(taps.len(), 3, "each code once: {taps:?}");
 }

@@ -12,6 +12,7 @@ use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, Rewa
 use crate::holder::Holder;
 use crate::i18n::Language;
 use crate::keys::Action;
+use crate::wedge::Scanned;
 
 /// So long a verdict stays on the screen, in milliseconds.
 pub const SHOWN_FOR: i64 = 30_000;
@@ -35,6 +36,8 @@ pub enum Message {
     Tick(i64),
     /// A key was pressed.
     Key(KeyEvent),
+    /// A barcode or QR code was scanned.
+    Scan(Scanned),
     /// The reader says something.
     Reader(ReaderEvent),
     /// The daemon says something.
@@ -72,6 +75,13 @@ pub enum Message {
 pub enum Command {
     /// Ask the daemon about a card.
     Tap(String),
+    /// The same, where an activity's code was scanned before.
+    TapWithCode {
+        /// The card.
+        card: String,
+        /// The code.
+        code: String,
+    },
     /// Hand out a reward.
     Redeem {
         /// To whom.
@@ -179,6 +189,8 @@ pub struct Model {
     pub dialog: Option<Dialog>,
     /// How the reader is.
     pub reader: ReaderState,
+    /// An activity's code that was scanned, for the next card, and when, in milliseconds.
+    pub code: Option<(String, i64)>,
     /// A sentence about what just failed.
     pub notice: Option<String>,
     /// What the reader last could not read.
@@ -200,6 +212,7 @@ impl Model {
             group: None,
             dialog: None,
             reader,
+            code: None,
             notice: None,
             reader_notice: None,
             over: false,
@@ -233,6 +246,7 @@ impl Model {
         match message {
             Message::Tick(now) => self.tick(now),
             Message::Key(key) => return self.key(&key),
+            Message::Scan(scanned) => return self.scanned(scanned),
             Message::Reader(event) => return self.reader(event),
             Message::Daemon(event) => self.daemon(event),
             Message::DaemonGone => self.status = None,
@@ -269,6 +283,9 @@ impl Model {
 
     fn tick(&mut self, now: i64) {
         self.now = now;
+        if self.code.as_ref().is_some_and(|(_, since)| now >= since + SHOWN_FOR) {
+            self.code = None;
+        }
         if self.amount.is_some_and(|amount| now >= amount.since + AMOUNT_FOR) {
             self.amount = None;
         }
@@ -285,6 +302,7 @@ impl Model {
     fn wipe(&mut self) {
         self.shown = None;
         self.amount = None;
+        self.code = None;
         self.notice = None;
         if self.group.as_ref().is_some_and(|group| group.closed.is_some()) {
             self.group = None;
@@ -372,7 +390,7 @@ impl Model {
             ReaderEvent::Lost { why } => self.reader = ReaderState::Lost(why),
             ReaderEvent::Tapped(chip) => return self.tapped(chip),
             ReaderEvent::Removed(_) => {}
-            ReaderEvent::TwoCards | ReaderEvent::ReadError => {
+            ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
                 let new = self.reader_notice.as_ref() != Some(&event);
                 self.reader_notice = Some(event);
                 return if new { vec![Command::Bell] } else { Vec::new() };
@@ -384,7 +402,27 @@ impl Model {
     /// A tap is a tap whatever lies over the screen; a dialog makes room for it.
     fn tapped(&mut self, chip: ChipNumber) -> Vec<Command> {
         self.dialog = None;
-        vec![Command::Tap(chip.to_string())]
+        vec![self.tap(chip.to_string())]
+    }
+
+    /// A scan, too, is never text in a dialog.
+    fn scanned(&mut self, scanned: Scanned) -> Vec<Command> {
+        self.dialog = None;
+        match scanned {
+            Scanned::Card(card) => vec![self.tap(card)],
+            Scanned::Code(code) => {
+                self.code = Some((code, self.now));
+                Vec::new()
+            }
+        }
+    }
+
+    /// The question about a card, with the code that was scanned for it.
+    fn tap(&mut self, card: String) -> Command {
+        match self.code.take() {
+            Some((code, _)) => Command::TapWithCode { card, code },
+            None => Command::Tap(card),
+        }
     }
 
     fn key(&mut self, key: &KeyEvent) -> Vec<Command> {
@@ -449,7 +487,7 @@ impl Model {
     fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {
         match key.code {
             KeyCode::Enter if typed.is_empty() => return Vec::new(),
-            KeyCode::Enter => return vec![Command::Tap(typed)],
+            KeyCode::Enter => return vec![self.tap(typed)],
             KeyCode::Esc => return Vec::new(),
             KeyCode::Backspace => drop(typed.pop()),
             KeyCode::Char(c)

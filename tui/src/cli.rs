@@ -21,8 +21,10 @@ pub use exit::Exit;
 
 use crate::console::{self, ReaderChoice, ReaderChoiceError};
 use crate::demo::{self, DemoError};
+use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
+use crate::wedge::Settings;
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -146,6 +148,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Looks for what stands in the way, and says what to do.
+    #[command(subcommand)]
+    Doctor(DoctorCommand),
     /// Enrols this desk with an operator's invitation.
     Enrol {
         /// The invitation's text.
@@ -156,6 +161,16 @@ enum Command {
         /// Without the console: says what happens, and checks it.
         #[arg(long)]
         headless: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DoctorCommand {
+    /// Readers: which are plugged in, who drives them, who keeps them away.
+    Reader {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -171,6 +186,14 @@ pub enum CliError {
     /// There is no such reader.
     #[error(transparent)]
     Reader(#[from] ReaderChoiceError),
+    /// The scanner's settings cannot be read.
+    #[error("{path} says how the scanner is set, and cannot be read: {why}")]
+    Scanner {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
     /// The terminal says no.
     #[error(
         "the console needs a terminal, and this one cannot be used ({0}). Use --plain, or a command such as: stempel status"
@@ -194,9 +217,10 @@ impl CliError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Client(ClientError::NoDaemon { .. }) => Exit::NoDaemon,
-            Self::Client(ClientError::Problem(_)) | Self::Enrol(_) | Self::Reader(_) => {
-                Exit::Refused
-            }
+            Self::Client(ClientError::Problem(_))
+            | Self::Enrol(_)
+            | Self::Reader(_)
+            | Self::Scanner { .. } => Exit::Refused,
             Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
         }
     }
@@ -216,7 +240,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         None if arguments.plain => plain::run(&client, language).await?,
         None => {
             let reader = ReaderChoice::parse(&arguments.reader)?;
-            console::run(client, reader, language).await?;
+            let scanner = scanner_settings(&folder.root().join("scanner.toml"))?;
+            console::run(client, reader, scanner, language).await?;
         }
         Some(Command::Tap { pass, code, json }) => {
             let answer = client.tap_with_code(&pass, code.as_deref()).await?;
@@ -311,6 +336,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
                 println!("{}", plain::status_line(&status, &texts));
             }
         }
+        Some(Command::Doctor(DoctorCommand::Reader { json })) => return Ok(doctor_reader(json)),
         Some(Command::Enrol { invitation }) => {
             let enrolment = enrol(folder.root(), &invitation).await?;
             println!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);
@@ -319,6 +345,40 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Demo { headless }) => demo::run(headless, language).await?,
     }
     Ok(Exit::Ok)
+}
+
+fn doctor_reader(json: bool) -> Exit {
+    let findings = doctor::look(std::path::Path::new("/"));
+    if json {
+        println!("{}", json_of(&findings));
+    } else {
+        for finding in &findings {
+            let sign = match finding.grade {
+                Grade::Fine => "✔",
+                Grade::Hint => "·",
+                Grade::Trouble => "✖",
+            };
+            println!("{sign} {}", finding.what);
+            if let Some(do_this) = &finding.do_this {
+                println!("  {do_this}");
+            }
+        }
+    }
+    if findings.iter().any(|finding| finding.grade == Grade::Trouble) {
+        Exit::Failed
+    } else {
+        Exit::Ok
+    }
+}
+
+/// How the desk's scanner is set, where its folder says so.
+fn scanner_settings(path: &std::path::Path) -> Result<Settings, CliError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => toml::from_str(&text)
+            .map_err(|error| CliError::Scanner { path: path.to_owned(), why: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
+        Err(error) => Err(CliError::Scanner { path: path.to_owned(), why: error.to_string() }),
+    }
 }
 
 fn show(answer: &Answer, json: bool, texts: &Texts) -> Exit {

@@ -23,6 +23,7 @@ use crate::i18n::{Language, Texts};
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
 use crate::theme::Theme;
+use crate::wedge::{Input, Settings, Wedge};
 
 /// Messages that wait for the console at the most.
 const QUEUE: usize = 256;
@@ -127,7 +128,12 @@ pub fn venue_zone() -> TimeZone {
 ///
 /// # Errors
 /// Whatever the terminal says.
-pub async fn run(client: DeskClient, reader: ReaderChoice, language: Language) -> io::Result<()> {
+pub async fn run(
+    client: DeskClient,
+    reader: ReaderChoice,
+    scanner: Settings,
+    language: Language,
+) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let mut handle = start_reader(&reader)?;
     if let Some(events) = handle.as_mut().and_then(ReaderHandle::events) {
@@ -158,7 +164,7 @@ pub async fn run(client: DeskClient, reader: ReaderChoice, language: Language) -
             }
         }
     });
-    let ended = show(terminal, model, client, sender, receiver).await;
+    let ended = show(terminal, model, client, sender, receiver, scanner).await;
     ratatui::restore();
     drop(handle);
     ended
@@ -170,6 +176,7 @@ async fn show(
     client: DeskClient,
     sender: mpsc::Sender<Message>,
     mut receiver: mpsc::Receiver<Message>,
+    scanner: Settings,
 ) -> io::Result<()> {
     let mut drawing = Drawing {
         texts: Texts::new(model.language),
@@ -179,16 +186,20 @@ async fn show(
     };
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
+    let mut wedge = Wedge::new(scanner.clone());
     while !model.over {
         terminal.draw(|frame| draw(frame, &model, &drawing))?;
-        let message = tokio::select! {
+        let held = wedge.due();
+        let messages = tokio::select! {
             message = receiver.recv() => match message {
-                Some(message) => message,
+                Some(Message::Key(key)) => typed(wedge.key(key, now()), &scanner),
+                Some(message) => vec![message],
                 None => return Ok(()),
             },
-            _ = ticks.tick() => Message::Tick(now()),
+            () = until(held), if held.is_some() => typed(wedge.expire(now()), &scanner),
+            _ = ticks.tick() => vec![Message::Tick(now())],
         };
-        for command in model.update(message) {
+        for command in messages.into_iter().flat_map(|message| model.update(message)) {
             carry_out(command, &client, &sender);
         }
         if model.language != language {
@@ -197,6 +208,21 @@ async fn show(
         }
     }
     Ok(())
+}
+
+/// Keys and scans as messages.
+fn typed(inputs: Vec<Input>, scanner: &Settings) -> Vec<Message> {
+    let message = |input| match input {
+        Input::Key(key) => Message::Key(key),
+        Input::Scan(text) => Message::Scan(scanner.meaning(&text)),
+    };
+    inputs.into_iter().map(message).collect()
+}
+
+/// Until this moment, in milliseconds since the epoch.
+async fn until(moment: Option<i64>) {
+    let left = moment.map_or(0, |moment| moment - now());
+    tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
 }
 
 /// Carries a command out beside the console; its answer comes back as a message.
@@ -227,6 +253,9 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
             }
             answer => answered(answer?, Some(card)),
         },
+        Command::TapWithCode { card, code } => {
+            answered(client.tap_with_code(&card, Some(&code)).await?, Some(card))
+        }
         Command::Redeem { card, reward_id } => {
             answered(client.redeem(&card, &reward_id).await?, Some(card))
         }

@@ -130,7 +130,9 @@ pub async fn run(headless: bool, language: Language) -> Result<(), DemoError> {
         None => SCRIPT.to_owned(),
     };
     let reader = ReaderChoice::Script(ScriptedReader::parse(&script)?);
-    console::run(world.client.clone(), reader, language).await.map_err(DemoError::Terminal)
+    let scanner = crate::wedge::Settings::default();
+    let client = world.client.clone();
+    console::run(client, reader, scanner, language).await.map_err(DemoError::Terminal)
 }
 
 impl World {

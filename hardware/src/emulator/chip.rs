@@ -11,11 +11,29 @@ pub enum Answer {
     WaitForCard,
 }
 
+/// A card in the chip's field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Its UID.
+    pub uid: Vec<u8>,
+    /// It was told to be quiet (HLTA), and is until the field goes off.
+    halted: bool,
+}
+
+impl Card {
+    /// A card with this UID.
+    pub fn new(uid: &[u8]) -> Self {
+        Self { uid: uid.to_vec(), halted: false }
+    }
+}
+
 /// The chip's state.
 #[derive(Debug, Default)]
 pub struct Chip {
-    /// The UID of the card in its field.
-    pub card: Option<Vec<u8>>,
+    /// The cards in its field.
+    pub cards: Vec<Card>,
+    /// The card that was selected last.
+    active: Option<usize>,
     /// `MxRtyPassiveActivation`: 0xff is for ever (RFConfiguration, item 5).
     attempts: Option<u8>,
 }
@@ -48,25 +66,42 @@ impl Chip {
             0x16 => vec![OK],
             // RFConfiguration.
             0x32 => {
-                if let [5, _, _, attempts] = parameters {
-                    self.attempts = Some(*attempts);
+                match parameters {
+                    [5, _, _, attempts] => self.attempts = Some(*attempts),
+                    // Item 1: the field. A card without power forgets that it was halted.
+                    [1, field] if field & 1 == 0 => {
+                        self.active = None;
+                        self.cards.iter_mut().for_each(|card| card.halted = false);
+                    }
+                    _ => {}
                 }
                 Vec::new()
             }
             // InDataExchange, InCommunicateThru: this card says nothing beyond its UID.
             0x40 | 0x42 => vec![TIMEOUT],
-            // InDeselect, InRelease.
-            0x44 | 0x52 => vec![OK],
-            // InSelect.
-            0x54 => vec![if self.card.is_some() { OK } else { TIMEOUT }],
-            // InListPassiveTarget: ISO 14443-A at 106 kbit/s is baud rate 0.
-            0x4a => match (&self.card, parameters) {
-                (Some(uid), [1..=2, 0, ..]) => target(uid),
-                (None, [1..=2, 0, ..]) if self.attempts.unwrap_or(FOR_EVER) == FOR_EVER => {
-                    return Answer::WaitForCard;
+            // InDeselect, InRelease: the card is halted.
+            0x44 | 0x52 => {
+                if let Some(card) = self.active.take().and_then(|at| self.cards.get_mut(at)) {
+                    card.halted = true;
                 }
-                _ => vec![0],
-            },
+                vec![OK]
+            }
+            // InSelect.
+            0x54 => vec![if self.cards.is_empty() { TIMEOUT } else { OK }],
+            // InListPassiveTarget: ISO 14443-A at 106 kbit/s is baud rate 0.
+            0x4a => {
+                let awake = self.cards.iter().position(|card| !card.halted);
+                match (awake, parameters) {
+                    (Some(at), [1..=2, 0, ..]) => {
+                        self.active = Some(at);
+                        target(&self.cards[at].uid)
+                    }
+                    (None, [1..=2, 0, ..]) if self.attempts.unwrap_or(FOR_EVER) == FOR_EVER => {
+                        return Answer::WaitForCard;
+                    }
+                    _ => vec![0],
+                }
+            }
             _ => return Answer::Frame(SYNTAX_ERROR.to_vec()),
         };
         Answer::Frame(frame::answer(&[&[code + 1], &returned[..]].concat()))
@@ -92,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_card_is_listed_with_its_uid() {
-        let mut chip = Chip { card: Some(vec![4, 1, 2, 3, 4, 5, 6]), ..Chip::default() };
+        let mut chip = Chip { cards: vec![Card::new(&[4, 1, 2, 3, 4, 5, 6])], ..Chip::default() };
         let expected = frame::answer(&[0x4b, 1, 1, 0, 0x44, 0, 7, 4, 1, 2, 3, 4, 5, 6]);
         assert_eq!(chip.answer(&LIST), Answer::Frame(expected));
     }
@@ -103,6 +138,24 @@ mod tests {
         assert_eq!(chip.answer(&LIST), Answer::WaitForCard);
         chip.answer(&[0x32, 5, 0xff, 1, 2]);
         assert_eq!(chip.answer(&LIST), Answer::Frame(frame::answer(&[0x4b, 0])));
+    }
+
+    #[test]
+    fn a_halted_card_is_quiet_until_the_field_goes_off() {
+        let cards = vec![Card::new(&[4, 1, 1, 1]), Card::new(&[4, 2, 2, 2])];
+        let mut chip = Chip { cards, ..Chip::default() };
+        chip.answer(&[0x32, 5, 0xff, 1, 2]);
+        let listed = |chip: &mut Chip| match chip.answer(&LIST) {
+            Answer::Frame(frame) => frame.get(14).copied().filter(|_| frame[7] == 1),
+            Answer::WaitForCard => None,
+        };
+        assert_eq!(listed(&mut chip), Some(1));
+        chip.answer(&[0x44, 1]);
+        assert_eq!(listed(&mut chip), Some(2));
+        chip.answer(&[0x44, 1]);
+        assert_eq!(chip.answer(&LIST), Answer::Frame(frame::answer(&[0x4b, 0])));
+        chip.answer(&[0x32, 1, 0]);
+        assert_eq!(listed(&mut chip), Some(1));
     }
 
     #[test]

@@ -144,6 +144,8 @@ clock-fine = clock ✔
 clock-trouble = clock ✖
 two-cards = Two cards lie on the reader. Take one away.
 read-error = The card could not be read. Hold it still.
+code-scanned = Activity scanned. Now hold the pass to the reader.
+random-uid = This card gives another number each time, as phones do. Ask for the pass itself, or type its number.
 no-activity = no activity chosen
 
 key-undo = Undo

@@ -144,6 +144,8 @@ clock-fine = klok ✔
 clock-trouble = klok ✖
 two-cards = Er liggen twee kaarten op de lezer. Neem er een weg.
 read-error = De kaart is niet gelezen. Houd ze stil.
+code-scanned = Activiteit gescand. Houd nu de pas bij de lezer.
+random-uid = Deze kaart geeft telkens een ander nummer, zoals een telefoon. Vraag de pas zelf, of typ het nummer.
 no-activity = geen activiteit gekozen
 
 key-undo = Ongedaan

@@ -285,6 +285,34 @@ fn an_answer_says_which_rule_of_the_policy_it_rests_on() {
 }
 
 #[test]
+fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
+    let mut model = model();
+    for dialog in [KeyCode::Char('0'), KeyCode::Char('?'), KeyCode::F(3)] {
+        model.update(key(dialog));
+        let scanned = Scanned::Card("MPM000112233".to_owned());
+        let commands = model.update(Message::Scan(scanned));
+        assert_eq!(commands, [Command::Tap("MPM000112233".to_owned())]);
+        assert_eq!(model.dialog, None);
+    }
+}
+
+#[test]
+fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
+    let mut model = model();
+    let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
+    let tap = |model: &mut Model| model.update(Message::Reader(ReaderEvent::Tapped(chip)));
+    let code = || Message::Scan(Scanned::Code("stempel:zaal".to_owned()));
+    assert_eq!(model.update(code()), []);
+    assert!(screen(&model).contains("Activiteit gescand"));
+    let expected = Command::TapWithCode { card: chip.to_string(), code: "stempel:zaal".to_owned() };
+    assert_eq!(tap(&mut model), [expected]);
+    assert_eq!(tap(&mut model), [Command::Tap(chip.to_string())]);
+    model.update(code());
+    model.update(Message::Tick(NOW + SHOWN_FOR));
+    assert_eq!(tap(&mut model), [Command::Tap(chip.to_string())], "forgotten after a while");
+}
+
+#[test]
 fn a_row_that_changes_stays_where_it_is() {
     let mut model = model();
     for id in 1..=3 {

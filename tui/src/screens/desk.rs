@@ -11,7 +11,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, Status};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
@@ -247,9 +247,11 @@ fn notices(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
     let reader = model.reader_notice.as_ref().and_then(|event| match event {
         ReaderEvent::TwoCards => Some(fl!(texts.loader, "two-cards")),
         ReaderEvent::ReadError => Some(fl!(texts.loader, "read-error")),
+        ReaderEvent::RandomUid => Some(fl!(texts.loader, "random-uid")),
         _ => None,
     });
-    let all = reader.into_iter().chain(model.notice.clone());
+    let code = model.code.as_ref().map(|_| fl!(texts.loader, "code-scanned"));
+    let all = code.into_iter().chain(reader).chain(model.notice.clone());
     all.map(|notice| Line::styled(notice, drawing.theme.trouble())).collect()
 }
 
@@ -299,6 +301,7 @@ fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
     let (texts, answer) = (&drawing.texts, &row.answer);
     let pass = match &answer.pass {
         Some(pass) => format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits),
+        None if answer.kind == Kind::ExternalVisit => texts.programme(Some(Programme::External)),
         None => texts.programme(None),
     };
     let what = match answer.points_change {

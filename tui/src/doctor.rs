@@ -1,0 +1,305 @@
+//! `stempel doctor reader`: which readers are plugged in, who drives them, and what stands in the way.
+//! It only looks; what it finds is a sentence with what to do.
+//!
+//! Everything is read below a root folder, so that a machine can be made up in a test.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+use serde::Serialize;
+
+/// A reader by its USB numbers. Sources: libnfc 1.8 (`drivers/pn53x_usb.c`, `drivers/acr122_usb.c`) and
+/// the list of readers that the CCID driver supports.
+struct Known {
+    vendor: u16,
+    product: u16,
+    name: &'static str,
+    driver: Driver,
+}
+
+/// What drives a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Driver {
+    /// libnfc, straight over USB.
+    Libnfc,
+    /// PC/SC.
+    Pcsc,
+}
+
+const KNOWN: [Known; 15] = [
+    known(0x04cc, 0x0531, "Philips PN531", Driver::Libnfc),
+    known(0x04cc, 0x2533, "NXP PN533", Driver::Libnfc),
+    known(0x04e6, 0x5591, "SCM SCL3711", Driver::Libnfc),
+    known(0x04e6, 0x5594, "SCM SCL3712", Driver::Libnfc),
+    known(0x054c, 0x0193, "Sony PN531", Driver::Libnfc),
+    known(0x054c, 0x02e1, "Sony FeliCa S360 (PN533)", Driver::Libnfc),
+    known(0x1fd3, 0x0608, "ASK LoGO", Driver::Libnfc),
+    known(0x072f, 0x2200, "ACS ACR122U", Driver::Libnfc),
+    known(0x072f, 0x2214, "ACS ACR1222", Driver::Libnfc),
+    known(0x072f, 0x223b, "ACS ACR1252U", Driver::Pcsc),
+    known(0x072f, 0x223e, "ACS ACR1252U", Driver::Pcsc),
+    known(0x076b, 0x5321, "Omnikey 5321", Driver::Pcsc),
+    known(0x076b, 0x5422, "Omnikey 5422", Driver::Pcsc),
+    known(0x04e6, 0x5790, "Identiv uTrust 3700", Driver::Pcsc),
+    known(0x04e6, 0x5724, "Identiv uTrust 4701", Driver::Pcsc),
+];
+
+const fn known(vendor: u16, product: u16, name: &'static str, driver: Driver) -> Known {
+    Known { vendor, product, name, driver }
+}
+
+/// Kernel modules that take PN53x readers for themselves.
+const GRABBING: [&str; 3] = ["pn533_usb", "pn533", "nfc"];
+
+/// How grave a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grade {
+    /// As it should be.
+    Fine,
+    /// Worth knowing.
+    Hint,
+    /// It stands in the way.
+    Trouble,
+}
+
+/// One thing that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    /// How grave it is.
+    pub grade: Grade,
+    /// What is so.
+    pub what: String,
+    /// What to do about it, where something is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub do_this: Option<String>,
+}
+
+impl Finding {
+    fn fine(what: String) -> Self {
+        Self { grade: Grade::Fine, what, do_this: None }
+    }
+
+    fn new(grade: Grade, what: String, do_this: &str) -> Self {
+        Self { grade, what, do_this: Some(do_this.to_owned()) }
+    }
+}
+
+/// Looks at the machine below this root (`/`).
+pub fn look(root: &Path) -> Vec<Finding> {
+    let modules = modules(root);
+    let pcscd = runs(root, "pcscd");
+    let mut findings = Vec::new();
+    let readers = usb_readers(root);
+    for reader in &readers {
+        findings.extend(reader.findings(&modules, pcscd));
+    }
+    let serial = serial_ports(root);
+    findings.extend(serial.iter().map(|port| serial_finding(port)));
+    if readers.is_empty() && serial.is_empty() {
+        findings.push(Finding::new(
+            Grade::Trouble,
+            "No reader was found: neither on USB nor on a serial port.".to_owned(),
+            "Plug the reader in, try another cable or port, and run this again. Without a reader: stempel --reader none",
+        ));
+    }
+    findings
+}
+
+/// A reader on USB.
+struct UsbReader {
+    known: &'static Known,
+    node: PathBuf,
+    /// The kernel driver that holds its interface.
+    held_by: Option<String>,
+}
+
+impl UsbReader {
+    fn findings(&self, modules: &BTreeSet<String>, pcscd: bool) -> Vec<Finding> {
+        let Known { name, driver, .. } = self.known;
+        let mut findings = Vec::new();
+        if *driver == Driver::Libnfc {
+            if access(&self.node, Access::READ_OK | Access::WRITE_OK).is_err() {
+                findings.push(Finding::new(
+                    Grade::Trouble,
+                    format!("{name}: this user may not use {}.", self.node.display()),
+                    "Install the udev rule and join the group: sudo cp packaging/60-stempel-readers.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo usermod -aG plugdev $USER; then plug the reader in again and log in anew",
+                ));
+            }
+            let grabbed = self.held_by.as_deref().filter(|module| GRABBING.contains(module));
+            let loaded = GRABBING.iter().any(|module| modules.contains(*module));
+            if grabbed.is_some() || (loaded && self.held_by.is_none()) {
+                findings.push(Finding::new(
+                    Grade::Trouble,
+                    format!("{name}: the kernel's own NFC driver takes this reader."),
+                    "Keep it away: printf 'blacklist pn533_usb\\nblacklist pn533\\nblacklist nfc\\n' | sudo tee /etc/modprobe.d/stempel-nfc.conf && sudo modprobe -r pn533_usb; then plug the reader in again",
+                ));
+            }
+            if pcscd {
+                findings.push(Finding::new(
+                    Grade::Hint,
+                    format!("{name}: pcscd runs and may hold this reader."),
+                    "Use it through PC/SC (stempel --reader pcsc), or stop pcscd: sudo systemctl disable --now pcscd.socket pcscd",
+                ));
+            }
+        } else if !pcscd {
+            findings.push(Finding::new(
+                Grade::Trouble,
+                format!("{name}: this reader is driven through PC/SC, and pcscd does not run."),
+                "Install and start it: sudo apt install pcscd && sudo systemctl enable --now pcscd.socket",
+            ));
+        }
+        if findings.iter().all(|finding| finding.grade != Grade::Trouble) {
+            let how = match driver {
+                Driver::Libnfc => "libnfc",
+                Driver::Pcsc => "PC/SC",
+            };
+            findings.insert(0, Finding::fine(format!("{name}: found; {how} drives it.")));
+        }
+        findings
+    }
+}
+
+fn usb_readers(root: &Path) -> Vec<UsbReader> {
+    let devices = root.join("sys/bus/usb/devices");
+    let mut found = Vec::new();
+    for path in entries(&devices) {
+        let hex = |name: &str| {
+            let text = fs::read_to_string(path.join(name)).ok()?;
+            u16::from_str_radix(text.trim(), 16).ok()
+        };
+        let number = |name: &str| -> Option<u16> {
+            fs::read_to_string(path.join(name)).ok()?.trim().parse().ok()
+        };
+        let (Some(vendor), Some(product)) = (hex("idVendor"), hex("idProduct")) else { continue };
+        let Some(known) = KNOWN.iter().find(|it| (it.vendor, it.product) == (vendor, product))
+        else {
+            continue;
+        };
+        let (bus, device) = (number("busnum").unwrap_or(0), number("devnum").unwrap_or(0));
+        let node = root.join(format!("dev/bus/usb/{bus:03}/{device:03}"));
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let interface = devices.join(format!("{name}:1.0/driver"));
+        let held_by = fs::read_link(interface)
+            .ok()
+            .and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
+        found.push(UsbReader { known, node, held_by });
+    }
+    found
+}
+
+/// Ports on which a PN532 or Arygon may be.
+fn serial_ports(root: &Path) -> Vec<PathBuf> {
+    let is_port = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        ["ttyUSB", "ttyACM"].iter().any(|begin| name.starts_with(begin))
+    };
+    entries(&root.join("dev")).into_iter().filter(is_port).collect()
+}
+
+fn serial_finding(port: &Path) -> Finding {
+    let shown = port.display();
+    if access(port, Access::READ_OK | Access::WRITE_OK).is_ok() {
+        Finding {
+            grade: Grade::Hint,
+            what: format!("{shown}: a serial port. A PN532 or Arygon may be on it."),
+            do_this: Some(format!("Try it: stempel --reader pn532_uart:{shown}")),
+        }
+    } else {
+        Finding::new(
+            Grade::Trouble,
+            format!("{shown}: a serial port that this user may not use."),
+            "Join its group and log in anew: sudo usermod -aG dialout $USER",
+        )
+    }
+}
+
+fn modules(root: &Path) -> BTreeSet<String> {
+    let text = fs::read_to_string(root.join("proc/modules")).unwrap_or_default();
+    text.lines().filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
+fn runs(root: &Path, program: &str) -> bool {
+    entries(&root.join("proc")).iter().any(|process| {
+        fs::read_to_string(process.join("comm")).is_ok_and(|name| name.trim() == program)
+    })
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> =
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    found.sort();
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A machine made up of files.
+    struct Machine(tempfile::TempDir);
+
+    impl Machine {
+        fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn file(&self, path: &str, contents: &str) -> &Self {
+            let path = self.0.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, contents).unwrap();
+            self
+        }
+
+        fn usb(&self, vendor: &str, product: &str) -> &Self {
+            self.file("sys/bus/usb/devices/1-2/idVendor", vendor)
+                .file("sys/bus/usb/devices/1-2/idProduct", product)
+                .file("sys/bus/usb/devices/1-2/busnum", "1\n")
+                .file("sys/bus/usb/devices/1-2/devnum", "7\n")
+                .file("dev/bus/usb/001/007", "")
+        }
+
+        fn found(&self) -> Vec<(Grade, String)> {
+            let found = look(self.0.path()).into_iter();
+            found.map(|finding| (finding.grade, finding.what)).collect()
+        }
+    }
+
+    #[test]
+    fn a_reader_that_nothing_keeps_away_is_fine() {
+        let machine = Machine::new();
+        machine.usb("072f\n", "2200\n");
+        let found = machine.found();
+        assert_eq!(found, [(Grade::Fine, "ACS ACR122U: found; libnfc drives it.".to_owned())]);
+    }
+
+    #[test]
+    fn what_takes_a_reader_away_is_named_with_what_to_do() {
+        let machine = Machine::new();
+        machine.usb("04cc", "2533").file("proc/modules", "pn533_usb 16384 0 - Live 0x0\n");
+        assert_eq!(machine.found()[0].0, Grade::Trouble);
+        assert!(machine.found()[0].1.contains("kernel's own NFC driver"));
+        let machine = Machine::new();
+        machine.usb("072f", "2200").file("proc/812/comm", "pcscd\n");
+        assert!(machine.found().iter().any(|(_, what)| what.contains("pcscd runs")));
+        let machine = Machine::new();
+        machine.usb("076b", "5422");
+        let found = look(machine.0.path());
+        assert!(found[0].what.contains("pcscd does not run"));
+        assert!(found[0].do_this.as_ref().unwrap().contains("apt install pcscd"));
+    }
+
+    #[test]
+    fn nothing_at_all_and_a_serial_port_are_said() {
+        let machine = Machine::new();
+        assert!(machine.found()[0].1.starts_with("No reader was found"));
+        machine.file("dev/ttyUSB0", "");
+        let found = look(machine.0.path());
+        assert_eq!(found.len(), 1);
+        assert!(found[0].do_this.as_ref().unwrap().contains("--reader pn532_uart:"));
+    }
+}
