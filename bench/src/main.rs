@@ -4,6 +4,7 @@ mod backlog;
 mod decide;
 mod fold;
 mod measure;
+mod reader;
 mod tap;
 mod unlock;
 
@@ -37,6 +38,12 @@ enum Measurement {
         #[arg(long, default_value_t = 500_000)]
         passes: u32,
     },
+    /// From a card on the reader to the verdict on the screen, with its parts.
+    Reader {
+        /// How many taps.
+        #[arg(long, default_value_t = 100)]
+        taps: u32,
+    },
     /// How long the sealed part of a record takes to open.
     Unlock {
         /// How often.
@@ -52,6 +59,7 @@ async fn main() {
         Measurement::Backlog { entries } => backlog::measure(entries).await,
         Measurement::Fold { entries } => fold::measure(entries).await,
         Measurement::Decide { passes } => decide::measure(passes).await,
+        Measurement::Reader { taps } => reader::measure(taps).await,
         Measurement::Unlock { times } => unlock::measure(times),
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod chip;
 pub mod frame;
+pub mod vpcd;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};

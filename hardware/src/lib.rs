@@ -3,9 +3,12 @@
 //! Every reader has a thread of its own ([`reader::spawn`]) and says what happens on a channel.
 //! Readers know nothing of passes: a tap is a chip number.
 
+pub mod authentic;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 #[cfg(feature = "libnfc")]
 pub mod libnfc;
+#[cfg(feature = "pcsc")]
+pub mod pcsc;
 pub mod reader;
 pub mod scripted;

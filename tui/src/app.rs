@@ -38,8 +38,13 @@ pub enum Message {
     Key(KeyEvent),
     /// A barcode or QR code was scanned.
     Scan(Scanned),
-    /// The reader says something.
-    Reader(ReaderEvent),
+    /// A reader says something.
+    Reader {
+        /// Which, in the order in which they were chosen.
+        reader: usize,
+        /// What.
+        event: ReaderEvent,
+    },
     /// The daemon says something.
     Daemon(Event),
     /// The daemon does not answer.
@@ -187,8 +192,10 @@ pub struct Model {
     pub group: Option<Group>,
     /// What lies over it.
     pub dialog: Option<Dialog>,
-    /// How the reader is.
-    pub reader: ReaderState,
+    /// How the readers are, in the order in which they were chosen.
+    pub readers: Vec<ReaderState>,
+    /// One reader that works will do.
+    pub any_reader_is_enough: bool,
     /// An activity's code that was scanned, for the next card, and when, in milliseconds.
     pub code: Option<(String, i64)>,
     /// A sentence about what just failed.
@@ -201,7 +208,12 @@ pub struct Model {
 
 impl Model {
     /// The model before anything has happened.
-    pub fn new(language: Language, reader: ReaderState, now: i64) -> Self {
+    pub fn new(
+        language: Language,
+        readers: Vec<ReaderState>,
+        any_reader_is_enough: bool,
+        now: i64,
+    ) -> Self {
         Self {
             now,
             language,
@@ -211,7 +223,8 @@ impl Model {
             amount: None,
             group: None,
             dialog: None,
-            reader,
+            readers,
+            any_reader_is_enough,
             code: None,
             notice: None,
             reader_notice: None,
@@ -247,7 +260,7 @@ impl Model {
             Message::Tick(now) => self.tick(now),
             Message::Key(key) => return self.key(&key),
             Message::Scan(scanned) => return self.scanned(scanned),
-            Message::Reader(event) => return self.reader(event),
+            Message::Reader { reader, event } => return self.heard_reader(reader, event),
             Message::Daemon(event) => self.daemon(event),
             Message::DaemonGone => self.status = None,
             Message::History(rows) => self.rows = rows,
@@ -384,10 +397,22 @@ impl Model {
         }
     }
 
-    fn reader(&mut self, event: ReaderEvent) -> Vec<Command> {
+    /// How the readers are, taken together: what is the matter with one of them, unless one that works
+    /// is enough.
+    pub fn reader(&self) -> ReaderState {
+        let ready = self.readers.contains(&ReaderState::Ready);
+        let lost = self.readers.iter().find(|state| matches!(state, ReaderState::Lost(_)));
+        match lost {
+            Some(lost) if !(ready && self.any_reader_is_enough) => lost.clone(),
+            _ if ready => ReaderState::Ready,
+            _ => ReaderState::None,
+        }
+    }
+
+    fn heard_reader(&mut self, reader: usize, event: ReaderEvent) -> Vec<Command> {
         match event {
-            ReaderEvent::Ready { .. } => self.reader = ReaderState::Ready,
-            ReaderEvent::Lost { why } => self.reader = ReaderState::Lost(why),
+            ReaderEvent::Ready { .. } => self.set_reader(reader, ReaderState::Ready),
+            ReaderEvent::Lost { why } => self.set_reader(reader, ReaderState::Lost(why)),
             ReaderEvent::Tapped(chip) => return self.tapped(chip),
             ReaderEvent::Removed(_) => {}
             ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
@@ -397,6 +422,12 @@ impl Model {
             }
         }
         Vec::new()
+    }
+
+    fn set_reader(&mut self, reader: usize, state: ReaderState) {
+        if let Some(known) = self.readers.get_mut(reader) {
+            *known = state;
+        }
     }
 
     /// A tap is a tap whatever lies over the screen; a dialog makes room for it.

@@ -19,11 +19,12 @@ use thiserror::Error;
 
 pub use exit::Exit;
 
-use crate::console::{self, ReaderChoice, ReaderChoiceError};
+use crate::console;
 use crate::demo::{self, DemoError};
 use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
+use crate::readers::{ReaderChoiceError, Readers};
 use crate::wedge::Settings;
 
 /// The check-in desk for culture passes. Without a command: the console.
@@ -39,9 +40,10 @@ pub struct Arguments {
     /// The language; by default the environment's, else Dutch.
     #[arg(long, global = true)]
     language: Option<Language>,
-    /// The reader: auto, none, scripted:FILE, or a libnfc connection string.
-    #[arg(long, env = "STEMPEL_READER", default_value = "auto")]
-    reader: String,
+    /// A reader: auto, none, pcsc, pcsc:NAME, scripted:FILE, or a libnfc connection string. Several are
+    /// fine.
+    #[arg(long, env = "STEMPEL_READER", default_value = "auto", value_delimiter = ',')]
+    reader: Vec<String>,
     /// Lines instead of a screen, for screen readers.
     #[arg(long)]
     plain: bool,
@@ -239,7 +241,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     match arguments.command {
         None if arguments.plain => plain::run(&client, language).await?,
         None => {
-            let reader = ReaderChoice::parse(&arguments.reader)?;
+            let reader = Readers::parse(&arguments.reader)?;
             let scanner = scanner_settings(&folder.root().join("scanner.toml"))?;
             console::run(client, reader, scanner, language).await?;
         }

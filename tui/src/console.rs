@@ -2,24 +2,21 @@
 //! says what they mean.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::money::Cents;
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
-use hardware::reader::{Reader, ReaderHandle, Session};
-use hardware::scripted::{ScriptError, ScriptedReader};
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Event};
-use thiserror::Error;
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, Model, ReaderState};
 use crate::holder::Holder;
 use crate::i18n::{Language, Texts};
+use crate::readers::Readers;
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
 use crate::theme::Theme;
@@ -40,79 +37,6 @@ const NOT_A_CARD: &str = "/invalid-uitpas-number";
 /// The time zone of the venues.
 const TIME_ZONE: &str = "Europe/Brussels";
 
-/// Which reader the console listens to.
-#[derive(Debug, Clone)]
-pub enum ReaderChoice {
-    /// None.
-    None,
-    /// The first that libnfc finds, or the one at this connection string.
-    Libnfc(Option<String>),
-    /// A script.
-    Script(ScriptedReader),
-}
-
-/// Why a text names no reader.
-#[derive(Debug, Error)]
-pub enum ReaderChoiceError {
-    /// The script cannot be read.
-    #[error("the script {path} cannot be read: {error}")]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// The script is wrong.
-    #[error(transparent)]
-    Script(#[from] ScriptError),
-}
-
-impl ReaderChoice {
-    /// The reader of a text: `none`, `auto`, `scripted:FILE`, or a libnfc connection string.
-    ///
-    /// # Errors
-    /// [`ReaderChoiceError`].
-    pub fn parse(text: &str) -> Result<Self, ReaderChoiceError> {
-        match (text, text.strip_prefix("scripted:")) {
-            ("none", _) => Ok(Self::None),
-            ("auto", _) => Ok(Self::Libnfc(None)),
-            (_, Some(path)) => {
-                let script = std::fs::read_to_string(path)
-                    .map_err(|error| ReaderChoiceError::File { path: path.into(), error })?;
-                Ok(Self::Script(ScriptedReader::parse(&script)?))
-            }
-            (connection, None) => Ok(Self::Libnfc(Some(connection.to_owned()))),
-        }
-    }
-}
-
-/// A reader of any kind.
-struct AnyReader(Box<dyn Reader>);
-
-impl Reader for AnyReader {
-    fn run(&mut self, session: &Session) {
-        self.0.run(session);
-    }
-}
-
-fn start_reader(choice: &ReaderChoice) -> io::Result<Option<ReaderHandle>> {
-    let reader: Box<dyn Reader> = match choice {
-        ReaderChoice::None => return Ok(None),
-        ReaderChoice::Script(script) => Box::new(script.clone()),
-        #[cfg(feature = "libnfc")]
-        ReaderChoice::Libnfc(connection) => {
-            Box::new(hardware::libnfc::LibnfcReader::new(connection.clone()))
-        }
-        #[cfg(not(feature = "libnfc"))]
-        ReaderChoice::Libnfc(_) => {
-            return Err(io::Error::other(
-                "this stempel was built without libnfc: use --reader none or scripted:FILE",
-            ));
-        }
-    };
-    hardware::reader::spawn(AnyReader(reader)).map(Some)
-}
-
 /// The system's clock, in milliseconds since the epoch.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -130,17 +54,18 @@ pub fn venue_zone() -> TimeZone {
 /// Whatever the terminal says.
 pub async fn run(
     client: DeskClient,
-    reader: ReaderChoice,
+    readers: Readers,
     scanner: Settings,
     language: Language,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let mut handle = start_reader(&reader)?;
-    if let Some(events) = handle.as_mut().and_then(ReaderHandle::events) {
+    let mut handles = readers.start()?;
+    for (reader, handle) in handles.iter_mut().enumerate() {
+        let Some(events) = handle.events() else { continue };
         let sender = sender.clone();
         std::thread::spawn(move || {
             for event in events {
-                if sender.blocking_send(Message::Reader(event)).is_err() {
+                if sender.blocking_send(Message::Reader { reader, event }).is_err() {
                     return;
                 }
             }
@@ -149,8 +74,8 @@ pub async fn run(
     tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
     // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
     let terminal = ratatui::try_init()?;
-    let state = if handle.is_some() { ReaderState::Lost(String::new()) } else { ReaderState::None };
-    let model = Model::new(language, state, now());
+    let states = vec![ReaderState::Lost(String::new()); handles.len()];
+    let model = Model::new(language, states, readers.any_is_enough, now());
     let keys = sender.clone();
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
@@ -166,7 +91,7 @@ pub async fn run(
     });
     let ended = show(terminal, model, client, sender, receiver, scanner).await;
     ratatui::restore();
-    drop(handle);
+    drop(handles);
     ended
 }
 

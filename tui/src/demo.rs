@@ -12,10 +12,11 @@ use syncd::enrol::{EnrolError, enrol};
 use syncd::paths::DeskFolder;
 use thiserror::Error;
 
-use crate::console::{self, ReaderChoice};
+use crate::console;
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::processes::{ProcessError, Running, beside, run as run_program};
+use crate::readers::{ReaderChoice, Readers};
 
 /// An activity of the sample catalogue that is always open.
 const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
@@ -129,7 +130,7 @@ pub async fn run(headless: bool, language: Language) -> Result<(), DemoError> {
         Some(chip) => SCRIPT.replace(MUSEUMPASS, chip),
         None => SCRIPT.to_owned(),
     };
-    let reader = ReaderChoice::Script(ScriptedReader::parse(&script)?);
+    let reader = Readers::one(ReaderChoice::Script(ScriptedReader::parse(&script)?));
     let scanner = crate::wedge::Settings::default();
     let client = world.client.clone();
     console::run(client, reader, scanner, language).await.map_err(DemoError::Terminal)

@@ -13,6 +13,7 @@ pub mod i18n;
 pub mod keys;
 pub mod plain;
 pub mod processes;
+pub mod readers;
 pub mod screens;
 pub mod theme;
 pub mod wedge;

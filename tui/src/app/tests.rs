@@ -80,7 +80,7 @@ fn row(id: u64, hub: HubState, outcome: Outcome) -> HistoryRow {
 }
 
 fn model() -> Model {
-    let mut model = Model::new(Language::Nl, ReaderState::Ready, NOW);
+    let mut model = Model::new(Language::Nl, vec![ReaderState::Ready], false, NOW);
     model.update(Message::Daemon(Event::Status(Box::new(status(HubLink::Connected, 0)))));
     model
 }
@@ -126,7 +126,7 @@ fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
     let mut model = model();
     model.update(key(KeyCode::Char('0')));
     let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
-    let commands = model.update(Message::Reader(ReaderEvent::Tapped(chip)));
+    let commands = model.update(Message::Reader { reader: 0, event: ReaderEvent::Tapped(chip) });
     assert_eq!(commands, [Command::Tap(chip.to_string())]);
     assert_eq!(model.dialog, None);
 }
@@ -285,6 +285,25 @@ fn an_answer_says_which_rule_of_the_policy_it_rests_on() {
 }
 
 #[test]
+fn a_reader_that_is_lost_is_said_unless_another_one_is_enough() {
+    let lost = || ReaderEvent::Lost { why: "gone".to_owned() };
+    let ready = || ReaderEvent::Ready { name: "reader".to_owned() };
+    for (any_is_enough, expected) in
+        [(false, ReaderState::Lost("gone".to_owned())), (true, ReaderState::Ready)]
+    {
+        let states = vec![ReaderState::Lost(String::new()); 2];
+        let mut model = Model::new(Language::Nl, states, any_is_enough, NOW);
+        model.update(Message::Reader { reader: 0, event: lost() });
+        assert_eq!(model.reader(), ReaderState::Lost("gone".to_owned()));
+        model.update(Message::Reader { reader: 1, event: ready() });
+        assert_eq!(model.reader(), expected);
+        model.update(Message::Reader { reader: 0, event: ready() });
+        assert_eq!(model.reader(), ReaderState::Ready);
+    }
+    assert_eq!(Model::new(Language::Nl, Vec::new(), false, NOW).reader(), ReaderState::None);
+}
+
+#[test]
 fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
     let mut model = model();
     for dialog in [KeyCode::Char('0'), KeyCode::Char('?'), KeyCode::F(3)] {
@@ -300,7 +319,9 @@ fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
 fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     let mut model = model();
     let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
-    let tap = |model: &mut Model| model.update(Message::Reader(ReaderEvent::Tapped(chip)));
+    let tap = |model: &mut Model| {
+        model.update(Message::Reader { reader: 0, event: ReaderEvent::Tapped(chip) })
+    };
     let code = || Message::Scan(Scanned::Code("stempel:zaal".to_owned()));
     assert_eq!(model.update(code()), []);
     assert!(screen(&model).contains("Activiteit gescand"));

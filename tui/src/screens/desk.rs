@@ -366,7 +366,7 @@ fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'stati
         }
         None => fl!(loader, "status-list-none"),
     };
-    let reader = match &model.reader {
+    let reader = match model.reader() {
         ReaderState::None => (fl!(loader, "reader-none"), true),
         ReaderState::Ready => (fl!(loader, "reader-ready"), true),
         ReaderState::Lost(why) => (fl!(loader, "reader-lost", why = why.as_str()), false),

@@ -1,0 +1,173 @@
+//! From a card that is put on the reader to the verdict on the screen: the emulated PN532 through the
+//! real libnfc, the console in a real terminal, the daemon, the disk. Then its parts, each on its own, and
+//! what a console costs that nobody taps at.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use hardware::emulator::Pn532Emulator;
+use hardware::libnfc::LibnfcReader;
+use hardware::reader::{ReaderEvent, spawn};
+use portable_pty::{CommandBuilder, PtySize, native_pty_system};
+use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number, program};
+
+use crate::measure::Times;
+
+/// For so long an idle console is watched.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Far longer than a tap takes.
+const LONG: Duration = Duration::from_secs(20);
+
+fn chip(n: u32) -> [u8; 7] {
+    let [_, a, b, c] = n.to_be_bytes();
+    [0x04, a, b, c, 0xee, 0x38, 0x80]
+}
+
+fn catalogue(passes: u32) -> String {
+    let passes: Vec<String> = (0..passes)
+        .map(|n| {
+            let chip: String = chip(n).iter().map(|byte| format!("{byte:02X}")).collect();
+            format!(
+                r#"{{"programme": "UITPAS", "uitpasNumber": "{}", "chipNumber": "{chip}", "cardStatus": "ACTIVE", "memberships": [{{"cardSystem": 1}}]}}"#,
+                pass_number(n)
+            )
+        })
+        .collect();
+    format!(
+        r#"{{"venues": [{{"id": "{VENUE}", "name": "De Reede"}}], "activities": [{{"eventId": "{ACTIVITY}", "title": "Festiviteit", "venue": "{VENUE}", "checkinPoints": 1}}], "passes": [{}]}}"#,
+        passes.join(",")
+    )
+}
+
+/// What a terminal got to show, as it comes.
+struct Screen {
+    bytes: Receiver<Vec<u8>>,
+    text: vt100::Parser,
+}
+
+impl Screen {
+    fn wait_for(&mut self, wanted: &str) {
+        while !self.text.screen().contents().contains(wanted) {
+            let bytes = self.bytes.recv_timeout(LONG).expect("the console goes on");
+            self.text.process(&bytes);
+        }
+    }
+}
+
+/// Whether a wait of this many milliseconds has passed: taps come at any point of a poll.
+fn at_any_moment(n: u32) {
+    std::thread::sleep(Duration::from_millis(u64::from(n * 37 % 100)));
+}
+
+/// CPU time of a process so far, user and system, in seconds.
+fn cpu_seconds(id: u32) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+    let behind_name = stat.rsplit(')').next().unwrap_or_default();
+    let fields: Vec<&str> = behind_name.split_whitespace().collect();
+    let ticks: f64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<f64>().ok()).sum();
+    // Linux counts in hundredths.
+    ticks / 100.0
+}
+
+/// The console: from a card to its verdict, and what it costs when nobody comes.
+fn in_a_terminal(desk: &Desk, emulator: &Pn532Emulator, taps: u32) -> (Times, f64) {
+    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
+    let pair = native_pty_system().openpty(size).expect("the system gives a terminal");
+    let mut command = CommandBuilder::new(program("stempel"));
+    let folder = desk.folder.display().to_string();
+    command.args(["--folder", &folder, "--language", "nl", "--reader", &emulator.connstring()]);
+    command.env("TERM", "xterm-256color");
+    let mut child = pair.slave.spawn_command(command).expect("the console starts");
+    let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
+    let (sender, bytes) = channel();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..) = reader.read(&mut buffer) {
+            if sender.send(buffer[..count].to_vec()).is_err() {
+                return;
+            }
+        }
+    });
+    let text = vt100::Parser::new(24.try_into().expect("rows"), 80.try_into().expect("columns"), 0);
+    let mut screen = Screen { bytes, text };
+    screen.wait_for("lezer ✔");
+    let times = (0..taps).map(|n| {
+        at_any_moment(n);
+        let number = pass_number(n);
+        // Three digits of the number and the one behind them: no other pass here has them.
+        let telling = format!("│  UiTPAS …{}", &number[7..11]);
+        let begun = Instant::now();
+        emulator.present(&chip(n));
+        screen.wait_for(&telling);
+        let took = begun.elapsed();
+        emulator.remove();
+        std::thread::sleep(Duration::from_millis(150));
+        took
+    });
+    let times = Times::of(times.collect());
+    let id = child.process_id().expect("it runs");
+    let (before, begun) = (cpu_seconds(id), Instant::now());
+    std::thread::sleep(IDLE);
+    let idle = (cpu_seconds(id) - before) / begun.elapsed().as_secs_f64() * 100.0;
+    child.kill().expect("it can be ended");
+    (times, idle)
+}
+
+/// The reader alone: from a card to the tap that libnfc's driver says, with this time between polls.
+fn by_the_reader(taps: u32, poll: Option<Duration>) -> Times {
+    let emulator = Pn532Emulator::start().expect("the system gives a terminal");
+    let reader = LibnfcReader::new(Some(emulator.connstring()));
+    let reader = match poll {
+        Some(poll) => reader.polling_every(poll),
+        None => reader,
+    };
+    let mut handle = spawn(reader).expect("the system gives a thread");
+    let events = handle.events().expect("nobody has taken them");
+    while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Ready { .. })) {}
+    let times = (0..taps).map(|n| {
+        at_any_moment(n);
+        let begun = Instant::now();
+        emulator.present(&chip(n));
+        while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(_))) {}
+        let took = begun.elapsed();
+        emulator.remove();
+        while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(_))) {}
+        took
+    });
+    Times::of(times.collect())
+}
+
+pub(crate) async fn measure(taps: u32) {
+    let world = tempfile::tempdir_in(".").expect("this folder can be written");
+    let hub = Hub::start(world.path(), &catalogue(2 * taps));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let emulator = Pn532Emulator::start().expect("the system gives a terminal");
+    let (whole, idle) = tokio::task::block_in_place(|| in_a_terminal(&desk, &emulator, taps));
+    let polled = tokio::task::block_in_place(|| by_the_reader(taps, None));
+    let at_once =
+        tokio::task::block_in_place(|| by_the_reader(taps, Some(Duration::from_millis(1))));
+    let mut answered = Vec::new();
+    for n in taps..2 * taps {
+        let begun = Instant::now();
+        let answer = desk.client.tap(&pass_number(n)).await.expect("the desk answers");
+        answered.push(begun.elapsed());
+        assert!(answer.entry.is_some(), "{answer:?}");
+    }
+    let answered = Times::of(answered);
+    println!("{taps} taps on an emulated PN532; the line has no baud rate");
+    println!("                                         median       p99");
+    let row = |name: &str, times: &Times| {
+        println!("{name:36} {:8.1} ms {:8.1} ms", times.percentile(50), times.percentile(99));
+    };
+    row("card to verdict on the screen", &whole);
+    row("  card to tap, polling each 100 ms", &polled);
+    row("  anticollision (polling each ms)", &at_once);
+    row("  desk API: decision and disk", &answered);
+    let rest = whole.percentile(50) - polled.percentile(50) - answered.percentile(50);
+    println!("  drawing and everything else        {rest:8.1} ms");
+    let share = (polled.percentile(50) - at_once.percentile(50)) / whole.percentile(50) * 100.0;
+    println!("the poll loop's share: {share:.0} %");
+    println!("an idle console with a reader: {idle:.1} % of a core (target 1)");
+}

@@ -1,0 +1,80 @@
+//! Cards that cannot be faked, checked without a network.
+//!
+//! A chip number is a claim: anybody can buy a card whose UID can be set. What turns the claim into
+//! a proof depends on the card, and so does what the proof is worth:
+//!
+//! | card | checked by | it proves | it does not protect from |
+//! | --- | --- | --- | --- |
+//! | any | nothing | that somebody knows a chip number | a UID that was copied |
+//! | NTAG21x, Ultralight EV1 | [`signed`] | that the issuer made a pass of this chip | the memory copied to a card whose UID can be set |
+//! | NTAG 424 DNA, its message | [`sun`] | that the chip made this message, once | a message that was read earlier and not yet used here: a [`sun::CounterGuard`] is part of the check |
+//! | NTAG 424 DNA, DESFire EV2 and EV3 | [`ev2`] | that the chip is here now | a relay to the real card elsewhere |
+//! | Ultralight AES | [`ultralight_aes`] | that the chip is here now | a relay to the real card elsewhere |
+//!
+//! The first is [`Authenticity::UidOnly`], the second [`Authenticity::Signed`], the others
+//! [`Authenticity::Cryptographic`].
+//!
+//! A proof is a proof of a chip number because every card has keys of its own, which [`diversify`]
+//! makes of a master key and the chip number. Who takes a card apart has that card's keys and no
+//! other's. A desk that checks such a card holds the master key, and whoever opens a desk's keys can
+//! make cards: so they come from the hub, sealed to the device, and lie in no configuration file.
+//! Behind [`signed`] there is no secret at the desk.
+//!
+//! Nothing here does I/O: commands go out as bytes, answers come in as bytes, and random numbers are
+//! arguments. An authentication whose card is gone is dropped.
+
+pub mod diversify;
+pub mod ev2;
+mod key;
+pub mod ndef;
+pub mod signed;
+pub mod sun;
+mod three_pass;
+pub mod ultralight_aes;
+
+pub use key::Key;
+use serde::{Deserialize, Serialize};
+
+/// How strong the proof is that a card is the one whose chip number it shows. In order, so that a
+/// policy can ask for at least one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Authenticity {
+    /// There is none: the chip number is all that is known.
+    UidOnly,
+    /// The issuer's signature over the chip number lies on the card. It can be copied.
+    Signed,
+    /// The card proved that it knows a key of its own, which never leaves it.
+    Cryptographic,
+}
+
+/// These bytes in hexadecimal, for vectors.
+#[cfg(test)]
+fn hex<const N: usize>(digits: &str) -> [u8; N] {
+    data_encoding::HEXUPPER.decode(digits.as_bytes()).unwrap().try_into().unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_can_ask_for_at_least_a_signature() {
+        let enough = |proof: Authenticity| proof >= Authenticity::Signed;
+        assert!(!enough(Authenticity::UidOnly));
+        assert!(enough(Authenticity::Signed));
+        assert!(enough(Authenticity::Cryptographic));
+    }
+
+    #[test]
+    fn the_names_are_written_with_hyphens() {
+        for (proof, name) in [
+            (Authenticity::UidOnly, "\"uid-only\""),
+            (Authenticity::Signed, "\"signed\""),
+            (Authenticity::Cryptographic, "\"cryptographic\""),
+        ] {
+            assert_eq!(serde_json::to_string(&proof).unwrap(), name);
+            assert_eq!(serde_json::from_str::<Authenticity>(name).unwrap(), proof);
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! NTAG 424 DNA, DESFire EV2 and EV3: AuthenticateEV2First, and commands with a MAC in the session
+//! that it opens (NT4H2421Gx rev 3.0, 9.1; AN12196 rev 2.0, 4 and 5).
+//!
+//! ```text
+//! start ──90 71──▶ card ──91 AF──▶ AwaitingChallenge::take ──90 AF──▶ card ──91 00──▶ AwaitingProof::take ──▶ Session
+//! ```
+//!
+//! The card's application is selected before: [`SELECT_NTAG_424`] or [`select_desfire`]. The key is
+//! the card's own ([`diversified`](super::diversify::diversified)), so that whoever passes has the
+//! key of that chip number. The number must be the real one: a card that is set to show random UIDs
+//! cannot be asked this way.
+//!
+//! An answer that does not come, or comes wrong, ends it: every state is used up by its answer. A
+//! card counts failed authentications and answers more slowly after each (status 91AD), so a wrong
+//! key is not tried again in a loop.
+
+use thiserror::Error;
+
+use super::key::{BLOCK, Key, SHORT_MAC};
+use super::three_pass::{Asking, FOR_ENCRYPTION, FOR_MAC, Proving};
+
+/// Selects the application of an NTAG 424 DNA. The answer is 9000 (AN12196 rev 2.0, table 22).
+pub const SELECT_NTAG_424: [u8; 13] =
+    [0x00, 0xa4, 0x04, 0x0c, 0x07, 0xd2, 0x76, 0x00, 0x00, 0x85, 0x01, 0x01, 0x00];
+
+/// Selects the application of a DESFire by its AID, as the card has it in memory. The answer is 9100.
+pub fn select_desfire(application: [u8; 3]) -> Vec<u8> {
+    framed(0x5a, &application)
+}
+
+/// Done.
+const OK: u16 = 0x9100;
+
+/// The card waits for the rest.
+const MORE: u16 = 0x91af;
+
+/// The authentication failed: the card found that we do not know the key.
+const AUTHENTICATION_ERROR: u16 = 0x91ae;
+
+const AUTHENTICATE_EV2_FIRST: u8 = 0x71;
+const ADDITIONAL_FRAME: u8 = 0xaf;
+const READ_DATA: u8 = 0xad;
+
+/// The length of a transaction identifier.
+const TI: usize = 4;
+
+/// Bytes of a command's header at the most: a short APDU carries 255, eight of them the MAC.
+const MAX_HEADER: usize = 247;
+
+/// Why a card did not pass, or a session is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Ev2Error {
+    /// An answer has another length than it must have. A first answer of 17 bytes is that of a card
+    /// in LRP mode, which we do not speak.
+    #[error("the card answered with {bytes} bytes where {expected} were due")]
+    Length {
+        /// How many bytes came, without the status.
+        bytes: usize,
+        /// How many were due; of an answer with data, at least.
+        expected: usize,
+    },
+    /// The card refused.
+    #[error("the card refused with {status:04X} ({})", meaning(*status))]
+    Refused {
+        /// Its status.
+        status: u16,
+    },
+    /// The card and we do not have the same key: it is no card of ours, or its keys were changed.
+    #[error("the card does not know the key of its chip number")]
+    NotGenuine,
+    /// An answer is not the session's: somebody changed it on the way.
+    #[error("the MAC of the card's answer does not hold")]
+    Mac,
+    /// The session's counter is used up.
+    #[error("a session has at most 65,535 commands")]
+    Exhausted,
+}
+
+/// What a status means (the codes of NT4H2421Gx rev 3.0 and of DESFire).
+fn meaning(status: u16) -> &'static str {
+    match status {
+        OK => "done, too early",
+        MORE => "more to come, unexpectedly",
+        0x911c => "illegal command",
+        0x911e => "integrity error",
+        0x9140 => "no such key",
+        0x917e => "wrong length",
+        0x919d => "permission denied",
+        0x919e => "wrong parameter",
+        0x91a0 => "no such application",
+        0x91ad => "authentication delayed after failed ones: try again",
+        AUTHENTICATION_ERROR => "not authenticated",
+        0x91be => "beyond the end of the file",
+        0x91ca => "another command is not over",
+        0x91f0 => "no such file",
+        _ => "see the card's data sheet",
+    }
+}
+
+/// Begins to authenticate: with one of the card's keys, its number on the card, and a random number
+/// that was never used before. Gives the first command.
+pub fn start(key: Key, number: u8, random: [u8; BLOCK]) -> (Vec<u8>, AwaitingChallenge) {
+    // No capabilities of ours to tell.
+    let command = framed(AUTHENTICATE_EV2_FIRST, &[number, 0x00]);
+    (command, AwaitingChallenge(Asking::new(key, random)))
+}
+
+/// The first command is out: the card's challenge is to come.
+#[derive(Debug)]
+pub struct AwaitingChallenge(Asking);
+
+impl AwaitingChallenge {
+    /// Takes the card's answer, status included, and gives the second command.
+    ///
+    /// # Errors
+    /// [`Ev2Error::Refused`], [`Ev2Error::Length`].
+    pub fn take(self, answer: &[u8]) -> Result<(Vec<u8>, AwaitingProof), Ev2Error> {
+        let challenge = exactly(answered(answer, MORE)?)?;
+        let (ours, proving) = self.0.challenged(challenge);
+        Ok((framed(ADDITIONAL_FRAME, &ours), AwaitingProof(proving)))
+    }
+}
+
+/// The second command is out: the card's proof is to come.
+#[derive(Debug)]
+pub struct AwaitingProof(Proving);
+
+impl AwaitingProof {
+    /// Takes the card's answer, status included. The session is the proof that the card is genuine.
+    ///
+    /// # Errors
+    /// [`Ev2Error::NotGenuine`]; [`Ev2Error::Refused`], [`Ev2Error::Length`].
+    pub fn take(self, answer: &[u8]) -> Result<Session, Ev2Error> {
+        let proof = match answered(answer, OK) {
+            Err(Ev2Error::Refused { status: AUTHENTICATION_ERROR }) => {
+                return Err(Ev2Error::NotGenuine);
+            }
+            answered => exactly::<{ 2 * BLOCK }>(answered?)?,
+        };
+        // Transaction identifier, our random number, and twice six bytes of capabilities.
+        let proof = self.0.decrypted(proof);
+        let (ti, rest) = proof.split_at(TI);
+        if !self.0.is_proof(&rest[..BLOCK]) {
+            return Err(Ev2Error::NotGenuine);
+        }
+        Ok(Session {
+            ti: std::array::from_fn(|place| ti[place]),
+            enc: self.0.session_key(FOR_ENCRYPTION),
+            mac: self.0.session_key(FOR_MAC),
+            commands: 0,
+        })
+    }
+}
+
+/// A session with a card that proved to be genuine. A command uses it up and its answer, if the MAC
+/// holds, gives it back.
+#[derive(Debug)]
+pub struct Session {
+    /// The transaction identifier, which the card chose.
+    pub ti: [u8; TI],
+    /// KSesAuthENC, for what is sent encrypted (CommMode.Full): personalisation.
+    pub enc: Key,
+    /// KSesAuthMAC.
+    pub mac: Key,
+    /// CmdCtr: commands answered so far.
+    commands: u16,
+}
+
+impl Session {
+    /// A command in CommMode.MAC: an instruction and what goes with it.
+    pub fn command<const N: usize>(
+        self,
+        instruction: u8,
+        header: [u8; N],
+    ) -> (Vec<u8>, AwaitingAnswer) {
+        const { assert!(N <= MAX_HEADER) };
+        let mac = self.mac.short_mac(&self.mac_input(instruction, self.commands, &header));
+        let command = framed(instruction, &[&header[..], &mac].concat());
+        (command, AwaitingAnswer(self))
+    }
+
+    /// ReadData in CommMode.MAC. Up to 48 bytes are sure to come in one answer on every card; 0 asks
+    /// for the rest of the file.
+    pub fn read(self, file: u8, offset: u16, length: u8) -> (Vec<u8>, AwaitingAnswer) {
+        let [low, high] = offset.to_le_bytes();
+        self.command(READ_DATA, [file, low, high, 0, length, 0, 0])
+    }
+
+    /// What a MAC of the session goes over (NT4H2421Gx rev 3.0, 9.1.9).
+    fn mac_input(&self, code: u8, commands: u16, data: &[u8]) -> Vec<u8> {
+        [&[code][..], &commands.to_le_bytes(), &self.ti, data].concat()
+    }
+}
+
+/// A command of a session is out.
+#[derive(Debug)]
+pub struct AwaitingAnswer(Session);
+
+impl AwaitingAnswer {
+    /// Takes the card's answer, status included: the data that it holds, and the session for the next
+    /// command.
+    ///
+    /// # Errors
+    /// [`Ev2Error::Mac`], [`Ev2Error::Exhausted`]; [`Ev2Error::Refused`], [`Ev2Error::Length`].
+    pub fn take(self, answer: &[u8]) -> Result<(Vec<u8>, Session), Ev2Error> {
+        let mut session = self.0;
+        let answer = answered(answer, OK)?;
+        let (data, mac) = answer
+            .split_last_chunk::<SHORT_MAC>()
+            .ok_or(Ev2Error::Length { bytes: answer.len(), expected: SHORT_MAC })?;
+        session.commands = session.commands.checked_add(1).ok_or(Ev2Error::Exhausted)?;
+        let [_, code] = OK.to_be_bytes();
+        let input = session.mac_input(code, session.commands, data);
+        if !session.mac.mac_holds(&input, *mac) {
+            return Err(Ev2Error::Mac);
+        }
+        Ok((data.to_vec(), session))
+    }
+}
+
+/// A native command in an APDU (ISO 7816-4).
+fn framed(instruction: u8, data: &[u8]) -> Vec<u8> {
+    // Every caller's data is shorter than 256 bytes: its length is in its type.
+    let length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+    [&[0x90, instruction, 0x00, 0x00, length][..], data, &[0x00]].concat()
+}
+
+/// What an answer holds besides this status.
+fn answered(answer: &[u8], due: u16) -> Result<&[u8], Ev2Error> {
+    match answer.split_last_chunk() {
+        Some((data, status)) if u16::from_be_bytes(*status) == due => Ok(data),
+        Some((_, status)) => Err(Ev2Error::Refused { status: u16::from_be_bytes(*status) }),
+        None => Err(Ev2Error::Length { bytes: answer.len(), expected: 2 }),
+    }
+}
+
+fn exactly<const N: usize>(data: &[u8]) -> Result<[u8; N], Ev2Error> {
+    data.try_into().map_err(|_| Ev2Error::Length { bytes: data.len(), expected: N })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,673 @@
+//! Readers that PC/SC drives, such as ACR1252U, Omnikey and Identiv: the UID of contactless cards.
+//!
+//! One [`PcscReader`] takes all readers of the machine. There is one in a process at the most:
+//! libpcsclite keeps what it knows of the readers in one place for all contexts.
+//!
+//! Sources: PC/SC part 3, 3.2.2.1.3 (the pseudo-APDU for the UID); pcsc-lite 1.9.9,
+//! `winscard_clnt.c` (what `SCardGetStatusChange` reports, and when).
+
+use std::ffi::{CStr, CString};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crdt_model::ids::{ChipNumber, ChipNumberError};
+use pcsc::{
+    Context, Disposition, Error, MAX_BUFFER_SIZE, PNP_NOTIFICATION, Protocols, ReaderState, Scope,
+    ShareMode, State,
+};
+
+use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
+
+/// GET DATA for the UID: every PC/SC reader answers it itself, whatever card it is.
+pub const GET_UID: [u8; 5] = [0xff, 0xca, 0, 0, 0];
+
+/// How long PC/SC is waited for at a stretch. Cards, and readers that come or go, end the wait at
+/// once; but pcsc-lite 1.9 reports only readers that come during it, so one that came between two
+/// waits is found after this time. A round costs some 1 ms of processor time.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// Between two attempts at a card that another program holds for itself.
+const HELD: Duration = Duration::from_millis(100);
+
+/// Between two attempts to reach a service that does not run.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Readers that are followed at the most: libpcsclite waits for sixteen, the pseudo-reader among them.
+const MOST: usize = 15;
+
+/// How long such a card is tried before anything is said.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two attempts to end a wait: it may just not have begun at the first.
+const CANCEL_AGAIN: Duration = Duration::from_millis(5);
+
+/// The readers that PC/SC drives.
+#[derive(Debug, Clone)]
+pub struct PcscReader {
+    name: Option<String>,
+}
+
+impl PcscReader {
+    /// The readers whose name contains this, in whatever case; without it, all but the slots for
+    /// security modules (SAM). Nothing is opened yet.
+    pub fn new(name: Option<String>) -> Self {
+        Self { name }
+    }
+}
+
+impl Reader for PcscReader {
+    /// The wait for PC/SC hears no unpark, so it is on a thread of its own, and this one ends it.
+    fn run(&mut self, session: &Session) {
+        let readers = Readers::new(self.name.clone());
+        let (waiting, ended) = (Mutex::new(None), AtomicBool::new(false));
+        let here = thread::current();
+        thread::scope(|scope| {
+            let follower =
+                thread::Builder::new().name("pcsc".to_owned()).spawn_scoped(scope, || {
+                    follow(readers, session, &waiting);
+                    ended.store(true, Ordering::Relaxed);
+                    here.unpark();
+                });
+            let follower = match follower {
+                Ok(follower) => follower,
+                Err(error) => {
+                    session.say(ReaderEvent::Lost { why: format!("the system is full: {error}") });
+                    return;
+                }
+            };
+            while !session.is_over() && !ended.load(Ordering::Relaxed) {
+                thread::park();
+            }
+            while !follower.is_finished() {
+                let context = waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(error) = context.and_then(|context: Context| context.cancel().err()) {
+                    tracing::debug!(%error, "the wait for PC/SC was not ended");
+                }
+                // It may wait for the service to come back.
+                follower.thread().unpark();
+                thread::park_timeout(CANCEL_AGAIN);
+            }
+        });
+    }
+}
+
+/// Follows the readers until the session is over or nobody listens any more. While it waits, the
+/// context that can end the wait is in `waiting`.
+fn follow(mut readers: Readers, session: &Session, waiting: &Mutex<Option<Context>>) {
+    let wait_with = |context| {
+        *waiting.lock().unwrap_or_else(PoisonError::into_inner) = context;
+    };
+    while !session.is_over() {
+        let followed = Context::establish(Scope::User).and_then(|context| {
+            wait_with(Some(context.clone()));
+            follow_service(&mut readers, session, &context).map_err(|error| match error {
+                // libpcsclite takes a connection that is reset for one that is denied; the time for
+                // that is over.
+                Error::SecurityViolation => Error::ServiceStopped,
+                error => error,
+            })
+        });
+        wait_with(None);
+        let Err(error) = followed else { return };
+        if !say(session, readers.lost(error, Instant::now())) {
+            return;
+        }
+        session.wait(TRY_AGAIN);
+    }
+}
+
+/// Follows the readers until the service fails, the session is over or nobody listens any more.
+fn follow_service(
+    readers: &mut Readers,
+    session: &Session,
+    context: &Context,
+) -> Result<(), Error> {
+    while !session.is_over() {
+        let listed = match context.list_readers_owned() {
+            // A reader came between the length of the list and the list.
+            Err(Error::InsufficientBuffer) => continue,
+            listed => listed?,
+        };
+        if !say(session, readers.listed(listed, Instant::now())) {
+            break;
+        }
+        let mut events =
+            match context.get_status_change(readers.round(Instant::now()), &mut readers.states) {
+                Ok(()) => readers.changed(Instant::now()),
+                Err(Error::Timeout | Error::Cancelled) => Vec::new(),
+                // It went since it was listed, and the next list lacks it.
+                Err(Error::UnknownReader | Error::ReaderUnavailable) => {
+                    session.wait(HELD);
+                    Vec::new()
+                }
+                Err(error) => return Err(error),
+            };
+        events.extend(readers.read(|name| uid(context, name), Instant::now));
+        if !say(session, events) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Says these; `false` where nobody listens any more.
+fn say(session: &Session, events: Vec<ReaderEvent>) -> bool {
+    events.into_iter().all(|event| session.say(event))
+}
+
+/// What a card says of its UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uid {
+    /// It is the same at every tap.
+    Fixed(ChipNumber),
+    /// It lasts for this one presentation (ISO 14443-3, 6.5.4).
+    Random,
+}
+
+impl Uid {
+    /// The UID in an answer to [`GET_UID`].
+    ///
+    /// # Errors
+    /// Whatever [`NoUid`] says, but for [`NoUid::Unreachable`].
+    pub fn of_answer(answer: &[u8]) -> Result<Self, NoUid> {
+        let (uid, status) = answer.split_last_chunk().ok_or(NoUid::CutShort)?;
+        match *status {
+            [0x90, 0x00] if is_random(uid) => Ok(Self::Random),
+            [0x90, 0x00] => Ok(Self::Fixed(ChipNumber::from_bytes(uid)?)),
+            [0x63, 0x00] => Err(NoUid::Failed),
+            [0x6a, 0x81] => Err(NoUid::NotSupported),
+            [sw1, sw2] => Err(NoUid::Refused { sw1, sw2 }),
+        }
+    }
+}
+
+/// Why there is no UID.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoUid {
+    /// 6A 81: such as a card with contacts.
+    #[error("this kind of card has no UID to give")]
+    NotSupported,
+    /// 63 00.
+    #[error("the reader did not get the UID from the card")]
+    Failed,
+    /// Another status.
+    #[error("the reader answered {sw1:02X} {sw2:02X}")]
+    Refused {
+        /// Its first byte.
+        sw1: u8,
+        /// Its second byte.
+        sw2: u8,
+    },
+    /// An answer without a status, as from a card that was taken away.
+    #[error("the answer was cut short")]
+    CutShort,
+    /// A UID that ISO 14443 does not know, such as the eight bytes of ISO 15693.
+    #[error(transparent)]
+    Length(#[from] ChipNumberError),
+    /// PC/SC does not get through to the card.
+    #[error("the card cannot be reached: {0}")]
+    Unreachable(#[source] Error),
+}
+
+impl NoUid {
+    /// Whether the card is worth another try where it lies. Where the service or the reader is gone,
+    /// the next list of readers says so.
+    fn may_pass(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable(
+                Error::SharingViolation
+                    | Error::NoService
+                    | Error::ServiceStopped
+                    | Error::ReaderUnavailable
+                    | Error::UnknownReader
+            )
+        )
+    }
+}
+
+fn uid(context: &Context, reader: &CStr) -> Result<Uid, NoUid> {
+    let card =
+        context.connect(reader, ShareMode::Shared, Protocols::ANY).map_err(NoUid::Unreachable)?;
+    let mut buffer = [0; MAX_BUFFER_SIZE];
+    let answer = card.transmit(&GET_UID, &mut buffer).map_err(NoUid::Unreachable);
+    // A handle that is dropped resets the card, under the hands of whoever else uses it. A card that
+    // is gone cannot be left: that is no matter here.
+    let _ = card.disconnect(Disposition::LeaveCard);
+    Uid::of_answer(answer?)
+}
+
+/// What lies in a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lying {
+    Nothing,
+    /// A card that is still to be read. One that could not be read is tried again where it lies.
+    Unread {
+        since: Instant,
+        again: Instant,
+    },
+    Card(ChipNumber),
+}
+
+/// One reader as PC/SC counts them: a device with two slots is two.
+#[derive(Debug)]
+struct Slot {
+    name: CString,
+    /// How often a card came or went.
+    count: Option<u32>,
+    lying: Lying,
+    debounce: Debounce,
+}
+
+impl Slot {
+    fn new(name: CString) -> Self {
+        Self { name, count: None, lying: Lying::Nothing, debounce: Debounce::default() }
+    }
+
+    /// What a new state amounts to. The flags also change when somebody uses the card; only the count
+    /// tells that it is another one, or the same one anew.
+    fn changed(&mut self, state: State, count: u32, now: Instant) -> Vec<ReaderEvent> {
+        let same = self.count.replace(count) == Some(count) && self.lying != Lying::Nothing;
+        let present = state.contains(State::PRESENT);
+        if present && same {
+            return Vec::new();
+        }
+        let events = self.taken_away(now);
+        if present {
+            self.lying = Lying::Unread { since: now, again: now };
+        }
+        events
+    }
+
+    /// Nothing lies there any more. What did lay there until now: PC/SC is silent until it goes.
+    fn taken_away(&mut self, now: Instant) -> Vec<ReaderEvent> {
+        if let Lying::Card(chip) = std::mem::replace(&mut self.lying, Lying::Nothing) {
+            // This is no news, and says when it was last seen.
+            self.debounce.seen(Some(chip), now);
+        }
+        self.debounce.seen(None, now)
+    }
+
+    /// Reads the card where one is to be read.
+    fn read(
+        &mut self,
+        read: impl FnOnce(&CStr) -> Result<Uid, NoUid>,
+        now: impl Fn() -> Instant,
+    ) -> Vec<ReaderEvent> {
+        let since = match self.lying {
+            Lying::Unread { since, again } if again <= now() => since,
+            Lying::Unread { .. } | Lying::Nothing | Lying::Card(_) => return Vec::new(),
+        };
+        let read = read(&self.name);
+        let now = now();
+        let (wait, trouble) = match read {
+            Ok(Uid::Fixed(chip)) => {
+                self.lying = Lying::Card(chip);
+                return self.debounce.seen(Some(chip), now);
+            }
+            Err(error) if error.may_pass() && now.duration_since(since) < PATIENCE => (HELD, None),
+            Ok(Uid::Random) => (ROUND, Some(ReaderEvent::RandomUid)),
+            Err(error) => {
+                tracing::debug!(reader = %text(&self.name), %error, "a card was not read");
+                (ROUND, Some(ReaderEvent::ReadError))
+            }
+        };
+        self.lying = Lying::Unread { since, again: now + wait };
+        trouble.and_then(|trouble| self.debounce.trouble(trouble)).into_iter().collect()
+    }
+}
+
+/// The readers that are followed, and what was said of them.
+struct Readers {
+    chosen: Option<String>,
+    /// What PC/SC fills in: first the pseudo-reader that tells of new readers, then one for each slot.
+    states: Vec<ReaderState>,
+    slots: Vec<Slot>,
+    /// The reader that was unplugged last.
+    unplugged: Option<String>,
+    /// The last `Ready` or `Lost`.
+    said: Option<ReaderEvent>,
+}
+
+impl Readers {
+    fn new(chosen: Option<String>) -> Self {
+        let states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
+        Self { chosen, states, slots: Vec::new(), unplugged: None, said: None }
+    }
+
+    fn takes(&self, name: &CStr) -> bool {
+        let name = text(name).to_lowercase();
+        match &self.chosen {
+            Some(part) => name.contains(&part.to_lowercase()),
+            None => !name.split(|c: char| !c.is_alphanumeric()).any(|word| word == "sam"),
+        }
+    }
+
+    /// What a list of all readers amounts to: those that came, those that went.
+    fn listed(&mut self, names: Vec<CString>, now: Instant) -> Vec<ReaderEvent> {
+        let (mut taken, others): (Vec<_>, Vec<_>) =
+            names.into_iter().partition(|name| self.takes(name));
+        taken.truncate(MOST);
+        let mut events = Vec::new();
+        while let Some(place) = self.slots.iter().position(|slot| !taken.contains(&slot.name)) {
+            let mut gone = self.slots.remove(place);
+            self.states.remove(place + 1);
+            events.extend(gone.taken_away(now));
+            let name = text(&gone.name);
+            events.extend(self.status(ReaderEvent::Lost { why: unplugged(&name) }));
+            self.unplugged = Some(name);
+        }
+        for name in taken {
+            if self.slots.iter().all(|slot| slot.name != name) {
+                self.states.push(ReaderState::new(name.clone(), State::UNAWARE));
+                self.slots.push(Slot::new(name));
+            }
+        }
+        let status = if self.slots.is_empty() {
+            ReaderEvent::Lost { why: self.why_none(&others) }
+        } else {
+            ReaderEvent::Ready { name: joined(self.slots.iter().map(|slot| &slot.name)) }
+        };
+        events.extend(self.status(status));
+        events
+    }
+
+    fn why_none(&self, others: &[CString]) -> String {
+        match (&self.unplugged, &self.chosen) {
+            (Some(name), _) => unplugged(name),
+            (None, Some(part)) if others.is_empty() => {
+                format!("no reader is called {part}: plug it in")
+            }
+            (None, Some(part)) => {
+                let others = joined(others);
+                format!("no reader is called {part}: plug it in, or choose one of {others}")
+            }
+            (None, None) => "no reader was found: plug one in".to_owned(),
+        }
+    }
+
+    /// What the states that PC/SC has filled in amount to.
+    fn changed(&mut self, now: Instant) -> Vec<ReaderEvent> {
+        let mut events = Vec::new();
+        if let [new_readers, states @ ..] = &mut self.states[..] {
+            new_readers.sync_current_state();
+            for (state, slot) in states.iter_mut().zip(&mut self.slots) {
+                if state.event_state().contains(State::CHANGED) {
+                    events.extend(slot.changed(state.event_state(), state.event_count(), now));
+                    state.sync_current_state();
+                }
+            }
+        }
+        events
+    }
+
+    /// How long PC/SC may be waited for.
+    fn round(&self, now: Instant) -> Duration {
+        let due = self.slots.iter().filter_map(|slot| match slot.lying {
+            Lying::Unread { again, .. } => Some(again.saturating_duration_since(now)),
+            Lying::Nothing | Lying::Card(_) => None,
+        });
+        due.fold(ROUND, Duration::min)
+    }
+
+    /// Reads what is to be read.
+    fn read(
+        &mut self,
+        mut read: impl FnMut(&CStr) -> Result<Uid, NoUid>,
+        now: impl Fn() -> Instant,
+    ) -> Vec<ReaderEvent> {
+        self.slots.iter_mut().flat_map(|slot| slot.read(&mut read, &now)).collect()
+    }
+
+    /// The service is gone and all cards with it. What was tapped a moment ago is remembered: a card
+    /// that lies there while the service starts anew is not tapped again.
+    fn lost(&mut self, error: Error, now: Instant) -> Vec<ReaderEvent> {
+        let mut events = Vec::new();
+        self.states.truncate(1);
+        for slot in &mut self.slots {
+            self.states.push(ReaderState::new(slot.name.clone(), State::UNAWARE));
+            slot.count = None;
+            events.extend(slot.taken_away(now));
+        }
+        events.extend(self.status(ReaderEvent::Lost { why: why(error) }));
+        events
+    }
+
+    /// Whether the readers are there is said when it changes.
+    fn status(&mut self, event: ReaderEvent) -> Option<ReaderEvent> {
+        if self.said.as_ref() == Some(&event) {
+            return None;
+        }
+        if let ReaderEvent::Lost { why } = &event {
+            tracing::warn!(why, "no reader");
+        }
+        self.said = Some(event.clone());
+        Some(event)
+    }
+}
+
+fn text(name: &CStr) -> String {
+    name.to_string_lossy().into_owned()
+}
+
+fn joined<'a>(names: impl IntoIterator<Item = &'a CString>) -> String {
+    names.into_iter().map(|name| text(name)).collect::<Vec<_>>().join(", ")
+}
+
+fn unplugged(name: &str) -> String {
+    format!("the reader {name} was unplugged: plug it in again")
+}
+
+fn why(error: Error) -> String {
+    match error {
+        // libpcsclite has a different one of these for every moment at which pcscd can go.
+        Error::NoService | Error::ServiceStopped | Error::CommError | Error::InvalidHandle => {
+            "the smart card service does not run: start pcscd, or install the package pcscd"
+                .to_owned()
+        }
+        Error::SecurityViolation | Error::NoAccess => {
+            "this user may not use the smart card service: allow org.debian.pcsc-lite.access_pcsc in polkit"
+                .to_owned()
+        }
+        error => format!("the smart card service fails: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: State = State::EMPTY;
+    const PRESENT: State = State::PRESENT;
+
+    fn chip(n: u8) -> ChipNumber {
+        ChipNumber::from_bytes(&[n; 7]).unwrap()
+    }
+
+    fn names(names: &[&str]) -> Vec<CString> {
+        names.iter().map(|name| CString::new(*name).unwrap()).collect()
+    }
+
+    fn ready(name: &str) -> ReaderEvent {
+        ReaderEvent::Ready { name: name.to_owned() }
+    }
+
+    fn lost(why: &str) -> ReaderEvent {
+        ReaderEvent::Lost { why: why.to_owned() }
+    }
+
+    /// A slot to which things happen, ten times a second.
+    struct Played {
+        slot: Slot,
+        now: Instant,
+    }
+
+    impl Played {
+        fn new() -> Self {
+            Self { slot: Slot::new(c"desk".to_owned()), now: Instant::now() }
+        }
+
+        fn round(
+            &mut self,
+            change: Option<(State, u32)>,
+            card: Result<Uid, NoUid>,
+        ) -> Vec<ReaderEvent> {
+            self.now += HELD;
+            let now = self.now;
+            let mut events = change
+                .map(|(state, count)| self.slot.changed(state, count, now))
+                .unwrap_or_default();
+            events.extend(self.slot.read(|_| card, || now));
+            events
+        }
+    }
+
+    const NOT_READ: Result<Uid, NoUid> = Err(NoUid::CutShort);
+
+    #[test]
+    fn an_answer_is_a_uid_or_says_why_it_is_none() {
+        let fixed = |uid: &[u8]| Ok(Uid::Fixed(ChipNumber::from_bytes(uid).unwrap()));
+        for (answer, expected) in [
+            (&[0xde, 0xad, 0xbe, 0xef, 0x90, 0][..], fixed(&[0xde, 0xad, 0xbe, 0xef])),
+            (&[4, 1, 2, 3, 4, 5, 6, 0x90, 0], fixed(&[4, 1, 2, 3, 4, 5, 6])),
+            (&[4, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0x90, 0], fixed(&[4, 1, 2, 3, 4, 5, 6, 7, 8, 9])),
+            (&[8, 1, 2, 3, 0x90, 0], Ok(Uid::Random)),
+            (&[8, 1, 2, 3, 4, 5, 6, 0x90, 0], fixed(&[8, 1, 2, 3, 4, 5, 6])),
+            (&[0x63, 0], Err(NoUid::Failed)),
+            (&[0x6a, 0x81], Err(NoUid::NotSupported)),
+            (&[0x6d, 0], Err(NoUid::Refused { sw1: 0x6d, sw2: 0 })),
+            (&[4, 1, 2, 3, 0x62, 0x82], Err(NoUid::Refused { sw1: 0x62, sw2: 0x82 })),
+            (&[0x90, 0], Err(NoUid::Length(ChipNumberError::Length { bytes: 0 }))),
+            (&[0xe0; 8], Err(NoUid::Refused { sw1: 0xe0, sw2: 0xe0 })),
+            (&[0x90], Err(NoUid::CutShort)),
+            (&[], Err(NoUid::CutShort)),
+        ] {
+            assert_eq!(Uid::of_answer(answer), expected, "{answer:02X?}");
+        }
+    }
+
+    #[test]
+    fn a_card_that_others_use_while_it_lies_there_is_one_tap() {
+        let mut played = Played::new();
+        let card = Ok(Uid::Fixed(chip(1)));
+        assert_eq!(played.round(Some((EMPTY, 0)), NOT_READ), []);
+        assert_eq!(played.round(Some((PRESENT, 1)), card), [ReaderEvent::Tapped(chip(1))]);
+        assert_eq!(played.round(Some((PRESENT | State::INUSE, 1)), NOT_READ), []);
+        assert_eq!(played.round(Some((PRESENT, 1)), NOT_READ), []);
+        assert_eq!(played.round(None, NOT_READ), []);
+        assert_eq!(played.round(Some((EMPTY, 2)), NOT_READ), [ReaderEvent::Removed(chip(1))]);
+    }
+
+    #[test]
+    fn a_card_that_is_exchanged_for_another_between_two_rounds_is_removed_and_tapped() {
+        let mut played = Played::new();
+        played.round(Some((PRESENT, 1)), Ok(Uid::Fixed(chip(1))));
+        assert_eq!(
+            played.round(Some((PRESENT, 3)), Ok(Uid::Fixed(chip(2)))),
+            [ReaderEvent::Removed(chip(1)), ReaderEvent::Tapped(chip(2))]
+        );
+    }
+
+    #[test]
+    fn a_card_that_lay_there_for_long_and_comes_back_at_once_is_the_same_tap() {
+        let mut played = Played::new();
+        let card = Ok(Uid::Fixed(chip(1)));
+        played.round(Some((PRESENT, 1)), card);
+        for _ in 0..100 {
+            assert_eq!(played.round(None, NOT_READ), []);
+        }
+        assert_eq!(played.round(Some((EMPTY, 2)), NOT_READ), [ReaderEvent::Removed(chip(1))]);
+        assert_eq!(played.round(Some((PRESENT, 3)), card), []);
+    }
+
+    #[test]
+    fn a_card_that_another_program_holds_is_waited_for_before_it_is_an_error() {
+        let mut played = Played::new();
+        let held = Err(NoUid::Unreachable(Error::SharingViolation));
+        assert_eq!(played.round(Some((PRESENT, 1)), held), []);
+        let rounds = (1..100).find(|_| played.round(None, held) == [ReaderEvent::ReadError]);
+        assert_eq!(rounds, Some(20), "two seconds");
+        let said: Vec<_> = (0..20).flat_map(|_| played.round(None, held)).collect();
+        assert_eq!(said, [], "it is said once");
+        let card = Ok(Uid::Fixed(chip(1)));
+        let said: Vec<_> = (0..10).flat_map(|_| played.round(None, card)).collect();
+        assert_eq!(said, [ReaderEvent::Tapped(chip(1))], "it is let go");
+    }
+
+    #[test]
+    fn a_card_that_cannot_be_read_is_said_once_for_each_time_that_it_is_shown() {
+        let mut played = Played::new();
+        for (count, card, said) in [
+            (1, Err(NoUid::Failed), ReaderEvent::ReadError),
+            (3, Ok(Uid::Random), ReaderEvent::RandomUid),
+            (5, Ok(Uid::Random), ReaderEvent::RandomUid),
+        ] {
+            assert_eq!(played.round(Some((PRESENT, count)), card), [said]);
+            let more: Vec<_> = (0..30).flat_map(|_| played.round(None, card)).collect();
+            assert_eq!(more, []);
+        }
+    }
+
+    #[test]
+    fn readers_that_come_and_go_are_named() {
+        let (mut readers, now) = (Readers::new(None), Instant::now());
+        assert_eq!(readers.listed(vec![], now), [lost("no reader was found: plug one in")]);
+        assert_eq!(readers.listed(vec![], now), []);
+        assert_eq!(readers.listed(names(&["desk", "desk SAM 1"]), now), [ready("desk")]);
+        assert_eq!(readers.listed(names(&["desk", "kiosk"]), now), [ready("desk, kiosk")]);
+        readers.slots[0].changed(PRESENT, 1, now);
+        readers.read(|_| Ok(Uid::Fixed(chip(1))), || now);
+        assert_eq!(
+            readers.listed(names(&["kiosk"]), now),
+            [
+                ReaderEvent::Removed(chip(1)),
+                lost("the reader desk was unplugged: plug it in again"),
+                ready("kiosk"),
+            ]
+        );
+        assert_eq!(
+            readers.listed(vec![], now),
+            [lost("the reader kiosk was unplugged: plug it in again")]
+        );
+        assert_eq!(readers.listed(vec![], now), []);
+        assert_eq!(readers.states.len(), 1);
+        assert_eq!(readers.listed(names(&["kiosk"]), now), [ready("kiosk")]);
+    }
+
+    #[test]
+    fn a_reader_is_chosen_by_a_part_of_its_name_and_the_others_are_offered() {
+        let (mut readers, now) = (Readers::new(Some("omnikey".to_owned())), Instant::now());
+        assert_eq!(readers.listed(vec![], now), [lost("no reader is called omnikey: plug it in")]);
+        assert_eq!(
+            readers.listed(names(&["ACS ACR1252", "Identiv uTrust"]), now),
+            [lost(
+                "no reader is called omnikey: plug it in, or choose one of ACS ACR1252, Identiv uTrust"
+            )]
+        );
+        let listed = names(&["ACS ACR1252", "HID OMNIKEY 5022 CL 00 00"]);
+        assert_eq!(readers.listed(listed, now), [ready("HID OMNIKEY 5022 CL 00 00")]);
+    }
+
+    #[test]
+    fn a_service_that_stops_takes_the_cards_with_it_and_is_said_to_be_lost_once() {
+        let (mut readers, now) = (Readers::new(None), Instant::now());
+        readers.listed(names(&["desk"]), now);
+        readers.slots[0].changed(PRESENT, 1, now);
+        readers.read(|_| Ok(Uid::Fixed(chip(1))), || now);
+        let said = readers.lost(Error::CommError, now);
+        assert!(
+            matches!(&said[..], [ReaderEvent::Removed(_), ReaderEvent::Lost { why }] if why.contains("pcscd")),
+            "{said:?}"
+        );
+        assert_eq!(readers.lost(Error::NoService, now), []);
+        assert_eq!(readers.listed(names(&["desk"]), now), [ready("desk")]);
+        assert_eq!(readers.slots[0].changed(PRESENT, 1, now), []);
+        assert_eq!(
+            readers.read(|_| Ok(Uid::Fixed(chip(1))), || now),
+            [],
+            "the card that lies there was tapped already"
+        );
+    }
+}

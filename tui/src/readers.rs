@@ -1,0 +1,153 @@
+//! Which readers the console listens to. Several at once are fine: a desk and a kiosk on one machine.
+
+use std::io;
+use std::path::PathBuf;
+
+use hardware::reader::{Reader, ReaderHandle, Session};
+use hardware::scripted::{ScriptError, ScriptedReader};
+use thiserror::Error;
+
+/// One reader.
+#[derive(Debug, Clone)]
+pub enum ReaderChoice {
+    /// The first that libnfc finds, or the one at this connection string.
+    Libnfc(Option<String>),
+    /// All that PC/SC knows, or those whose names contain this.
+    Pcsc(Option<String>),
+    /// A script.
+    Script(ScriptedReader),
+}
+
+/// The readers of a console.
+#[derive(Debug, Clone)]
+pub struct Readers {
+    chosen: Vec<ReaderChoice>,
+    /// One that works will do: nobody has said which there are.
+    pub any_is_enough: bool,
+}
+
+/// Why a text names no reader.
+#[derive(Debug, Error)]
+pub enum ReaderChoiceError {
+    /// The script cannot be read.
+    #[error("the script {path} cannot be read: {error}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The script is wrong.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+}
+
+impl Readers {
+    /// This one alone.
+    pub fn one(choice: ReaderChoice) -> Self {
+        Self { chosen: vec![choice], any_is_enough: false }
+    }
+
+    /// The readers that these texts name: `auto` (whatever libnfc or PC/SC finds), `none`, `pcsc`,
+    /// `pcsc:NAME`, `scripted:FILE`, or a libnfc connection string.
+    ///
+    /// # Errors
+    /// [`ReaderChoiceError`].
+    pub fn parse(texts: &[String]) -> Result<Self, ReaderChoiceError> {
+        let mut readers = Self { chosen: Vec::new(), any_is_enough: false };
+        for text in texts {
+            match (&text[..], text.strip_prefix("scripted:"), text.strip_prefix("pcsc:")) {
+                ("none", ..) => {}
+                ("auto", ..) => {
+                    readers.any_is_enough = true;
+                    readers.chosen.extend(automatic());
+                }
+                ("pcsc", ..) => readers.chosen.push(ReaderChoice::Pcsc(None)),
+                (_, Some(path), _) => {
+                    let script = std::fs::read_to_string(path)
+                        .map_err(|error| ReaderChoiceError::File { path: path.into(), error })?;
+                    readers.chosen.push(ReaderChoice::Script(ScriptedReader::parse(&script)?));
+                }
+                (_, None, Some(name)) => {
+                    readers.chosen.push(ReaderChoice::Pcsc(Some(name.to_owned())));
+                }
+                (connection, None, None) => {
+                    readers.chosen.push(ReaderChoice::Libnfc(Some(connection.to_owned())));
+                }
+            }
+        }
+        Ok(readers)
+    }
+
+    /// Starts them all, each on a thread of its own.
+    ///
+    /// # Errors
+    /// Where one is asked for that this program was built without, or the system has no thread left.
+    pub fn start(&self) -> io::Result<Vec<ReaderHandle>> {
+        self.chosen.iter().map(start).collect()
+    }
+}
+
+/// What is tried where nobody says which readers there are.
+fn automatic() -> Vec<ReaderChoice> {
+    let mut tried = Vec::new();
+    if cfg!(feature = "libnfc") {
+        tried.push(ReaderChoice::Libnfc(None));
+    }
+    if cfg!(feature = "pcsc") {
+        tried.push(ReaderChoice::Pcsc(None));
+    }
+    tried
+}
+
+/// A reader of any kind.
+struct AnyReader(Box<dyn Reader>);
+
+impl Reader for AnyReader {
+    fn run(&mut self, session: &Session) {
+        self.0.run(session);
+    }
+}
+
+fn start(choice: &ReaderChoice) -> io::Result<ReaderHandle> {
+    let reader: Box<dyn Reader> = match choice {
+        ReaderChoice::Script(script) => Box::new(script.clone()),
+        #[cfg(feature = "libnfc")]
+        ReaderChoice::Libnfc(connection) => {
+            Box::new(hardware::libnfc::LibnfcReader::new(connection.clone()))
+        }
+        #[cfg(not(feature = "libnfc"))]
+        ReaderChoice::Libnfc(_) => return Err(built_without("libnfc")),
+        #[cfg(feature = "pcsc")]
+        ReaderChoice::Pcsc(name) => Box::new(hardware::pcsc::PcscReader::new(name.clone())),
+        #[cfg(not(feature = "pcsc"))]
+        ReaderChoice::Pcsc(_) => return Err(built_without("PC/SC")),
+    };
+    hardware::reader::spawn(AnyReader(reader))
+}
+
+#[cfg(not(all(feature = "libnfc", feature = "pcsc")))]
+fn built_without(what: &str) -> io::Error {
+    io::Error::other(format!(
+        "this stempel was built without {what}: use --reader none or scripted:FILE"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_readers_are_chosen_by_name_and_a_wrong_script_is_said() {
+        let parse = |texts: &[&str]| {
+            Readers::parse(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
+        };
+        let two = parse(&["pn532_uart:/dev/ttyUSB0", "pcsc:ACR1252"]).unwrap();
+        assert!(!two.any_is_enough);
+        let names: Vec<String> = two.chosen.iter().map(|it| format!("{it:?}")).collect();
+        assert_eq!(names, ["Libnfc(Some(\"pn532_uart:/dev/ttyUSB0\"))", "Pcsc(Some(\"ACR1252\"))"]);
+        assert!(parse(&["auto"]).unwrap().any_is_enough);
+        assert!(parse(&["none"]).unwrap().chosen.is_empty());
+        assert!(matches!(parse(&["scripted:/nowhere"]), Err(ReaderChoiceError::File { .. })));
+    }
+}
