@@ -255,25 +255,28 @@ enum Lying {
 #[derive(Debug)]
 struct Slot {
     name: CString,
-    /// How often a card came or went.
-    count: Option<u32>,
+    /// How often cards had come and gone when the one that lies there was first seen.
+    count: u32,
     lying: Lying,
     debounce: Debounce,
 }
 
 impl Slot {
     fn new(name: CString) -> Self {
-        Self { name, count: None, lying: Lying::Nothing, debounce: Debounce::default() }
+        Self { name, count: 0, lying: Lying::Nothing, debounce: Debounce::default() }
     }
 
     /// What a new state amounts to. The flags also change when somebody uses the card; only the count
-    /// tells that it is another one, or the same one anew.
+    /// tells that it is another one, or the same one anew: one went and one came. A difference of one
+    /// is the coming of the card that lies there, which pcscd counts a moment after it shows it.
     fn changed(&mut self, state: State, count: u32, now: Instant) -> Vec<ReaderEvent> {
-        let same = self.count.replace(count) == Some(count) && self.lying != Lying::Nothing;
         let present = state.contains(State::PRESENT);
-        if present && same {
+        // The count has sixteen bits.
+        let moves = count.wrapping_sub(self.count) & 0xffff;
+        if present && moves < 2 && self.lying != Lying::Nothing {
             return Vec::new();
         }
+        self.count = count;
         let events = self.taken_away(now);
         if present {
             self.lying = Lying::Unread { since: now, again: now };
@@ -428,7 +431,6 @@ impl Readers {
         self.states.truncate(1);
         for slot in &mut self.slots {
             self.states.push(ReaderState::new(slot.name.clone(), State::UNAWARE));
-            slot.count = None;
             events.extend(slot.taken_away(now));
         }
         events.extend(self.status(ReaderEvent::Lost { why: why(error) }));
@@ -567,6 +569,24 @@ mod tests {
         assert_eq!(
             played.round(Some((PRESENT, 3)), Ok(Uid::Fixed(chip(2)))),
             [ReaderEvent::Removed(chip(1)), ReaderEvent::Tapped(chip(2))]
+        );
+    }
+
+    #[test]
+    fn a_card_that_is_counted_after_it_is_seen_is_one_tap() {
+        let mut played = Played::new();
+        let card = Ok(Uid::Fixed(chip(1)));
+        assert_eq!(played.round(Some((PRESENT, 0xffff)), card), [ReaderEvent::Tapped(chip(1))]);
+        assert_eq!(played.round(Some((PRESENT, 0)), NOT_READ), []);
+        let other = Ok(Uid::Fixed(chip(2)));
+        assert_eq!(
+            played.round(Some((PRESENT, 1)), other),
+            [ReaderEvent::Removed(chip(1)), ReaderEvent::Tapped(chip(2))]
+        );
+        assert_eq!(
+            played.round(Some((PRESENT, 2)), NOT_READ),
+            [],
+            "the other was counted late too"
         );
     }
 

@@ -10,7 +10,8 @@
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -43,7 +44,7 @@ fn alone(test: &str, body: impl FnOnce(&mut Service)) {
     if let Some(folder) = std::env::var_os(FOLDER) {
         let folder = PathBuf::from(folder);
         File::create(folder.join("begun")).unwrap();
-        body(&mut Service { folder, daemon: None });
+        body(&mut Service { folder, ports: Ports::claim(), daemon: None });
         return;
     }
     for (path, package) in
@@ -74,6 +75,7 @@ fn alone(test: &str, body: impl FnOnce(&mut Service)) {
 /// A pcscd. It is killed when this is dropped.
 struct Service {
     folder: PathBuf,
+    ports: Ports,
     daemon: Option<Child>,
 }
 
@@ -85,7 +87,7 @@ impl Service {
         fs::create_dir_all(&readers).unwrap();
         // One file for all: of several, pcscd takes them in whatever order.
         let (mut configuration, mut slots) = (String::new(), Vec::new());
-        for (name, port) in names.iter().zip(free_ports()) {
+        for (name, port) in names.iter().zip(self.ports.of_readers()) {
             // The driver keeps its slots in static variables: each reader needs one of its own.
             let driver = self.folder.join(format!("{port}.so"));
             fs::copy(DRIVER, &driver).unwrap();
@@ -136,18 +138,31 @@ impl Drop for Service {
     }
 }
 
-/// Ports of which the next is free too, below those that the system hands out by itself. Tests that
-/// run at the same time begin at different ones.
-fn free_ports() -> impl Iterator<Item = u16> {
-    let begin = std::process::id() % 300;
-    (0..6_000u16).filter_map(move |step| {
-        let pair = (begin * 20 + u32::from(step)) % 6_000;
-        let port = 20_000 + 2 * u16::try_from(pair).ok()?;
-        [port, port + 1]
-            .iter()
-            .all(|port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, *port)).is_ok())
-            .then_some(port)
-    })
+/// Ports that this process has to itself, below those that the system hands out.
+struct Ports {
+    first: u16,
+    /// What keeps other tests away from them; it goes with the process.
+    _claim: UnixListener,
+}
+
+impl Ports {
+    /// For five readers, of two slots each.
+    const COUNT: u16 = 10;
+
+    fn claim() -> Self {
+        let claimed = (20_000..32_000).step_by(usize::from(Self::COUNT)).find_map(|first| {
+            let name = format!("stempel-vpcd-{first}");
+            let claim =
+                UnixListener::bind_addr(&SocketAddr::from_abstract_name(name).ok()?).ok()?;
+            let free = |port| TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok();
+            (first..first + Self::COUNT).all(free).then_some(Self { first, _claim: claim })
+        });
+        claimed.expect("there are free ports")
+    }
+
+    fn of_readers(&self) -> impl Iterator<Item = u16> {
+        (self.first..self.first + Self::COUNT).step_by(2)
+    }
 }
 
 fn listen(name: Option<&str>) -> (ReaderHandle, Receiver<ReaderEvent>) {
@@ -268,7 +283,8 @@ fn of_a_hundred_taps_and_removals_none_is_missed_and_none_doubled() {
         assert_eq!(slots.len(), 10);
         service.start();
         let (_handle, events) = listen(None);
-        assert!(matches!(heard(&events), ReaderEvent::Ready { .. }));
+        let first = heard(&events);
+        assert!(matches!(first, ReaderEvent::Ready { .. }), "{first:?}");
         for round in 0..10 {
             let mut waited: Vec<ChipNumber> = (0..10)
                 .map(|slot| ChipNumber::from_bytes(&[4, round, slot, 0, 0, 0, 0]).unwrap())
