@@ -40,6 +40,11 @@ pub enum ReaderChoiceError {
     /// The script is wrong.
     #[error(transparent)]
     Script(#[from] ScriptError),
+    /// PC/SC was chosen more than once: libpcsclite keeps what it knows of readers once for a process.
+    #[error(
+        "PC/SC can be chosen once: give pcsc for all its readers, or one pcsc:NAME without auto"
+    )]
+    PcscTwice,
 }
 
 impl Readers {
@@ -75,6 +80,9 @@ impl Readers {
                     readers.chosen.push(ReaderChoice::Libnfc(Some(connection.to_owned())));
                 }
             }
+        }
+        if readers.chosen.iter().filter(|it| matches!(it, ReaderChoice::Pcsc(_))).count() > 1 {
+            return Err(ReaderChoiceError::PcscTwice);
         }
         Ok(readers)
     }
@@ -148,6 +156,9 @@ mod tests {
         assert_eq!(names, ["Libnfc(Some(\"pn532_uart:/dev/ttyUSB0\"))", "Pcsc(Some(\"ACR1252\"))"]);
         assert!(parse(&["auto"]).unwrap().any_is_enough);
         assert!(parse(&["none"]).unwrap().chosen.is_empty());
+        for twice in [&["pcsc:a", "pcsc:b"], &["auto", "pcsc"]] {
+            assert!(matches!(parse(twice), Err(ReaderChoiceError::PcscTwice)), "{twice:?}");
+        }
         assert!(matches!(parse(&["scripted:/nowhere"]), Err(ReaderChoiceError::File { .. })));
     }
 }
