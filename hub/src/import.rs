@@ -648,25 +648,23 @@ impl Importing<'_> {
         };
         // The row is another one than was last taken, or the first: also where the record is the same,
         // for a subscription or a postal code stand beside it.
-        {
-            sqlx::query(
-                "INSERT INTO pass (id, record, opening_points, active, version, subscription, postal_code)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-                 ON CONFLICT (id) DO UPDATE
-                 SET record = ?2, active = ?4, version = ?5, subscription = ?6, postal_code = ?7",
-            )
-            .bind(id)
-            .bind(encoded(&record)?)
-            .bind(i64::from(row.points))
-            .bind(is_active(&record))
-            .bind(self.versions.next())
-            .bind(row.subscription.map(|it| format!("{it:?}")))
-            .bind(&row.postal_code)
-            .execute(&mut *self.connection)
-            .await?;
-            for card in &cards {
-                self.card(place, id, card).await?;
-            }
+        sqlx::query(
+            "INSERT INTO pass (id, record, opening_points, active, version, subscription, postal_code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE
+             SET record = ?2, active = ?4, version = ?5, subscription = ?6, postal_code = ?7",
+        )
+        .bind(id)
+        .bind(encoded(&record)?)
+        .bind(i64::from(row.points))
+        .bind(is_active(&record))
+        .bind(self.versions.next())
+        .bind(row.subscription.map(|it| format!("{it:?}")))
+        .bind(&row.postal_code)
+        .execute(&mut *self.connection)
+        .await?;
+        for card in &cards {
+            self.card(place, id, card).await?;
         }
         sqlx::query("INSERT OR REPLACE INTO imported (number, row_hash) VALUES (?, ?)")
             .bind(number.to_string())

@@ -8,9 +8,9 @@ use crdt_model::entry::{EntryRef, Fact, Subject};
 use crdt_model::ids::{DeviceId, Identification, PassId, VenueId};
 use crdt_model::time::day_number;
 use serde::Serialize;
-use sqlx::{Row, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use crate::db::{HubError, from_sql, lookup_key, to_sql};
+use crate::db::{HubError, from_sql, lookup_key};
 use crate::ledgers::{calendar, entries_of_pass, limits_of, placed};
 use crate::registry;
 
@@ -175,21 +175,30 @@ pub async fn totals(pool: &SqlitePool) -> Result<Totals, HubError> {
         debt: 0,
         catalogue_version: crate::catalogue::version(&mut reading).await?,
     };
+    for_each_pass(&mut reading, |record| {
+        totals.passes += 1;
+        totals.points += record.account.points();
+        totals.debt += record.account.debt();
+    })
+    .await?;
+    Ok(totals)
+}
+
+/// All pass records in the order of their ids, a thousand at a time: there may be millions.
+async fn for_each_pass(
+    reading: &mut SqliteConnection,
+    mut visit: impl FnMut(&PassRecord),
+) -> Result<(), HubError> {
     let mut from = 0i64;
     loop {
         let rows = sqlx::query("SELECT id, record FROM pass WHERE id > ? ORDER BY id LIMIT 1000")
             .bind(from)
             .fetch_all(&mut *reading)
             .await?;
+        let Some(last) = rows.last() else { return Ok(()) };
+        from = last.get(0);
         for row in &rows {
-            let record: PassRecord = minicbor::decode(row.get(1))?;
-            totals.passes += 1;
-            totals.points += record.account.points();
-            totals.debt += record.account.debt();
-            from = to_sql(record.pass.0);
-        }
-        if rows.is_empty() {
-            return Ok(totals);
+            visit(&minicbor::decode(row.get(1))?);
         }
     }
 }
@@ -210,23 +219,14 @@ pub struct DebtReport {
 /// [`HubError`].
 pub async fn debts(pool: &SqlitePool) -> Result<Vec<DebtReport>, HubError> {
     let mut reading = pool.begin().await?;
-    let (mut debts, mut from) = (Vec::new(), 0i64);
-    loop {
-        let rows = sqlx::query("SELECT id, record FROM pass WHERE id > ? ORDER BY id LIMIT 1000")
-            .bind(from)
-            .fetch_all(&mut *reading)
-            .await?;
-        for row in &rows {
-            let record: PassRecord = minicbor::decode(row.get(1))?;
-            from = to_sql(record.pass.0);
-            let debt = record.account.debt();
-            if debt > 0 {
-                debts.push(DebtReport { pass_id: record.pass, debt });
-            }
+    let mut debts = Vec::new();
+    for_each_pass(&mut reading, |record| {
+        let debt = record.account.debt();
+        if debt > 0 {
+            debts.push(DebtReport { pass_id: record.pass, debt });
         }
-        if rows.is_empty() {
-            debts.sort_by_key(|it| (std::cmp::Reverse(it.debt), it.pass_id));
-            return Ok(debts);
-        }
-    }
+    })
+    .await?;
+    debts.sort_by_key(|it| (std::cmp::Reverse(it.debt), it.pass_id));
+    Ok(debts)
 }

@@ -1,7 +1,9 @@
 //! Passes. What a pass is follows from the world's seed and the pass's place; only which passes have
 //! a holder follows from the passes before it.
 
-use crdt_model::catalogue::{CardStatus, GRACE_DAYS, HolderStatus, MembershipStatus, Programme};
+use crdt_model::catalogue::{
+    CardStatus, GRACE_DAYS, HolderStatus, MembershipStatus, Programme, SocialTariff,
+};
 use jiff::Span;
 use jiff::civil::Date;
 use rand::RngExt;
@@ -36,45 +38,39 @@ pub(super) struct Passes {
     uitpas_holders: u32,
 }
 
-/// How a right to a social tariff stands today, in the region where the pass was issued.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Right {
-    None,
-    Active,
-    Grace,
-    Expired,
-    Suspended,
-    OtherRegion,
+/// How the right to a social tariff stands today, in the region where the pass was issued.
+fn drawn_right(random: &mut ChaCha20Rng) -> SocialTariff {
+    match random.random_range(0..1000u32) {
+        0..115 => SocialTariff::Active,
+        115..130 => SocialTariff::Grace,
+        130..150 => SocialTariff::Expired,
+        150..163 => SocialTariff::Suspended,
+        163..180 => SocialTariff::OtherRegion,
+        _ => SocialTariff::None,
+    }
 }
 
-impl Right {
-    fn drawn(random: &mut ChaCha20Rng) -> Self {
-        match random.random_range(0..1000u32) {
-            0..115 => Self::Active,
-            115..130 => Self::Grace,
-            130..150 => Self::Expired,
-            150..163 => Self::Suspended,
-            163..180 => Self::OtherRegion,
-            _ => Self::None,
+/// The row of a right that stands like this. Most rights end with a year.
+fn right_row(
+    right: SocialTariff,
+    world: &World,
+    random: &mut ChaCha20Rng,
+) -> Option<SocialTariffRow> {
+    let years = random.random_range(0..3i32);
+    let days = random.random_range(0..600i32);
+    let ends_with_a_year = world.today.saturating_add(Span::new().years(years)).last_of_year();
+    let (end_date, suspended_until_date) = match right {
+        SocialTariff::None => return None,
+        SocialTariff::Active | SocialTariff::OtherRegion if days % 5 == 0 => {
+            (world.day(1 + days), None)
         }
-    }
-
-    /// The row of it. Most rights end with a year.
-    fn row(self, world: &World, random: &mut ChaCha20Rng) -> Option<SocialTariffRow> {
-        let years = random.random_range(0..3i32);
-        let days = random.random_range(0..600i32);
-        let ends_with_a_year = world.today.saturating_add(Span::new().years(years)).last_of_year();
-        let (end_date, suspended_until_date) = match self {
-            Self::None => return None,
-            Self::Active | Self::OtherRegion if days % 5 == 0 => (world.day(1 + days), None),
-            Self::Active | Self::OtherRegion => (ends_with_a_year, None),
-            // Not to the last day: a world is used for some days after its own.
-            Self::Grace => (world.day(-1 - days % (GRACE_DAYS - 10)), None),
-            Self::Expired => (world.day(-GRACE_DAYS - 1 - days), None),
-            Self::Suspended => (ends_with_a_year, Some(world.day(7 + days % 50))),
-        };
-        Some(SocialTariffRow { end_date, suspended_until_date })
-    }
+        SocialTariff::Active | SocialTariff::OtherRegion => (ends_with_a_year, None),
+        // Not to the last day: a world is used for some days after its own.
+        SocialTariff::Grace => (world.day(-1 - days % (GRACE_DAYS - 10)), None),
+        SocialTariff::Expired => (world.day(-GRACE_DAYS - 1 - days), None),
+        SocialTariff::Suspended => (ends_with_a_year, Some(world.day(7 + days % 50))),
+    };
+    Some(SocialTariffRow { end_date, suspended_until_date })
 }
 
 impl Passes {
@@ -110,11 +106,15 @@ impl Passes {
             return PassRow { card_status, ..self.in_stock(place, random) };
         }
         let region = Region::drawn(random);
-        let right = Right::drawn(random);
+        let right = drawn_right(random);
         // Some were given the right after the card.
-        let issued_with =
-            matches!(right, Right::Active | Right::Grace | Right::Expired | Right::Suspended)
-                && !random.random_ratio(1, 10);
+        let issued_with = matches!(
+            right,
+            SocialTariff::Active
+                | SocialTariff::Grace
+                | SocialTariff::Expired
+                | SocialTariff::Suspended
+        ) && !random.random_ratio(1, 10);
         let memberships = self.memberships(region, right, random);
         let postal_code = one_of(random, region.postal_codes());
         let named = self.uitpas_holders < UITPAS_HOLDERS && card_status == CardStatus::Active;
@@ -153,11 +153,12 @@ impl Passes {
     fn memberships(
         &self,
         region: Region,
-        right: Right,
+        right: SocialTariff,
         random: &mut ChaCha20Rng,
     ) -> Vec<MembershipRow> {
-        let row = right.row(&self.world, random);
-        let (here, elsewhere) = if right == Right::OtherRegion { (None, row) } else { (row, None) };
+        let row = right_row(right, &self.world, random);
+        let (here, elsewhere) =
+            if right == SocialTariff::OtherRegion { (None, row) } else { (row, None) };
         let in_force = MembershipRow {
             card_system: region.card_system(),
             status: MembershipStatus::Active,
@@ -181,7 +182,7 @@ impl Passes {
             }
             _ => in_force,
         };
-        let is_member_elsewhere = right == Right::OtherRegion || random.random_ratio(6, 100);
+        let is_member_elsewhere = right == SocialTariff::OtherRegion || random.random_ratio(6, 100);
         let second = is_member_elsewhere.then(|| MembershipRow {
             card_system: region.other(random).card_system(),
             status: MembershipStatus::Active,
@@ -209,7 +210,7 @@ impl Passes {
     fn group(&self, place: u32, random: &mut ChaCha20Rng) -> PassRow {
         let region = Region::drawn(random);
         let with_tariff = random.random_ratio(3, 5);
-        let right = if with_tariff { Right::Active } else { Right::None };
+        let right = if with_tariff { SocialTariff::Active } else { SocialTariff::None };
         let card_status =
             if random.random_ratio(3, 100) { CardStatus::Blocked } else { CardStatus::Active };
         let coupon = GrantedCouponRow {
@@ -230,7 +231,7 @@ impl Passes {
                 status: MembershipStatus::Active,
                 end_date: None,
                 suspended_until_date: None,
-                social_tariff: right.row(&self.world, random),
+                social_tariff: right_row(right, &self.world, random),
             }],
             coupons: if with_tariff { Vec::new() } else { vec![coupon] },
             total_tickets_per_year: with_tariff.then(|| 5 * random.random_range(2..=12u32)),
