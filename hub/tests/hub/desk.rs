@@ -242,8 +242,9 @@ impl TestDesk {
         (endpoint, connection)
     }
 
-    /// Talks to the hub until `done`, or until the hub says goodbye.
-    pub async fn talk(&mut self, hub: SocketAddr, done: impl Fn(&Self) -> bool) -> Ending {
+    /// Talks to the hub until `done`, which is first asked when the hub has said welcome, or until the
+    /// hub says goodbye.
+    pub async fn talk(&mut self, hub: SocketAddr, mut done: impl FnMut(&Self) -> bool) -> Ending {
         let talk = async {
             let (_endpoint, connection) = self.connect(hub).await;
             let (mut send, mut receive) = connection.open_bi().await.unwrap();

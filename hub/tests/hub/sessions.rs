@@ -1,7 +1,6 @@
 //! Whole sessions over QUIC, with the desk's own state machine.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use crdt_model::catalogue::CardStatus;
 use hub::db::HubFolder;
@@ -156,18 +155,31 @@ async fn a_hub_restored_from_a_backup_gets_everything_again() {
     assert_eq!(count(&hub.pool, "entry").await, 5);
 }
 
+/// Says that the hub has said welcome, the first time.
+fn say_once(welcome: &mut Option<oneshot::Sender<()>>) {
+    if let Some(welcome) = welcome.take() {
+        welcome.send(()).unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_is_revoked_while_it_is_connected_and_stays_out() {
     let hub = RunningHub::start().await;
     let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
     let device = desk.key.device();
     let pool = hub.pool.clone();
+    let (welcome, welcomed) = oneshot::channel();
     let revoking = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        welcomed.await.unwrap();
         hub::registry::revoke(&pool, device).await.unwrap();
     });
+    let mut welcome = Some(welcome);
     for _ in 0..2 {
-        match desk.talk(hub.address, |_| false).await {
+        let never = |_: &TestDesk| {
+            say_once(&mut welcome);
+            false
+        };
+        match desk.talk(hub.address, never).await {
             Ending::Goodbye(goodbye) => assert_eq!(goodbye.kind, GoodbyeKind::NotEnrolled),
             Ending::Done => unreachable!("it waits for ever"),
         }
@@ -254,11 +266,17 @@ async fn what_the_command_line_changes_reaches_connected_desks() {
     let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
     desk.talk(hub.address, |desk| desk.catalogue_version >= 11).await;
     let pool = hub.pool.clone();
+    let (welcome, welcomed) = oneshot::channel();
     let changing = tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        welcomed.await.unwrap();
         put_pass(&pool, 77, CardStatus::Blocked).await;
     });
-    let ending = desk.talk(hub.address, |desk| desk.catalogue_version >= 12).await;
+    let mut welcome = Some(welcome);
+    let has_it = |desk: &TestDesk| {
+        say_once(&mut welcome);
+        desk.catalogue_version >= 12
+    };
+    let ending = desk.talk(hub.address, has_it).await;
     assert!(matches!(ending, Ending::Done));
     changing.await.unwrap();
 }

@@ -5,17 +5,25 @@ use crdt_model::ids::PassId;
 use crdt_model::ledger::Position;
 use crdt_model::time::day_number;
 use hub::ledgers::{Taken, take};
+use sqlx::SqlitePool;
 use sync_protocol::batch;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
+use tempfile::TempDir;
 
 use crate::desk::{TestDesk, check_in, count, hub_with_passes, points, today, venue};
 
-#[tokio::test]
-async fn a_batch_that_comes_twice_counts_once() {
+/// A hub in its folder, and a desk that it knows.
+async fn hub_and_desk() -> (TempDir, SqlitePool, TestDesk) {
     let folder = tempfile::tempdir().unwrap();
     let pool = hub_with_passes(folder.path()).await;
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let desk = TestDesk::enrolled(&pool, "Balie").await;
+    (folder, pool, desk)
+}
+
+#[tokio::test]
+async fn a_batch_that_comes_twice_counts_once() {
+    let (_folder, pool, mut desk) = hub_and_desk().await;
     for pass in 1..=10 {
         desk.append(check_in(pass, 0));
     }
@@ -40,9 +48,7 @@ async fn a_batch_that_comes_twice_counts_once() {
 
 #[tokio::test]
 async fn a_batch_behind_a_gap_is_asked_for_from_where_the_hub_stands() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let (_folder, pool, mut desk) = hub_and_desk().await;
     for pass in 1..=4 {
         desk.append(check_in(pass, 0));
     }
@@ -68,9 +74,7 @@ async fn check_ins_over_the_limit_at_two_desks_count_once() {
 
 #[tokio::test]
 async fn what_its_device_did_not_seal_is_set_apart_once_and_never_merged() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let (_folder, pool, mut desk) = hub_and_desk().await;
     let other = TestDesk::enrolled(&pool, "Kiosk").await;
     let stranger = TestDesk::new();
     desk.append(check_in(1, 0));
@@ -126,9 +130,7 @@ async fn a_revoked_desk_adds_nothing_whoever_carries_it() {
 /// acknowledge: the desk would count it as safe.
 #[tokio::test]
 async fn other_entries_at_places_that_are_held_are_not_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let (_folder, pool, mut desk) = hub_and_desk().await;
     let device = desk.key.device();
     desk.append(check_in(1, 0));
     let mut copy = desk.ledger.clone();
@@ -146,9 +148,7 @@ async fn other_entries_at_places_that_are_held_are_not_acknowledged() {
 /// and so the seal, is over them.
 #[tokio::test]
 async fn fields_of_a_newer_version_are_kept_byte_for_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let desk = TestDesk::enrolled(&pool, "Balie").await;
+    let (_folder, pool, desk) = hub_and_desk().await;
     let mut entry = check_in(1, 0).encode(today(), &desk.writer);
     entry[0] += 1;
     entry.extend([0x18, 40, 1]);
@@ -162,9 +162,7 @@ async fn fields_of_a_newer_version_are_kept_byte_for_byte() {
 
 #[tokio::test]
 async fn an_entry_of_a_kind_of_a_newer_version_is_kept_byte_for_byte() {
-    let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let desk = TestDesk::enrolled(&pool, "Balie").await;
+    let (_folder, pool, desk) = hub_and_desk().await;
     let mut newer = check_in(1, 0);
     newer.fact = Fact::Newer { kind: 40 };
     newer.subject = Subject::Pass(PassId(1));
