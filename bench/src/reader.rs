@@ -2,15 +2,13 @@
 //! real libnfc, the console in a real terminal, the daemon, the disk. Then its parts, each on its own, and
 //! what a console costs that nobody taps at.
 
-use std::io::Read;
-use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use hardware::emulator::Pn532Emulator;
 use hardware::libnfc::LibnfcReader;
 use hardware::reader::{ReaderEvent, spawn};
-use portable_pty::{CommandBuilder, PtySize, native_pty_system};
-use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number, program};
+use stempel_tests::terminal::Terminal;
+use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number};
 
 use crate::measure::Times;
 
@@ -41,21 +39,6 @@ fn catalogue(passes: u32) -> String {
     )
 }
 
-/// What a terminal got to show, as it comes.
-struct Screen {
-    bytes: Receiver<Vec<u8>>,
-    text: vt100::Parser,
-}
-
-impl Screen {
-    fn wait_for(&mut self, wanted: &str) {
-        while !self.text.screen().contents().contains(wanted) {
-            let bytes = self.bytes.recv_timeout(LONG).expect("the console goes on");
-            self.text.process(&bytes);
-        }
-    }
-}
-
 /// Whether a wait of this many milliseconds has passed: taps come at any point of a poll.
 fn at_any_moment(n: u32) {
     std::thread::sleep(Duration::from_millis(u64::from(n * 37 % 100)));
@@ -73,26 +56,16 @@ fn cpu_seconds(id: u32) -> f64 {
 
 /// The console: from a card to its verdict, and what it costs when nobody comes.
 fn in_a_terminal(desk: &Desk, emulator: &Pn532Emulator, taps: u32) -> (Times, f64) {
-    let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-    let pair = native_pty_system().openpty(size).expect("the system gives a terminal");
-    let mut command = CommandBuilder::new(program("stempel"));
     let folder = desk.folder.display().to_string();
-    command.args(["--folder", &folder, "--language", "nl", "--reader", &emulator.connstring()]);
-    command.env("TERM", "xterm-256color");
-    let mut child = pair.slave.spawn_command(command).expect("the console starts");
-    let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
-    let (sender, bytes) = channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = reader.read(&mut buffer) {
-            if sender.send(buffer[..count].to_vec()).is_err() {
-                return;
-            }
-        }
-    });
-    let text = vt100::Parser::new(24.try_into().expect("rows"), 80.try_into().expect("columns"), 0);
-    let mut screen = Screen { bytes, text };
-    screen.wait_for("lezer ✔");
+    let mut terminal = Terminal::open(&[
+        "--folder",
+        &folder,
+        "--language",
+        "nl",
+        "--reader",
+        &emulator.connstring(),
+    ]);
+    terminal.wait_for("lezer ✔");
     let times = (0..taps).map(|n| {
         at_any_moment(n);
         let number = pass_number(n);
@@ -100,18 +73,18 @@ fn in_a_terminal(desk: &Desk, emulator: &Pn532Emulator, taps: u32) -> (Times, f6
         let telling = format!("│  UiTPAS …{}", &number[7..11]);
         let begun = Instant::now();
         emulator.present(&chip(n));
-        screen.wait_for(&telling);
+        terminal.wait_for(&telling);
         let took = begun.elapsed();
         emulator.remove();
         std::thread::sleep(Duration::from_millis(150));
         took
     });
     let times = Times::of(times.collect());
-    let id = child.process_id().expect("it runs");
+    let id = terminal.child.process_id().expect("it runs");
     let (before, begun) = (cpu_seconds(id), Instant::now());
     std::thread::sleep(IDLE);
     let idle = (cpu_seconds(id) - before) / begun.elapsed().as_secs_f64() * 100.0;
-    child.kill().expect("it can be ended");
+    terminal.child.kill().expect("it can be ended");
     (times, idle)
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The programs must be built before (`./dev test` does it): they lie beside the tests' folder.
 
+pub mod terminal;
+
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

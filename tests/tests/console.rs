@@ -1,67 +1,9 @@
 //! The console in a real terminal, with the real libnfc on an emulated PN532.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use std::io::{Read, Write};
-use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
-
 use hardware::emulator::Pn532Emulator;
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
-use stempel_tests::{ACTIVITY, Desk, Hub, PATIENCE, program, succeed};
-
-struct Terminal {
-    screen: vt100::Parser,
-    bytes: Receiver<Vec<u8>>,
-    child: Box<dyn Child + Send + Sync>,
-    keys: Box<dyn Write + Send>,
-    /// Held open: the console ends with it.
-    _master: Box<dyn MasterPty + Send>,
-}
-
-impl Terminal {
-    fn open(arguments: &[&str]) -> Self {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).unwrap();
-        let mut command = CommandBuilder::new(program("stempel"));
-        command.args(arguments);
-        command.env("TERM", "xterm-256color");
-        let child = pair.slave.spawn_command(command).unwrap();
-        let mut reader = pair.master.try_clone_reader().unwrap();
-        let (sender, bytes) = channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(count @ 1..) = reader.read(&mut buffer) {
-                if sender.send(buffer[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let screen = vt100::Parser::new(24.try_into().unwrap(), 80.try_into().unwrap(), 0);
-        let keys = pair.master.take_writer().unwrap();
-        Self { screen, bytes, child, keys, _master: pair.master }
-    }
-
-    /// Waits until the screen shows this.
-    fn wait_for(&mut self, wanted: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let shown = self.screen.screen().contents();
-            if shown.contains(wanted) {
-                return shown;
-            }
-            let left = PATIENCE.saturating_sub(begun.elapsed());
-            match self.bytes.recv_timeout(left) {
-                Ok(bytes) => self.screen.process(&bytes),
-                Err(_) => panic!("{wanted:?} did not appear:\n{shown}"),
-            }
-        }
-    }
-
-    /// Presses keys as a scanner does: all at once.
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-}
+use stempel_tests::terminal::Terminal;
+use stempel_tests::{ACTIVITY, Desk, Hub, succeed};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_on_the_reader_shows_the_verdict() {

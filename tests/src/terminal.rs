@@ -1,0 +1,82 @@
+//! The console in a real terminal, of 24 rows and 80 columns.
+
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Instant;
+
+use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+
+use crate::{PATIENCE, program};
+
+const ROWS: u16 = 24;
+const COLUMNS: u16 = 80;
+
+/// A terminal in which `stempel` runs.
+pub struct Terminal {
+    /// The console's process.
+    pub child: Box<dyn Child + Send + Sync>,
+    screen: vt100::Parser,
+    bytes: Receiver<Vec<u8>>,
+    keys: Box<dyn Write + Send>,
+    /// Held open: the console ends with it.
+    _master: Box<dyn MasterPty + Send>,
+}
+
+impl Terminal {
+    /// Starts `stempel` with these arguments.
+    ///
+    /// # Panics
+    /// Where the program was not built, or the system gives no terminal.
+    pub fn open(arguments: &[&str]) -> Self {
+        let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
+        let pair = native_pty_system().openpty(size).expect("the system gives a terminal");
+        let mut command = CommandBuilder::new(program("stempel"));
+        command.args(arguments);
+        command.env("TERM", "xterm-256color");
+        let child = pair.slave.spawn_command(command).expect("the console starts");
+        let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
+        let (sender, bytes) = channel();
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = reader.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let screen = vt100::Parser::new(
+            ROWS.try_into().expect("it is not zero"),
+            COLUMNS.try_into().expect("it is not zero"),
+            0,
+        );
+        let keys = pair.master.take_writer().expect("nobody has taken the keys");
+        Self { child, screen, bytes, keys, _master: pair.master }
+    }
+
+    /// Waits until the screen shows this. What it shows then.
+    ///
+    /// # Panics
+    /// Where it does not come within [`PATIENCE`].
+    pub fn wait_for(&mut self, wanted: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let shown = self.screen.screen().contents();
+            if shown.contains(wanted) {
+                return shown;
+            }
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => self.screen.process(&bytes),
+                Err(_) => panic!("{wanted:?} did not appear:\n{shown}"),
+            }
+        }
+    }
+
+    /// Presses keys as a scanner does: all at once.
+    ///
+    /// # Panics
+    /// Where the console has ended.
+    pub fn press(&mut self, keys: &str) {
+        self.keys.write_all(keys.as_bytes()).expect("the console takes keys");
+    }
+}
