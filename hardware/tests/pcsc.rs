@@ -316,6 +316,22 @@ fn of_a_hundred_taps_and_removals_none_is_missed_and_none_doubled() {
     });
 }
 
+/// The service is found, and takes this card.
+#[track_caller]
+fn comes_and_takes(events: &Receiver<ReaderEvent>, slot: &mut VirtualSlot, uid: ChipNumber) {
+    assert_eq!(heard(events), ready("Desk 00 00, Desk 00 01"));
+    slot.insert(uid.bytes()).unwrap();
+    assert_eq!(heard(events), ReaderEvent::Tapped(uid));
+}
+
+/// The service stopped, and this card lay there.
+#[track_caller]
+fn takes_the_card_with_it(events: &Receiver<ReaderEvent>, uid: ChipNumber) {
+    assert_eq!(heard(events), ReaderEvent::Removed(uid));
+    let why = lost(heard(events));
+    assert!(why.contains("start pcscd"), "{why}");
+}
+
 #[test]
 fn a_service_that_stops_is_lost_and_comes_back_by_itself() {
     alone("a_service_that_stops_is_lost_and_comes_back_by_itself", |service| {
@@ -325,29 +341,21 @@ fn a_service_that_stops_is_lost_and_comes_back_by_itself() {
         assert!(why.contains("does not run: start pcscd"), "{why}");
 
         service.start();
-        assert_eq!(heard(&events), ready("Desk 00 00, Desk 00 01"));
         let uid = chip("04784CDAEE3880");
-        slot.insert(uid.bytes()).unwrap();
-        assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+        comes_and_takes(&events, &mut slot, uid);
 
         service.stop();
-        assert_eq!(heard(&events), ReaderEvent::Removed(uid));
-        let why = lost(heard(&events));
-        assert!(why.contains("start pcscd"), "{why}");
+        takes_the_card_with_it(&events, uid);
         // It is tried again more than once, and said once.
         nothing_is_heard(&events);
 
         service.start();
-        assert_eq!(heard(&events), ready("Desk 00 00, Desk 00 01"));
         let uid = chip("04363CDAEE3880");
-        slot.insert(uid.bytes()).unwrap();
-        assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+        comes_and_takes(&events, &mut slot, uid);
 
         // The service comes back and the reader does not.
         service.stop();
-        assert_eq!(heard(&events), ReaderEvent::Removed(uid));
-        let why = lost(heard(&events));
-        assert!(why.contains("start pcscd"), "{why}");
+        takes_the_card_with_it(&events, uid);
         fs::remove_dir_all(service.folder.join("readers")).unwrap();
         service.start();
         let mut whys = vec![lost(heard(&events)), lost(heard(&events))];
