@@ -273,9 +273,14 @@ impl Desk {
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
         self.note_unit(place, &entry.fact);
+        self.wake_link();
+        Ok(place)
+    }
+
+    /// There is something to send: wakes the link if it waits, and otherwise its next wait.
+    fn wake_link(&self) {
         self.appended.notify_waiters();
         self.appended.notify_one();
-        Ok(place)
     }
 
     /// What wakes the link to the hub when there is something to send.

@@ -111,6 +111,12 @@ impl Reward {
         within(self.redeem_begin, self.redeem_end, now)
     }
 
+    /// Whether it is redeemed at this organiser's venues; where no organiser is known, only what all
+    /// organisers take.
+    pub fn redeemed_by(&self, organiser: Option<&OrganiserId>) -> bool {
+        self.organisers.is_empty() || organiser.is_some_and(|it| self.organisers.contains(it))
+    }
+
     /// Whether it is to be shown at this moment.
     pub fn published_at(&self, now: UnixMillis) -> bool {
         within(self.publication_begin, self.publication_end, now)

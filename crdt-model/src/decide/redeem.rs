@@ -44,8 +44,7 @@ pub fn redeem(
     if reward.online {
         return Err(Reason::RewardOnlineOnly);
     }
-    let ours = here.policy.organiser.as_ref();
-    if !reward.organisers.is_empty() && !ours.is_some_and(|it| reward.organisers.contains(it)) {
+    if !reward.redeemed_by(here.policy.organiser.as_ref()) {
         return Err(Reason::RewardOtherOrganizer);
     }
     if !reward.redeemable_at(here.now) {

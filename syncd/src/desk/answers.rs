@@ -172,7 +172,9 @@ impl Desk {
             let outcome = decide::visit(pass, &here).map(|()| (Fact::Visit, 0));
             let subject = Subject::Pass(pass.record.pass);
             return Decided {
-                earlier_at: self.earlier(subject, now, |fact| matches!(fact, Fact::Visit)),
+                earlier_at: self.earlier(outcome.as_ref().err(), subject, now, |fact| {
+                    matches!(fact, Fact::Visit)
+                }),
                 ..Decided::of(Kind::Visit, Some(self.enrolment.venue_name.clone()), outcome)
             };
         }
@@ -185,6 +187,7 @@ impl Desk {
             .map(|points| (Fact::CheckIn { activity: of, points }, i64::from(points)));
         Decided {
             earlier_at: self.earlier(
+                outcome.as_ref().err(),
                 Subject::Pass(pass.record.pass),
                 now,
                 |fact| matches!(fact, Fact::CheckIn { activity, .. } if *activity == of),
@@ -212,26 +215,32 @@ impl Desk {
             Err(reason) => Err(*reason),
         };
         let reason = outcome.err();
-        let earlier = self.earlier(subject, now, |fact| matches!(fact, Fact::ExternalVisit));
+        let earlier =
+            self.earlier(reason.as_ref(), subject, now, |fact| matches!(fact, Fact::ExternalVisit));
         let answer = Answer {
             verdict: reason.map_or(VerdictKind::Ok, |reason| reason.verdict()),
             reason,
             entry: outcome.ok(),
             title: title.ok().or_else(|| Some(external.card_type().to_owned())),
-            earlier_at: earlier.filter(|_| reason == Some(Reason::MaximumReached)).map(|at| at.0),
+            earlier_at: earlier.map(|at| at.0),
             ..Answer::without_pass(Kind::ExternalVisit, now.0)
         };
         self.remember(&answer);
         Ok(answer)
     }
 
-    /// When this venue last recorded such a fact about this pass or card today, if it did.
+    /// When this venue last recorded such a fact about this pass or card today, where another one is
+    /// refused because it did.
     fn earlier(
         &self,
+        refused: Option<&Reason>,
         subject: Subject,
         now: UnixMillis,
         such: impl Fn(&Fact) -> bool,
     ) -> Option<UnixMillis> {
+        if refused != Some(&Reason::MaximumReached) {
+            return None;
+        }
         let today = self.calendar.day(now);
         let places = self.by_subject.get(&subject)?;
         let entries = places.iter().filter(|place| place.day == today);
@@ -267,10 +276,7 @@ impl Desk {
             points_change,
             pass: Some(Self::pass_view(record, &account)),
             title: decided.title,
-            earlier_at: decided
-                .earlier_at
-                .filter(|_| reason == Some(Reason::MaximumReached))
-                .map(|at| at.0),
+            earlier_at: decided.earlier_at.map(|at| at.0),
             policy: decided.policy,
         };
         self.remember(&answer);

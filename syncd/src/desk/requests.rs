@@ -26,8 +26,7 @@ impl Desk {
             .requests
             .add(&sealed, request.kind(), wall.0, to_pay)
             .map_err(Refusal::RequestNotKept)?;
-        self.appended.notify_waiters();
-        self.appended.notify_one();
+        self.wake_link();
         self.publish_status();
         Ok(view)
     }

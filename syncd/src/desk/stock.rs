@@ -67,8 +67,7 @@ impl Desk {
     pub(super) fn want_now(&mut self, reward: RewardId) {
         self.gave_back = false;
         self.wanted_now.insert(reward);
-        self.appended.notify_waiters();
-        self.appended.notify_one();
+        self.wake_link();
     }
 
     /// What the hub says that this desk may hand out now.
@@ -97,8 +96,7 @@ impl Desk {
         self.stock_file.keep(Stock { grants, closing })?;
         self.gave_back = true;
         self.hold();
-        self.appended.notify_waiters();
-        self.appended.notify_one();
+        self.wake_link();
         Ok(self.stock())
     }
 
@@ -118,12 +116,7 @@ impl Desk {
     /// What the hub is asked for: ahead, where the desk runs low on something that is handed out here.
     pub(super) fn wanted_units(&self) -> Vec<Wanted> {
         let ours = self.policy.organiser.as_ref();
-        let here = |reward: &&Reward| {
-            reward.limited
-                && !reward.online
-                && (reward.organisers.is_empty()
-                    || ours.is_some_and(|it| reward.organisers.contains(it)))
-        };
+        let here = |reward: &&Reward| reward.limited && !reward.online && reward.redeemed_by(ours);
         let mut wanted = Vec::new();
         for reward in self.rewards.iter().filter(here) {
             // A desk that gave its units back, for it closes, does not ask for them again.
