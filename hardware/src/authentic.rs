@@ -50,7 +50,7 @@ pub enum Authenticity {
 
 /// These bytes in hexadecimal, for vectors.
 #[cfg(test)]
-fn hex<const N: usize>(digits: &str) -> [u8; N] {
+pub(crate) fn hex<const N: usize>(digits: &str) -> [u8; N] {
     data_encoding::HEXUPPER.decode(digits.as_bytes()).unwrap().try_into().unwrap()
 }
 

@@ -9,10 +9,10 @@ use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// Bytes of an AES block, and of a key of AES-128.
-pub(super) const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 /// Bytes of a MAC as cards send it: half of the CMAC.
-pub(super) const SHORT_MAC: usize = 8;
+pub(crate) const SHORT_MAC: usize = 8;
 
 /// An AES-128 key: a master key, a card's own or one of a session. It is overwritten when it is
 /// dropped, shows nothing in `Debug`, and cannot be cloned.
@@ -31,26 +31,26 @@ impl Key {
     }
 
     /// AES-CMAC (NIST SP 800-38B).
-    pub(super) fn mac(&self, message: &[u8]) -> [u8; BLOCK] {
+    pub(crate) fn mac(&self, message: &[u8]) -> [u8; BLOCK] {
         let mut mac = Cmac::<Aes128>::new((&self.0).into());
         mac.update(message);
         mac.finalize().into_bytes().into()
     }
 
     /// The CMAC as cards send it: every second byte (AN12196 rev 2.0, 2: "MACt").
-    pub(super) fn short_mac(&self, message: &[u8]) -> [u8; SHORT_MAC] {
+    pub(crate) fn short_mac(&self, message: &[u8]) -> [u8; SHORT_MAC] {
         let whole = self.mac(message);
         std::array::from_fn(|place| whole[2 * place + 1])
     }
 
     /// Whether this is the short MAC of the message. It takes as long for a wrong one as for the
     /// right one.
-    pub(super) fn mac_holds(&self, message: &[u8], mac: [u8; SHORT_MAC]) -> bool {
+    pub(crate) fn mac_holds(&self, message: &[u8], mac: [u8; SHORT_MAC]) -> bool {
         self.short_mac(message).ct_eq(&mac).into()
     }
 
     /// Whole blocks encrypted in CBC mode, beginning with an initial vector of zeros.
-    pub(super) fn encrypted<const N: usize>(&self, mut data: [u8; N]) -> [u8; N] {
+    pub(crate) fn encrypted<const N: usize>(&self, mut data: [u8; N]) -> [u8; N] {
         const { assert!(N.is_multiple_of(BLOCK)) };
         let mut mode = cbc::Encryptor::<Aes128>::new((&self.0).into(), &[0; BLOCK].into());
         for block in data.as_chunks_mut::<BLOCK>().0 {
@@ -60,7 +60,7 @@ impl Key {
     }
 
     /// What [`Self::encrypted`] was given.
-    pub(super) fn decrypted<const N: usize>(&self, mut data: [u8; N]) -> [u8; N] {
+    pub(crate) fn decrypted<const N: usize>(&self, mut data: [u8; N]) -> [u8; N] {
         const { assert!(N.is_multiple_of(BLOCK)) };
         self.decrypt([0; BLOCK], &mut data);
         data
@@ -68,7 +68,7 @@ impl Key {
 
     /// Decrypts whole blocks in place, in CBC mode. Bytes behind the last whole block stay as they
     /// are: whoever calls has seen to it that there are none.
-    pub(super) fn decrypt(&self, initial: [u8; BLOCK], data: &mut [u8]) {
+    pub(crate) fn decrypt(&self, initial: [u8; BLOCK], data: &mut [u8]) {
         let mut mode = cbc::Decryptor::<Aes128>::new((&self.0).into(), &initial.into());
         for block in data.as_chunks_mut::<BLOCK>().0 {
             mode.decrypt_block(block.into());
