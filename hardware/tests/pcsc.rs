@@ -18,6 +18,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use crdt_model::ids::ChipNumber;
+use hardware::emulator::card::SharedCard;
+use hardware::emulator::ntag424::Ntag424;
+use hardware::emulator::type2::{Model, Type2};
 use hardware::emulator::vpcd::{Answer, Card, VirtualSlot};
 use hardware::pcsc::PcscReader;
 use hardware::reader::{ReaderEvent, ReaderHandle, spawn};
@@ -224,6 +227,24 @@ fn a_card_is_tapped_stays_is_removed_and_is_the_same_tap_when_it_comes_back_at_o
             nothing_is_heard(&events);
         },
     );
+}
+
+#[test]
+fn emulated_cards_of_both_kinds_are_tapped() {
+    alone("emulated_cards_of_both_kinds_are_tapped", |service| {
+        let (mut slot, _handle, events) = desk(service);
+        let (tag, chip_card) = (chip("04784CDAEE3880"), chip("04363CDAEE3880"));
+        let uid = |chip: ChipNumber| chip.bytes().try_into().unwrap();
+        for (uid, card) in [
+            (tag, SharedCard::new(Type2::new(Model::Ntag213, uid(tag), 0))),
+            (chip_card, SharedCard::new(Ntag424::new(uid(chip_card), 0))),
+        ] {
+            slot.insert_shared(&card).unwrap();
+            assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+            slot.remove();
+            assert_eq!(heard(&events), ReaderEvent::Removed(uid));
+        }
+    });
 }
 
 #[test]
