@@ -15,7 +15,7 @@ pub use pass::{
     Card, CardStatus, Folded, GRACE_DAYS, GrantedCoupon, HolderStatus, Membership,
     MembershipStatus, PassRecord, Programme, SocialTariff, SocialTariffRight,
 };
-pub use policy::{AgeRule, ExternalCardRule, Policy};
+pub use policy::{AgeRule, ExternalCardRule, Policy, ProofRule, Proofs};
 pub use reward::{Category, Reward, RewardKind};
 pub use tariff::{
     CardSystem, Coupon, Discount, DistributionKey, DistributionRule, MembershipPrice, Residence,

@@ -22,6 +22,7 @@ pub use void::void;
 use jiff::civil::Date;
 
 use crate::account::Account;
+use crate::authenticity::Authenticity;
 use crate::catalogue::{CardStatus, HolderStatus, PassRecord, Policy, Programme};
 use crate::ids::VenueId;
 use crate::time::{Calendar, UnixMillis};
@@ -39,6 +40,8 @@ pub struct Standing<'a> {
     /// For how long the hub has not confirmed the record, in milliseconds; `i64::MAX` where it never
     /// did.
     pub age: i64,
+    /// How strong the proof is that the card is the one it says it is.
+    pub authenticity: Authenticity,
 }
 
 /// Where and when a decision is taken, and by which policy.
@@ -86,6 +89,20 @@ fn uitpas_in_use(pass: Standing<'_>, here: &Here<'_>) -> Result<(), Reason> {
         return Err(Reason::PassholderNoActiveCardsystems);
     }
     Ok(())
+}
+
+/// Whether a card has proved enough of itself. A card that was refuted never has, whatever is needed.
+///
+/// # Errors
+/// [`Reason::CardNotGenuine`], [`Reason::CardProofRequired`].
+pub fn proven(shown: Authenticity, needed: Authenticity) -> Result<(), Reason> {
+    match shown {
+        Authenticity::Refuted => Err(Reason::CardNotGenuine),
+        shown if shown >= needed => Ok(()),
+        Authenticity::UidOnly | Authenticity::Signed | Authenticity::Cryptographic => {
+            Err(Reason::CardProofRequired)
+        }
+    }
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@
 //! ```
 
 pub mod account;
+pub mod authenticity;
 pub mod catalogue;
 pub mod chunk;
 pub mod decide;

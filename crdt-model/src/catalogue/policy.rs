@@ -3,6 +3,7 @@
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
+use crate::authenticity::Authenticity;
 use crate::ids::OrganiserId;
 
 /// A rule for redemptions on an account that the hub has not confirmed for a while.
@@ -14,6 +15,40 @@ pub struct AgeRule {
     /// … so many points of it may be spent before the hub has seen them; `None` means all.
     #[n(1)]
     pub points: Option<u32>,
+}
+
+/// What a card must prove before points of it are spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct ProofRule {
+    /// For a reward that costs so many points or more …
+    #[n(0)]
+    pub from_points: u32,
+    /// … at least this.
+    #[n(1)]
+    pub at_least: Authenticity,
+}
+
+/// What a card must prove for what. Without rules a chip number is enough for everything: most cards
+/// that people carry can prove nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+pub struct Proofs {
+    /// For a check-in.
+    #[n(0)]
+    pub check_in: Authenticity,
+    /// For a museum visit.
+    #[n(1)]
+    pub visit: Authenticity,
+    /// For redemptions: the strictest rule that applies.
+    #[n(2)]
+    pub redemptions: Vec<ProofRule>,
+}
+
+impl Proofs {
+    /// What a card must prove for a reward that costs so many points.
+    pub fn redemption(&self, points: u32) -> Authenticity {
+        let applying = self.redemptions.iter().filter(|rule| points >= rule.from_points);
+        applying.map(|rule| rule.at_least).max().unwrap_or_default()
+    }
 }
 
 /// Whether a type of external card is let in.
@@ -59,6 +94,10 @@ pub struct Policy {
     /// Whose venue it is: rewards may be bound to organisers.
     #[n(7)]
     pub organiser: Option<OrganiserId>,
+    /// What a card must prove for what.
+    #[n(8)]
+    #[cbor(default)]
+    pub proofs: Proofs,
 }
 
 /// Ten years: a rule that is always the last.
@@ -80,6 +119,7 @@ impl Default for Policy {
             unregistered_visits: 2,
             external_cards: Vec::new(),
             organiser: None,
+            proofs: Proofs::default(),
         }
     }
 }
@@ -91,5 +131,78 @@ impl Policy {
             return Some(AgeRule { up_to: i64::MAX, points: None });
         }
         self.redemptions.iter().find(|rule| age <= rule.up_to).copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A policy that a hub of an earlier version sent has no rules about proofs.
+    #[test]
+    fn a_policy_without_rules_about_proofs_is_still_read() {
+        #[derive(Encode)]
+        struct Earlier {
+            #[n(0)]
+            undo_window: i64,
+            #[n(1)]
+            unknown_cards: bool,
+            #[n(2)]
+            clock_tolerance: i64,
+            #[n(3)]
+            unknown_cards_a_day: Option<u32>,
+            #[n(4)]
+            redemptions: Vec<AgeRule>,
+            #[n(5)]
+            unregistered_visits: u32,
+            #[n(6)]
+            external_cards: Vec<ExternalCardRule>,
+            #[n(7)]
+            organiser: Option<OrganiserId>,
+        }
+        let Policy {
+            undo_window,
+            unknown_cards,
+            clock_tolerance,
+            unknown_cards_a_day,
+            redemptions,
+            unregistered_visits,
+            external_cards,
+            organiser,
+            proofs: _,
+        } = Policy::default();
+        let earlier = minicbor::to_vec(Earlier {
+            undo_window,
+            unknown_cards,
+            clock_tolerance,
+            unknown_cards_a_day,
+            redemptions,
+            unregistered_visits,
+            external_cards,
+            organiser,
+        });
+        assert_eq!(minicbor::decode::<Policy>(&earlier.unwrap()).unwrap(), Policy::default());
+    }
+
+    #[test]
+    fn the_strictest_rule_that_applies_says_what_a_redemption_needs() {
+        let rule = |from_points, at_least| ProofRule { from_points, at_least };
+        let proofs = Proofs {
+            redemptions: vec![
+                rule(100, Authenticity::Cryptographic),
+                rule(50, Authenticity::Signed),
+            ],
+            ..Proofs::default()
+        };
+        for (points, needed) in [
+            (0, Authenticity::UidOnly),
+            (49, Authenticity::UidOnly),
+            (50, Authenticity::Signed),
+            (100, Authenticity::Cryptographic),
+            (1000, Authenticity::Cryptographic),
+        ] {
+            assert_eq!(proofs.redemption(points), needed, "{points}");
+        }
+        assert_eq!(Proofs::default().redemption(u32::MAX), Authenticity::UidOnly);
     }
 }

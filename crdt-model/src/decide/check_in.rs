@@ -1,8 +1,9 @@
 //! May this pass check in at this activity, and what does it earn?
 
 use crate::account::{Account, Limited};
+use crate::authenticity::Authenticity;
 use crate::catalogue::{Activity, Programme};
-use crate::decide::{Here, Reason, Standing, uitpas_in_use};
+use crate::decide::{Here, Reason, Standing, proven, uitpas_in_use};
 
 /// The points that a check-in now earns.
 ///
@@ -14,6 +15,7 @@ pub fn check_in(pass: Standing<'_>, activity: &Activity, here: &Here<'_>) -> Res
     if pass.record.programme != Programme::Uitpas {
         return Err(Reason::CheckinNotAllowed);
     }
+    proven(pass.authenticity, here.policy.proofs.check_in)?;
     open_and_within_limit(pass.account, activity, here)
 }
 
@@ -40,17 +42,20 @@ pub fn check_in_by_code<'a>(
 }
 
 /// The points that a card earns which the catalogue does not know, as far as this venue has seen it.
-/// `taken_today` is how many other unknown cards this desk has taken today.
+/// `taken_today` is how many other unknown cards this desk has taken today. What it proves of itself
+/// counts as it does for a card that is known.
 ///
 /// # Errors
 /// The [`Reason`] for which it is not taken, by policy or by the activity.
 pub fn unknown_card(
     account: &Account,
     taken_today: u32,
+    authenticity: Authenticity,
     activity: &Activity,
     here: &Here<'_>,
 ) -> Result<u32, Reason> {
     ours(activity, here)?;
+    proven(authenticity, here.policy.proofs.check_in)?;
     if !here.policy.unknown_cards {
         return Err(Reason::PassNotFound);
     }

@@ -120,6 +120,10 @@ reasons! {
     OfflinePointsConstraint = "offline-points-constraint" => Ask, from "Stempel: policy, invariant 6";
     /// Policy: this desk has taken as many unknown cards today as it may.
     UnknownCardsUsedUp = "unknown-cards-used-up" => Ask, from "Stempel: policy";
+    /// Policy: the card must prove that it is the one whose chip number it shows, and has not.
+    CardProofRequired = "card-proof-required" => Ask, from "Stempel: policy, cards that cannot be faked";
+    /// The card claims to be one of the issuer's and failed the proof.
+    CardNotGenuine = "card-not-genuine" => Stop, from "Stempel: cards that cannot be faked";
     /// Policy: this type of external card is not let in here.
     ExternalCardNotAccepted = "external-card-not-accepted" => Stop, from "Stempel: policy";
     /// No activity is chosen at this desk, so nobody can check in.

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use crate::account::Limited;
 use crate::catalogue::{Programme, Reward, RewardKind};
-use crate::decide::{Here, Reason, Standing, uitpas_in_use};
+use crate::decide::{Here, Reason, Standing, proven, uitpas_in_use};
 use crate::stock::Unit;
 use crate::time::UnixMillis;
 
@@ -25,7 +25,7 @@ pub struct Redemption {
 ///
 /// # Errors
 /// The [`Reason`] for which it cannot be had (UiTPAS 4.0, `POST /rewards/redeemed`; for accounts of
-/// some age: the venue's policy, invariant 6).
+/// some age: the venue's policy, invariant 6; for what the card must prove: the same policy).
 pub fn redeem(
     pass: Standing<'_>,
     reward: &Reward,
@@ -62,6 +62,7 @@ pub fn redeem(
     if points_lacking(pass, reward) > 0 {
         return Err(Reason::RewardPassholderPointsConstraint);
     }
+    proven(pass.authenticity, here.policy.proofs.redemption(reward.points))?;
     if reward.points > 0 {
         let rule = here.policy.age_rule(pass.age).ok_or(Reason::AccountTooOld)?;
         // What this venue has spent of the account since the hub last said what is on it.
@@ -100,7 +101,8 @@ fn not_now(offer: &RewardOffer<'_>) -> Option<u8> {
         Err(
             Reason::RewardVolumeConstraint
             | Reason::AccountTooOld
-            | Reason::OfflinePointsConstraint,
+            | Reason::OfflinePointsConstraint
+            | Reason::CardProofRequired,
         ) => Some(2),
         Err(_) => None,
     }
@@ -108,7 +110,7 @@ fn not_now(offer: &RewardOffer<'_>) -> Option<u8> {
 
 /// What this pass can have now: welcome rewards, then what ends soon, then what its card system put
 /// first, then the dearest. Behind that what only points are lacking for, the nearest first, and what
-/// no unit or no confirmed account is there for now: asking again later may help. What is not
+/// no unit, no confirmed account or no proof of the card is there for now: asking again later may help. What is not
 /// published, or what it cannot have for another reason, is left out.
 ///
 /// `next_unit` says which unit of a limited reward this desk would hand out.

@@ -6,7 +6,7 @@ use super::*;
 use crate::account::{Limited, Uses};
 use crate::catalogue::{
     Activity, AgeRule, CheckinCode, Coupon, Discount, DistributionKey, DistributionRule,
-    ExternalCardRule, GrantedCoupon, Membership, MembershipStatus, Reward, RewardKind,
+    ExternalCardRule, GrantedCoupon, Membership, MembershipStatus, ProofRule, Reward, RewardKind,
     SocialTariffRight, Weekly,
 };
 use crate::entry::{Entry, EntryRef, Fact, TariffKind};
@@ -127,6 +127,7 @@ struct World {
     unit: Option<Unit>,
     coupons: Vec<Coupon>,
     taken_today: u32,
+    authenticity: Authenticity,
 }
 
 impl World {
@@ -168,6 +169,7 @@ impl World {
             unit: None,
             coupons: vec![coupon()],
             taken_today: 0,
+            authenticity: Authenticity::UidOnly,
         }
     }
 
@@ -177,7 +179,13 @@ impl World {
     }
 
     fn standing(&self) -> Standing<'_> {
-        Standing { record: &self.record, card: self.card, account: &self.account, age: self.age }
+        Standing {
+            record: &self.record,
+            card: self.card,
+            account: &self.account,
+            age: self.age,
+            authenticity: self.authenticity,
+        }
     }
 
     /// Asks at noon.
@@ -213,7 +221,10 @@ impl World {
     }
 
     fn unknown(&self) -> Result<u32, Reason> {
-        self.ask(|_, here| unknown_card(&self.account, self.taken_today, &self.activity, here))
+        self.ask(|pass, here| {
+            let (taken, proof) = (self.taken_today, pass.authenticity);
+            unknown_card(&self.account, taken, proof, &self.activity, here)
+        })
     }
 
     fn code(&self, code: &str) -> Result<ActivityId, Reason> {
@@ -329,6 +340,49 @@ fn check_in_rows() -> Vec<Row> {
             Some(Reason::UnknownCardsUsedUp),
             uitpas().with(|w| w.taken_today = 200).unknown(),
         ),
+    ]
+}
+
+/// What a card must prove for what: points on a chip number, many points on a proof.
+fn proof_rows() -> Vec<Row> {
+    use Authenticity::{Cryptographic, Refuted, Signed, UidOnly};
+    let rules = [(50, Signed), (200, Cryptographic)]
+        .map(|(from_points, at_least)| ProofRule { from_points, at_least });
+    let redeems = |shown, points| {
+        uitpas()
+            .with(|w| {
+                w.policy.proofs.redemptions = rules.to_vec();
+                w.authenticity = shown;
+                w.account = account(1000);
+                w.reward.points = points;
+            })
+            .redeem()
+    };
+    let shows = |shown| uitpas().with(|w| w.authenticity = shown);
+    let visits = |shown| {
+        museumpass().with(|w| {
+            w.authenticity = shown;
+            w.policy.proofs.visit = Signed;
+        })
+    };
+    let checks_in = |shown| shows(shown).with(|w| w.policy.proofs.check_in = Cryptographic);
+    let (lacking, forged) = (Some(Reason::CardProofRequired), Some(Reason::CardNotGenuine));
+    vec![
+        row("49 points on a chip number", None, redeems(UidOnly, 49)),
+        row("50 points on a chip number", lacking, redeems(UidOnly, 50)),
+        row("50 points on a signature", None, redeems(Signed, 50)),
+        row("200 points on a signature", lacking, redeems(Signed, 200)),
+        row("200 points on a proof", None, redeems(Cryptographic, 200)),
+        row("5 points on a refuted card", forged, redeems(Refuted, 5)),
+        row("a check-in on a chip number", None, shows(UidOnly).check_in()),
+        row("a check-in on a refuted card", forged, shows(Refuted).check_in()),
+        row("a check-in that needs a proof", lacking, checks_in(Signed).check_in()),
+        row("a check-in with the proof it needs", None, checks_in(Cryptographic).check_in()),
+        row("an unknown card that is refuted", forged, shows(Refuted).unknown()),
+        row("an unknown card that proves too little", lacking, checks_in(UidOnly).unknown()),
+        row("a visit that needs a signature", lacking, visits(UidOnly).visit()),
+        row("a visit with the signature it needs", None, visits(Signed).visit()),
+        row("a visit on a refuted card", forged, visits(Refuted).visit()),
     ]
 }
 
@@ -606,7 +660,7 @@ fn sale_rows() -> Vec<Row> {
 
 #[test]
 fn each_reason_has_its_input() {
-    let rows = [check_in_rows(), visit_rows(), redeem_rows(), sale_rows()].concat();
+    let rows = [check_in_rows(), proof_rows(), visit_rows(), redeem_rows(), sale_rows()].concat();
     for (what, expected, found) in &rows {
         assert_eq!(found, expected, "{what}");
     }

@@ -2,7 +2,7 @@
 
 use crate::account::{Limited, VISIT_LIMIT};
 use crate::catalogue::{CardStatus, HolderStatus, Programme};
-use crate::decide::{Here, Reason, Standing};
+use crate::decide::{Here, Reason, Standing, proven};
 use crate::time::day_number;
 
 /// Nothing, where the visit counts. The standard and the reduced subscription are one thing here:
@@ -26,6 +26,7 @@ pub fn visit(pass: Standing<'_>, here: &Here<'_>) -> Result<(), Reason> {
     if pass.record.valid_until.is_none_or(|last| last < day_number(today)) {
         return Err(Reason::Expired);
     }
+    proven(pass.authenticity, here.policy.proofs.visit)?;
     if !pass.account.leaves_room(&Limited::Visit(here.venue.clone()), VISIT_LIMIT, today) {
         return Err(Reason::MaximumReached);
     }
