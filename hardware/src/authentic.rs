@@ -23,58 +23,23 @@
 //! Nothing here does I/O: commands go out as bytes, answers come in as bytes, and random numbers are
 //! arguments. An authentication whose card is gone is dropped.
 
+pub mod check;
 pub mod diversify;
 pub mod ev2;
 mod key;
+pub mod keyring;
+pub mod make;
 pub mod ndef;
 pub mod signed;
 pub mod sun;
 mod three_pass;
 pub mod ultralight_aes;
 
+pub use crdt_model::authenticity::Authenticity;
 pub use key::Key;
-use serde::{Deserialize, Serialize};
-
-/// How strong the proof is that a card is the one whose chip number it shows. In order, so that a
-/// policy can ask for at least one of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Authenticity {
-    /// There is none: the chip number is all that is known.
-    UidOnly,
-    /// The issuer's signature over the chip number lies on the card. It can be copied.
-    Signed,
-    /// The card proved that it knows a key of its own, which never leaves it.
-    Cryptographic,
-}
 
 /// These bytes in hexadecimal, for vectors.
 #[cfg(test)]
 pub(crate) fn hex<const N: usize>(digits: &str) -> [u8; N] {
     data_encoding::HEXUPPER.decode(digits.as_bytes()).unwrap().try_into().unwrap()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_policy_can_ask_for_at_least_a_signature() {
-        let enough = |proof: Authenticity| proof >= Authenticity::Signed;
-        assert!(!enough(Authenticity::UidOnly));
-        assert!(enough(Authenticity::Signed));
-        assert!(enough(Authenticity::Cryptographic));
-    }
-
-    #[test]
-    fn the_names_are_written_with_hyphens() {
-        for (proof, name) in [
-            (Authenticity::UidOnly, "\"uid-only\""),
-            (Authenticity::Signed, "\"signed\""),
-            (Authenticity::Cryptographic, "\"cryptographic\""),
-        ] {
-            assert_eq!(serde_json::to_string(&proof).unwrap(), name);
-            assert_eq!(serde_json::from_str::<Authenticity>(name).unwrap(), proof);
-        }
-    }
 }

@@ -4,6 +4,8 @@
 //! Readers know nothing of passes: a tap is a chip number.
 
 pub mod authentic;
+pub mod card;
+pub mod describe;
 #[cfg(feature = "emulator")]
 pub mod emulator;
 #[cfg(feature = "libnfc")]

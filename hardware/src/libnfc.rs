@@ -1,11 +1,15 @@
-//! Real readers through libnfc: the UID of ISO 14443-A targets.
+//! Real readers through libnfc: the UID of ISO 14443-A targets, and what is said to them.
 
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crdt_model::ids::ChipNumber;
 use nfc1::target_info::TargetInfo;
-use nfc1::{BaudRate, Context, Device, Error, Modulation, ModulationType, Property};
+use nfc1::{BaudRate, Context, Device, Error, Modulation, ModulationType, Property, Timeout};
 
+use crate::card::{Attendant, Broken, CardChannel, Command, MAX_ANSWER, Speaks};
 use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
 
 /// Between two polls. A card is noticed within this time plus some 30 ms of anticollision.
@@ -14,31 +18,71 @@ const POLL: Duration = Duration::from_millis(100);
 /// So many polls that fail in a row mean that the reader is gone.
 const GONE_AFTER: u32 = 3;
 
-/// Between two attempts to open a reader that is not there.
+/// Between two looks for a reader that is not there.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// Between two attempts to open a reader whose port is there, but that does not open, at the most: nfc1
+/// 0.7.1 forgets 1 KiB at each attempt (`Device::new_device`, `into_raw`), so an attempt each second
+/// would cost 84 MiB a day, and these cost 3.
+const TRY_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 
 /// ISO 14443-A at 106 kbit/s: what all the passes speak.
 const MODULATION: Modulation =
     Modulation { modulation_type: ModulationType::Iso14443a, baud_rate: BaudRate::Baud106 };
 
+/// How long a card may take to answer. An authentication takes some 20 ms; a card whose keys were tried
+/// in vain makes itself slower.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// A reader that libnfc drives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct LibnfcReader {
     connection: Option<String>,
     poll: Duration,
+    attendant: Option<Arc<dyn Attendant>>,
+}
+
+impl fmt::Debug for LibnfcReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "LibnfcReader({:?})", self.connection)
+    }
 }
 
 impl LibnfcReader {
     /// The reader at this libnfc connection string, such as `pn532_uart:/dev/ttyUSB0`; without one,
     /// the first that libnfc finds. Nothing is opened yet.
     pub fn new(connection: Option<String>) -> Self {
-        Self { connection, poll: POLL }
+        Self { connection, poll: POLL, attendant: None }
+    }
+
+    /// The same reader, whose cards this attendant talks with, if any.
+    #[must_use]
+    pub fn attended_by(self, attendant: Option<Arc<dyn Attendant>>) -> Self {
+        Self { attendant, ..self }
     }
 
     /// The same reader with another time between two polls: for tests and measurements.
     #[must_use]
     pub fn polling_every(self, poll: Duration) -> Self {
         Self { poll, ..self }
+    }
+
+    /// Why it makes no sense to try to open the reader: its port is not there.
+    fn missing(&self) -> Option<String> {
+        let (_, port) = self.connection.as_deref()?.split_once(':')?;
+        // A speed may stand behind the port.
+        let port = Path::new(port.split(':').next().unwrap_or_default());
+        let missing = port.is_absolute() && !port.exists();
+        missing.then(|| format!("the reader at {} is unplugged: plug it in again", port.display()))
+    }
+
+    /// Waits before the next attempt, but not beyond the moment at which the port comes or goes.
+    fn wait(&self, session: &Session, time: Duration, missing: bool) {
+        let until = Instant::now() + time;
+        while session.wait(TRY_AGAIN)
+            && Instant::now() < until
+            && self.missing().is_some() == missing
+        {}
     }
 
     fn open(&self) -> Result<(Context, Device), String> {
@@ -76,7 +120,12 @@ impl LibnfcReader {
             let events = match found {
                 Err(_) if failures < GONE_AFTER => Vec::new(),
                 Ok(Found::Nothing) => debounce.seen(None, Instant::now()),
-                Ok(Found::Card(chip)) => debounce.seen(Some(chip), Instant::now()),
+                Ok(Found::Card { chip, speaks }) => {
+                    let attendant = self.attendant.as_deref();
+                    let mut card = Selected { device: &mut *device, chip, active: false };
+                    let seen = debounce.seen(Some(chip), Instant::now()).into_iter();
+                    seen.map(|event| event.attended(attendant, &mut card, |_| speaks)).collect()
+                }
                 Ok(Found::Several) => debounce.trouble(ReaderEvent::TwoCards).into_iter().collect(),
                 Ok(Found::Unreadable) => {
                     debounce.trouble(ReaderEvent::ReadError).into_iter().collect()
@@ -94,7 +143,7 @@ impl LibnfcReader {
 
 enum Found {
     Nothing,
-    Card(ChipNumber),
+    Card { chip: ChipNumber, speaks: Option<Speaks> },
     Several,
     Unreadable,
     Random,
@@ -103,8 +152,7 @@ enum Found {
 fn found(device: &mut Device) -> Result<Found, Error> {
     // Listing halts each card so that the next one can speak. Without power they forget it: else a card
     // that stays would be seen once and then never again.
-    device.set_property_bool(Property::ActivateField, false)?;
-    device.set_property_bool(Property::ActivateField, true)?;
+    without_power(device)?;
     let targets = match device.initiator_list_passive_targets(&MODULATION, 2) {
         Ok(targets) => targets,
         // A card that is taken away during anticollision is not the reader's fault.
@@ -113,31 +161,104 @@ fn found(device: &mut Device) -> Result<Found, Error> {
         }
         Err(error) => return Err(error),
     };
-    let mut uids: Vec<&[u8]> = targets
+    let mut uids: Vec<(&[u8], u8)> = targets
         .iter()
         .filter_map(|target| match &target.target_info {
-            TargetInfo::Iso14443a(info) => Some(&info.uid[..info.uid_len.min(info.uid.len())]),
+            TargetInfo::Iso14443a(info) => {
+                Some((&info.uid[..info.uid_len.min(info.uid.len())], info.sak))
+            }
             _ => None,
         })
         // nfc1 0.7.1 hands back as many targets as were asked for: those not found have no UID.
-        .filter(|uid| !uid.is_empty())
+        .filter(|(uid, _)| !uid.is_empty())
         .collect();
     // A chip that does not halt a card lists the same one twice.
-    uids.dedup();
+    uids.dedup_by_key(|(uid, _)| *uid);
     Ok(match uids[..] {
         [] => Found::Nothing,
-        [uid] if is_random(uid) => Found::Random,
-        [uid] => ChipNumber::from_bytes(uid).map_or(Found::Unreadable, Found::Card),
+        [(uid, _)] if is_random(uid) => Found::Random,
+        [(uid, sak)] => match ChipNumber::from_bytes(uid) {
+            Ok(chip) => Found::Card { chip, speaks: Speaks::of_sak(sak) },
+            Err(_) => Found::Unreadable,
+        },
         [..] => Found::Several,
     })
+}
+
+/// Switches the field off and on: every card forgets that it was told to be quiet, and what was
+/// begun with it.
+fn without_power(device: &mut Device) -> Result<(), Error> {
+    device.set_property_bool(Property::ActivateField, false)?;
+    device.set_property_bool(Property::ActivateField, true)
+}
+
+/// A card that lies on the reader. It is selected when the first thing is said to it.
+struct Selected<'a> {
+    device: &'a mut Device,
+    chip: ChipNumber,
+    active: bool,
+}
+
+impl Selected<'_> {
+    fn select(&mut self) -> Result<(), Error> {
+        without_power(self.device)?;
+        let uid = self.chip.bytes();
+        self.device.initiator_select_passive_target_with_init_data(&MODULATION, uid)?;
+        self.active = true;
+        Ok(())
+    }
+
+    fn say(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        self.device.initiator_transceive_bytes(bytes, MAX_ANSWER, Timeout::Duration(ANSWER))
+    }
+
+    /// The card's own command, as it is: the PN532 would take some for commands that it knows.
+    fn say_raw(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {
+        self.device.set_property_bool(Property::EasyFraming, false)?;
+        let answer = self.say(bytes);
+        self.device.set_property_bool(Property::EasyFraming, true)?;
+        answer
+    }
+}
+
+impl CardChannel for Selected<'_> {
+    fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
+        if !self.active {
+            self.select().map_err(|_| Broken::Gone)?;
+        }
+        let (answer, type_2) = match command {
+            Command::ReadPages { from } => (self.say(&[0x30, *from]), true),
+            Command::WritePage { page, data: [a, b, c, d] } => {
+                (self.say(&[0xa2, *page, *a, *b, *c, *d]).map(|_| Vec::new()), true)
+            }
+            Command::Raw { bytes } => (self.say_raw(bytes), true),
+            Command::Apdu { bytes } => (self.say(bytes), false),
+        };
+        answer.map_err(|error| {
+            tracing::debug!(%error, ?command, "a card did not answer");
+            self.active = false;
+            // A Type 2 card that refuses falls silent, as one does that is gone: but it is still there.
+            if type_2 && self.select().is_ok() { Broken::Refused } else { Broken::Gone }
+        })
+    }
 }
 
 impl Reader for LibnfcReader {
     fn run(&mut self, session: &Session) {
         let mut debounce = Debounce::default();
         let mut said = None;
+        let mut again = TRY_AGAIN;
         while !session.is_over() {
-            let why = match self.open() {
+            let missing = self.missing();
+            let opened = match &missing {
+                Some(why) => Err(why.clone()),
+                None => self.open(),
+            };
+            again = match (&opened, &missing, &self.connection) {
+                (Err(_), None, Some(_)) => (again * 2).min(TRY_AGAIN_AT_MOST),
+                _ => TRY_AGAIN,
+            };
+            let why = match opened {
                 Ok((_context, mut device)) => {
                     said = None;
                     let name = device.name().to_owned();
@@ -162,7 +283,7 @@ impl Reader for LibnfcReader {
                     return;
                 }
             }
-            session.wait(TRY_AGAIN);
+            self.wait(session, again, missing.is_some());
         }
     }
 }

@@ -1,12 +1,16 @@
-//! Readers that PC/SC drives, such as ACR1252U, Omnikey and Identiv: the UID of contactless cards.
+//! Readers that PC/SC drives, such as ACR1252U, Omnikey and Identiv: the UID of contactless cards, and
+//! what is said to them.
 //!
 //! One [`PcscReader`] takes all readers of the machine. There is one in a process at the most:
 //! libpcsclite keeps what it knows of the readers in one place for all contexts.
 //!
-//! Sources: PC/SC part 3, 3.2.2.1.3 (the pseudo-APDU for the UID); pcsc-lite 1.9.9,
+//! Sources: PC/SC part 3, 3.2.2.1.3 (the pseudo-APDU for the UID), 3.2.2.1.8 and 9 (those for memory),
+//! 3.1.3.2.3 (the ATRs); pcsc-lite 1.9.9,
 //! `winscard_clnt.c` (what `SCardGetStatusChange` reports, and when).
 
 use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -14,10 +18,11 @@ use std::time::{Duration, Instant};
 
 use crdt_model::ids::{ChipNumber, ChipNumberError};
 use pcsc::{
-    Context, Disposition, Error, MAX_BUFFER_SIZE, PNP_NOTIFICATION, Protocols, ReaderState, Scope,
-    ShareMode, State,
+    Card, Context, Disposition, Error, MAX_BUFFER_SIZE, PNP_NOTIFICATION, Protocols, ReaderState,
+    Scope, ShareMode, State,
 };
 
+use crate::card::{Attendant, Broken, CardChannel, Command, Speaks};
 use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
 
 /// GET DATA for the UID: every PC/SC reader answers it itself, whatever card it is.
@@ -44,16 +49,29 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const CANCEL_AGAIN: Duration = Duration::from_millis(5);
 
 /// The readers that PC/SC drives.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct PcscReader {
     name: Option<String>,
+    attendant: Option<Arc<dyn Attendant>>,
+}
+
+impl fmt::Debug for PcscReader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PcscReader({:?})", self.name)
+    }
 }
 
 impl PcscReader {
     /// The readers whose name contains this, in whatever case; without it, all but the slots for
     /// security modules (SAM). Nothing is opened yet.
     pub fn new(name: Option<String>) -> Self {
-        Self { name }
+        Self { name, attendant: None }
+    }
+
+    /// The same readers, whose cards this attendant talks with, if any.
+    #[must_use]
+    pub fn attended_by(self, attendant: Option<Arc<dyn Attendant>>) -> Self {
+        Self { attendant, ..self }
     }
 }
 
@@ -61,12 +79,13 @@ impl Reader for PcscReader {
     /// The wait for PC/SC hears no unpark, so it is on a thread of its own, and this one ends it.
     fn run(&mut self, session: &Session) {
         let readers = Readers::new(self.name.clone());
+        let attendant = self.attendant.as_deref();
         let (waiting, ended) = (Mutex::new(None), AtomicBool::new(false));
         let here = thread::current();
         thread::scope(|scope| {
             let follower =
                 thread::Builder::new().name("pcsc".to_owned()).spawn_scoped(scope, || {
-                    follow(readers, session, &waiting);
+                    follow(readers, session, attendant, &waiting);
                     ended.store(true, Ordering::Relaxed);
                     here.unpark();
                 });
@@ -95,19 +114,26 @@ impl Reader for PcscReader {
 
 /// Follows the readers until the session is over or nobody listens any more. While it waits, the
 /// context that can end the wait is in `waiting`.
-fn follow(mut readers: Readers, session: &Session, waiting: &Mutex<Option<Context>>) {
+fn follow(
+    mut readers: Readers,
+    session: &Session,
+    attendant: Option<&dyn Attendant>,
+    waiting: &Mutex<Option<Context>>,
+) {
     let wait_with = |context| {
         *waiting.lock().unwrap_or_else(PoisonError::into_inner) = context;
     };
     while !session.is_over() {
         let followed = Context::establish(Scope::User).and_then(|context| {
             wait_with(Some(context.clone()));
-            follow_service(&mut readers, session, &context).map_err(|error| match error {
-                // libpcsclite takes a connection that is reset for one that is denied; the time for
-                // that is over.
-                Error::SecurityViolation => Error::ServiceStopped,
-                error => error,
-            })
+            follow_service(&mut readers, session, attendant, &context).map_err(
+                |error| match error {
+                    // libpcsclite takes a connection that is reset for one that is denied; the time for
+                    // that is over.
+                    Error::SecurityViolation => Error::ServiceStopped,
+                    error => error,
+                },
+            )
         });
         wait_with(None);
         let Err(error) = followed else { return };
@@ -122,6 +148,7 @@ fn follow(mut readers: Readers, session: &Session, waiting: &Mutex<Option<Contex
 fn follow_service(
     readers: &mut Readers,
     session: &Session,
+    attendant: Option<&dyn Attendant>,
     context: &Context,
 ) -> Result<(), Error> {
     while !session.is_over() {
@@ -144,7 +171,11 @@ fn follow_service(
                 }
                 Err(error) => return Err(error),
             };
-        events.extend(readers.read(|name| uid(context, name), Instant::now));
+        let read = readers.read(|name| uid(context, name), Instant::now);
+        events.extend(read.into_iter().map(|(name, event)| {
+            let mut lying = Lain { context, name: &name, card: None };
+            event.attended(attendant, &mut lying, Lain::speaks)
+        }));
         if !say(session, events) {
             break;
         }
@@ -237,6 +268,92 @@ fn uid(context: &Context, reader: &CStr) -> Result<Uid, NoUid> {
     // is gone cannot be left: that is no matter here.
     let _ = card.disconnect(Disposition::LeaveCard);
     Uid::of_answer(answer?)
+}
+
+/// A card that lies on a reader. It is connected to when the first thing is said to it, and left as
+/// it is, for others may use it.
+struct Lain<'a> {
+    context: &'a Context,
+    name: &'a CStr,
+    card: Option<Card>,
+}
+
+impl Lain<'_> {
+    fn card(&mut self) -> Result<&Card, Error> {
+        match &mut self.card {
+            Some(card) => Ok(card),
+            card => {
+                let connected =
+                    self.context.connect(self.name, ShareMode::Shared, Protocols::ANY)?;
+                Ok(card.insert(connected))
+            }
+        }
+    }
+
+    /// How the card talks, by its ATR: one of a storage card names the standard that it is of. Only
+    /// those of ISO 14443-A, part 3, are Type 2, and of them those that are no MIFARE Classic.
+    fn speaks(&mut self) -> Option<Speaks> {
+        let status = self.card().ok()?.status2_owned().ok()?;
+        speaks_of_atr(status.atr())
+    }
+
+    fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Broken> {
+        let mut buffer = [0; MAX_BUFFER_SIZE];
+        let card = self.card().map_err(|_| Broken::Gone)?;
+        let answer = card.transmit(apdu, &mut buffer).map_err(|error| {
+            tracing::debug!(%error, "a card did not answer");
+            Broken::Gone
+        })?;
+        // An answer without a status is one that broke off.
+        if answer.len() < 2 { Err(Broken::Gone) } else { Ok(answer.to_vec()) }
+    }
+
+    /// What a pseudo-APDU of the reader brings.
+    fn memory(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Broken> {
+        let answer = self.transmit(apdu)?;
+        match answer.split_last_chunk() {
+            Some((data, [0x90, 0x00])) => Ok(data.to_vec()),
+            Some((_, [0x6a, 0x81] | [0x6d, 0x00] | [0x6e, 0x00])) => Err(Broken::Unsupported),
+            _ => Err(Broken::Refused),
+        }
+    }
+}
+
+impl CardChannel for Lain<'_> {
+    fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
+        match command {
+            Command::ReadPages { from } => self.memory(&[0xff, 0xb0, 0x00, *from, 0x10]),
+            Command::WritePage { page, data: [a, b, c, d] } => {
+                self.memory(&[0xff, 0xd6, 0x00, *page, 0x04, *a, *b, *c, *d]).map(|_| Vec::new())
+            }
+            // There is no standard for it, only one pseudo-APDU for each maker.
+            Command::Raw { .. } => Err(Broken::Unsupported),
+            Command::Apdu { bytes } => self.transmit(bytes),
+        }
+    }
+}
+
+impl Drop for Lain<'_> {
+    fn drop(&mut self) {
+        if let Some(card) = self.card.take() {
+            // As in `uid`.
+            let _ = card.disconnect(Disposition::LeaveCard);
+        }
+    }
+}
+
+/// PC/SC part 3, 3.1.3.2.3.1: the ATR of a storage card has the identifier of the PC/SC group, then the
+/// standard (03: ISO 14443-A, part 3) and the kind of card (0001 and 0002: MIFARE Classic).
+pub fn speaks_of_atr(atr: &[u8]) -> Option<Speaks> {
+    const STORAGE: [u8; 7] = [0x4f, 0x0c, 0xa0, 0x00, 0x00, 0x03, 0x06];
+    match atr.windows(STORAGE.len()).position(|window| window == STORAGE) {
+        None => Some(Speaks::IsoDep),
+        Some(at) => match atr.get(at + STORAGE.len()..) {
+            Some([0x03, 0x00, 0x01 | 0x02, ..]) => None,
+            Some([0x03, ..]) => Some(Speaks::Type2),
+            _ => None,
+        },
+    }
 }
 
 /// What lies in a slot.
@@ -420,8 +537,13 @@ impl Readers {
         &mut self,
         mut read: impl FnMut(&CStr) -> Result<Uid, NoUid>,
         now: impl Fn() -> Instant,
-    ) -> Vec<ReaderEvent> {
-        self.slots.iter_mut().flat_map(|slot| slot.read(&mut read, &now)).collect()
+    ) -> Vec<(CString, ReaderEvent)> {
+        let read = self.slots.iter_mut().flat_map(|slot| {
+            let events = slot.read(&mut read, &now);
+            let name = &slot.name;
+            events.into_iter().map(|event| (name.clone(), event)).collect::<Vec<_>>()
+        });
+        read.collect()
     }
 
     /// The service is gone and all cards with it. What was tapped a moment ago is remembered: a card

@@ -8,12 +8,23 @@ use std::time::{Duration, Instant};
 
 use crdt_model::ids::ChipNumber;
 
+use crate::card::{Attendant, CardChannel, Presented, Speaks};
+
 /// Events that wait for the console at the most. A person taps once in two seconds; a reader that
 /// finds the queue full waits, and the card with it.
 const QUEUE: usize = 64;
 
 /// The same card within this time is the same tap: people wave, and cards slip.
 pub const SAME_TAP: Duration = Duration::from_secs(3);
+
+/// A card that was put on a reader.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tap {
+    /// Its chip number.
+    pub chip: ChipNumber,
+    /// The name of the check that the reader's attendant made of it, where it made one.
+    pub check: Option<String>,
+}
 
 /// What a reader says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +35,7 @@ pub enum ReaderEvent {
         name: String,
     },
     /// A card was put on it.
-    Tapped(ChipNumber),
+    Tapped(Tap),
     /// The card is gone.
     Removed(ChipNumber),
     /// More than one card lies on it: nothing is taken.
@@ -39,6 +50,27 @@ pub enum ReaderEvent {
         /// One sentence: what is the matter.
         why: String,
     },
+}
+
+impl ReaderEvent {
+    /// A tap of which nothing is known but the chip number.
+    pub fn tapped(chip: ChipNumber) -> Self {
+        Self::Tapped(Tap { chip, check: None })
+    }
+
+    /// The same event; where it is a tap, the attendant has talked with the card.
+    pub fn attended<C: CardChannel>(
+        mut self,
+        attendant: Option<&dyn Attendant>,
+        channel: &mut C,
+        speaks: impl FnOnce(&mut C) -> Option<Speaks>,
+    ) -> Self {
+        if let (Self::Tapped(tap), Some(attendant)) = (&mut self, attendant) {
+            let card = Presented { chip: tap.chip, speaks: speaks(channel) };
+            tap.check = attendant.attend(&card, channel);
+        }
+        self
+    }
 }
 
 /// A reader. It runs on a thread of its own until it is told to stop.
@@ -157,7 +189,7 @@ impl Debounce {
                     last == card && now.saturating_duration_since(seen) < SAME_TAP
                 });
                 if !same {
-                    events.push(ReaderEvent::Tapped(card));
+                    events.push(ReaderEvent::tapped(card));
                     self.removal_owed = true;
                 }
             }
@@ -195,7 +227,7 @@ mod tests {
         {
             events.extend(debounce.seen(card.map(chip), start + Duration::from_secs(second)));
         }
-        assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
+        assert_eq!(events, [ReaderEvent::tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
     }
 
     #[test]
@@ -217,7 +249,7 @@ mod tests {
         for (at, card) in [(0, Some(1)), (100, None), (200, Some(1)), (300, None), (400, None)] {
             events.extend(debounce.seen(card.map(chip), start + Duration::from_millis(at)));
         }
-        assert_eq!(events, [ReaderEvent::Tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
+        assert_eq!(events, [ReaderEvent::tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
     }
 
     #[test]

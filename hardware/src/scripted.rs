@@ -94,7 +94,7 @@ impl Reader for ScriptedReader {
                 let going_on = match step {
                     Step::Tap(chip) => {
                         present = Some(*chip);
-                        session.say(ReaderEvent::Tapped(*chip))
+                        session.say(ReaderEvent::tapped(*chip))
                     }
                     Step::Remove => {
                         present.take().is_none_or(|chip| session.say(ReaderEvent::Removed(chip)))
@@ -131,9 +131,9 @@ mod tests {
             first,
             [
                 ReaderEvent::Ready { name: "script".to_owned() },
-                ReaderEvent::Tapped(chip("04784CDAEE3880")),
+                ReaderEvent::tapped(chip("04784CDAEE3880")),
                 ReaderEvent::Removed(chip("04784CDAEE3880")),
-                ReaderEvent::Tapped(chip("04363CDAEE3880")),
+                ReaderEvent::tapped(chip("04363CDAEE3880")),
             ]
         );
     }

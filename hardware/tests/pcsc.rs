@@ -218,7 +218,7 @@ fn a_card_is_tapped_stays_is_removed_and_is_the_same_tap_when_it_comes_back_at_o
             let (mut slot, _handle, events) = desk(service);
             let uid = chip("04784CDAEE3880");
             slot.insert(uid.bytes()).unwrap();
-            assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+            assert_eq!(heard(&events), ReaderEvent::tapped(uid));
             // pcscd takes its power off meanwhile: nothing is said of that.
             nothing_is_heard(&events);
             slot.remove();
@@ -240,7 +240,7 @@ fn emulated_cards_of_both_kinds_are_tapped() {
             (chip_card, SharedCard::new(Ntag424::new(uid(chip_card), 0))),
         ] {
             slot.insert_shared(&card).unwrap();
-            assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+            assert_eq!(heard(&events), ReaderEvent::tapped(uid));
             slot.remove();
             assert_eq!(heard(&events), ReaderEvent::Removed(uid));
         }
@@ -255,7 +255,7 @@ fn cards_with_four_seven_and_ten_bytes_follow_each_other_and_random_ones_are_tol
             let (mut slot, _handle, events) = desk(service);
             for text in ["DEADBEEF", "04363CDAEE3880", "04010203040506070809"] {
                 slot.insert(chip(text).bytes()).unwrap();
-                assert_eq!(heard(&events), ReaderEvent::Tapped(chip(text)));
+                assert_eq!(heard(&events), ReaderEvent::tapped(chip(text)));
                 slot.remove();
                 assert_eq!(heard(&events), ReaderEvent::Removed(chip(text)));
             }
@@ -293,7 +293,7 @@ fn a_card_that_cannot_be_read_is_to_be_shown_again_and_the_next_one_is_taken() {
         }
         let uid = chip("04784CDAEE3880");
         slot.insert(uid.bytes()).unwrap();
-        assert_eq!(heard(&events), ReaderEvent::Tapped(uid));
+        assert_eq!(heard(&events), ReaderEvent::tapped(uid));
     });
 }
 
@@ -316,7 +316,7 @@ fn of_a_hundred_taps_and_removals_none_is_missed_and_none_doubled() {
             }
             while !waited.is_empty() {
                 let uid = match heard(&events) {
-                    ReaderEvent::Tapped(uid) => uid,
+                    ReaderEvent::Tapped(tap) => tap.chip,
                     other => panic!("{other:?} instead of a tap"),
                 };
                 let place = waited.iter().position(|known| *known == uid);
@@ -342,7 +342,7 @@ fn of_a_hundred_taps_and_removals_none_is_missed_and_none_doubled() {
 fn comes_and_takes(events: &Receiver<ReaderEvent>, slot: &mut VirtualSlot, uid: ChipNumber) {
     assert_eq!(heard(events), ready("Desk 00 00, Desk 00 01"));
     slot.insert(uid.bytes()).unwrap();
-    assert_eq!(heard(events), ReaderEvent::Tapped(uid));
+    assert_eq!(heard(events), ReaderEvent::tapped(uid));
 }
 
 /// The service stopped, and this card lay there.
@@ -406,7 +406,7 @@ fn a_reader_is_chosen_by_a_part_of_its_name() {
         slots[3].insert(&[2; 7]).unwrap();
         nothing_is_heard(&events);
         slots[2].insert(chip("DEADBEEF").bytes()).unwrap();
-        assert_eq!(heard(&events), ReaderEvent::Tapped(chip("DEADBEEF")));
+        assert_eq!(heard(&events), ReaderEvent::tapped(chip("DEADBEEF")));
     });
 }
 

@@ -30,7 +30,7 @@ fn a_card_is_tapped_stays_and_is_removed() {
     let (emulator, _handle, events) = started();
     let uid = chip("04784CDAEE3880");
     emulator.present(uid.bytes());
-    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(uid)));
+    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(uid)));
     // It lies there for several polls: nothing more is said until it goes.
     assert!(events.recv_timeout(Duration::from_millis(700)).is_err());
     emulator.remove();
@@ -42,7 +42,7 @@ fn cards_with_four_seven_and_ten_bytes_follow_each_other() {
     let (emulator, _handle, events) = started();
     for text in ["DEADBEEF", "04363CDAEE3880", "04010203040506070809"] {
         emulator.present(chip(text).bytes());
-        assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(chip(text))));
+        assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(chip(text))));
         emulator.remove();
         assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(chip(text))));
     }
@@ -53,12 +53,12 @@ fn two_cards_are_said_once_and_the_one_that_stays_is_tapped() {
     let (emulator, _handle, events) = started();
     let (one, two) = (chip("04784CDAEE3880"), chip("04363CDAEE3880"));
     emulator.present(one.bytes());
-    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(one)));
+    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(one)));
     emulator.add(two.bytes());
     assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::TwoCards));
     emulator.present(two.bytes());
     assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(one)));
-    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(two)));
+    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(two)));
 }
 
 #[test]
@@ -68,7 +68,7 @@ fn a_random_uid_is_nobodys() {
     assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::RandomUid));
     let fixed = chip("04784CDAEE3880");
     emulator.present(fixed.bytes());
-    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(fixed)));
+    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(fixed)));
 }
 
 /// Each card another one, with noise on the line before every third: none missed, none doubled.
@@ -93,8 +93,8 @@ fn a_thousand_taps_with_noise_between_them_are_a_thousand_taps() {
         let mut taps = 0;
         while taps == 0 {
             match events.recv_timeout(LONG).unwrap() {
-                ReaderEvent::Tapped(tapped) => {
-                    assert_eq!(tapped, uid, "tap {n}");
+                ReaderEvent::Tapped(tap) => {
+                    assert_eq!(tap.chip, uid, "tap {n}");
                     taps += 1;
                 }
                 // The noise may cost the line: the reader comes back by itself.
@@ -130,7 +130,7 @@ fn a_reader_that_is_unplugged_is_said_to_be_lost_and_comes_back_by_itself() {
     assert!(matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Ready { .. })));
     let uid = chip("04784CDAEE3880");
     again.present(uid.bytes());
-    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(uid)));
+    assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(uid)));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! NTAG 424 DNA, DESFire EV2 and EV3: AuthenticateEV2First, and commands with a MAC in the session
-//! that it opens (NT4H2421Gx rev 3.0, 9.1; AN12196 rev 2.0, 4 and 5).
+//! NTAG 424 DNA, DESFire EV2 and EV3: AuthenticateEV2First, and commands in the session that it opens:
+//! with a MAC, or encrypted as well (NT4H2421Gx rev 3.0, 9.1; AN12196 rev 2.0, 4 and 5).
 //!
 //! ```text
 //! start ──90 71──▶ card ──91 AF──▶ AwaitingChallenge::take ──90 AF──▶ card ──91 00──▶ AwaitingProof::take ──▶ Session
@@ -15,6 +15,7 @@
 //! key is not tried again in a loop.
 
 use thiserror::Error;
+use zeroize::Zeroizing;
 
 use super::key::{BLOCK, Key, SHORT_MAC};
 use super::three_pass::{Asking, FOR_ENCRYPTION, FOR_MAC, Proving};
@@ -40,12 +41,18 @@ const AUTHENTICATION_ERROR: u16 = 0x91ae;
 const AUTHENTICATE_EV2_FIRST: u8 = 0x71;
 const ADDITIONAL_FRAME: u8 = 0xaf;
 const READ_DATA: u8 = 0xad;
+const WRITE_DATA: u8 = 0x8d;
+const CHANGE_KEY: u8 = 0xc4;
+const CHANGE_FILE_SETTINGS: u8 = 0x5f;
 
 /// The length of a transaction identifier.
 const TI: usize = 4;
 
 /// Bytes of a command's header at the most: a short APDU carries 255, eight of them the MAC.
 const MAX_HEADER: usize = 247;
+
+/// Bytes that one plain WriteData carries at the most.
+const MOST_WRITTEN: usize = 240;
 
 /// Why a card did not pass, or a session is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -158,7 +165,7 @@ impl AwaitingProof {
 pub struct Session {
     /// The transaction identifier, which the card chose.
     pub ti: [u8; TI],
-    /// KSesAuthENC, for what is sent encrypted (CommMode.Full): personalisation.
+    /// KSesAuthENC, for what is sent encrypted (CommMode.Full).
     pub enc: Key,
     /// KSesAuthMAC.
     pub mac: Key,
@@ -179,6 +186,59 @@ impl Session {
         (command, AwaitingAnswer(self))
     }
 
+    /// A command in CommMode.Full: an instruction, what goes with it as it is, and what goes encrypted.
+    fn full(self, instruction: u8, header: &[u8], data: &[u8]) -> (Vec<u8>, AwaitingAnswer) {
+        let mut initial = [0; BLOCK];
+        initial[..2].copy_from_slice(&FOR_ENCRYPTION);
+        initial[2..2 + TI].copy_from_slice(&self.ti);
+        initial[2 + TI..4 + TI].copy_from_slice(&self.commands.to_le_bytes());
+        // ISO 9797-1, padding method 2: there is always some.
+        let mut encrypted = [data, &[0x80]].concat();
+        encrypted.resize(encrypted.len().next_multiple_of(BLOCK), 0);
+        self.enc.encrypt(self.enc.encrypted(initial), &mut encrypted);
+        let sent = [header, &encrypted].concat();
+        let mac = self.mac.short_mac(&self.mac_input(instruction, self.commands, &sent));
+        (framed(instruction, &[&sent[..], &mac].concat()), AwaitingAnswer(self))
+    }
+
+    /// ChangeKey: another key than that of this session (NT4H2421Gx rev 3.0, 10.6.1; AN12196 rev 2.0,
+    /// 5.16.1). The card is to know it under this version.
+    pub fn change_key(
+        self,
+        number: u8,
+        old: &Key,
+        new: &Key,
+        version: u8,
+    ) -> (Vec<u8>, AwaitingAnswer) {
+        let both = old.bytes().iter().zip(new.bytes());
+        let mut data: Zeroizing<Vec<u8>> = Zeroizing::new(both.map(|(a, b)| a ^ b).collect());
+        data.push(version);
+        data.extend(check_of_key(new.bytes()));
+        self.full(CHANGE_KEY, &[number], &data)
+    }
+
+    /// ChangeKey: the key of this session itself, which ends with it (5.16.2). Gives the command alone:
+    /// [`changed_own_key`] takes the answer.
+    pub fn change_own_key(self, number: u8, new: &Key, version: u8) -> Vec<u8> {
+        let data = Zeroizing::new([&new.bytes()[..], &[version]].concat());
+        self.full(CHANGE_KEY, &[number], &data).0
+    }
+
+    /// ChangeFileSettings (NT4H2421Gx rev 3.0, 10.7.1).
+    pub fn change_file_settings(self, file: u8, settings: &[u8]) -> (Vec<u8>, AwaitingAnswer) {
+        self.full(CHANGE_FILE_SETTINGS, &[file], settings)
+    }
+
+    /// WriteData to a file whose communication is plain, within the session: the command goes without
+    /// a MAC and so does its answer ([`AwaitingPlainAnswer`]), but both are counted. At most 240 bytes.
+    pub fn write_plain(self, file: u8, data: &[u8]) -> (Vec<u8>, AwaitingPlainAnswer) {
+        let data = &data[..data.len().min(MOST_WRITTEN)];
+        // It has 240 at the most.
+        let length = u8::try_from(data.len()).unwrap_or(u8::MAX);
+        let command = framed(WRITE_DATA, &[&[file, 0, 0, 0, length, 0, 0][..], data].concat());
+        (command, AwaitingPlainAnswer(self))
+    }
+
     /// ReadData in CommMode.MAC. Up to 48 bytes are sure to come in one answer on every card; 0 asks
     /// for the rest of the file.
     pub fn read(self, file: u8, offset: u16, length: u8) -> (Vec<u8>, AwaitingAnswer) {
@@ -190,6 +250,43 @@ impl Session {
     fn mac_input(&self, code: u8, commands: u16, data: &[u8]) -> Vec<u8> {
         [&[code][..], &commands.to_le_bytes(), &self.ti, data].concat()
     }
+}
+
+/// A command of a session is out whose answer has no MAC.
+#[derive(Debug)]
+pub struct AwaitingPlainAnswer(Session);
+
+impl AwaitingPlainAnswer {
+    /// Takes the card's answer, status included, and gives the session for the next command.
+    ///
+    /// # Errors
+    /// [`Ev2Error::Refused`], [`Ev2Error::Length`], [`Ev2Error::Exhausted`].
+    pub fn take(self, answer: &[u8]) -> Result<Session, Ev2Error> {
+        let mut session = self.0;
+        exactly::<0>(answered(answer, OK)?)?;
+        session.commands = session.commands.checked_add(1).ok_or(Ev2Error::Exhausted)?;
+        Ok(session)
+    }
+}
+
+/// Takes the answer to [`Session::change_own_key`]: it has no MAC, for the session is over.
+///
+/// # Errors
+/// [`Ev2Error::Refused`], [`Ev2Error::Length`].
+pub fn changed_own_key(answer: &[u8]) -> Result<(), Ev2Error> {
+    exactly::<0>(answered(answer, OK)?).map(|_| ())
+}
+
+/// The check over a new key that ChangeKey carries: CRC-32 as in IEEE 802.3 without its last inversion,
+/// least significant byte first.
+fn check_of_key(key: &[u8]) -> [u8; 4] {
+    let crc = key.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            // Without a branch on a bit that is secret.
+            (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg())
+        })
+    });
+    crc.to_le_bytes()
 }
 
 /// A command of a session is out.
@@ -219,7 +316,7 @@ impl AwaitingAnswer {
 }
 
 /// A native command in an APDU (ISO 7816-4).
-fn framed(instruction: u8, data: &[u8]) -> Vec<u8> {
+pub(super) fn framed(instruction: u8, data: &[u8]) -> Vec<u8> {
     // Every caller's data is shorter than 256 bytes: its length is in its type.
     let length = u8::try_from(data.len()).unwrap_or(u8::MAX);
     [&[0x90, instruction, 0x00, 0x00, length][..], data, &[0x00]].concat()

@@ -52,11 +52,17 @@ impl Key {
     /// Whole blocks encrypted in CBC mode, beginning with an initial vector of zeros.
     pub(crate) fn encrypted<const N: usize>(&self, mut data: [u8; N]) -> [u8; N] {
         const { assert!(N.is_multiple_of(BLOCK)) };
-        let mut mode = cbc::Encryptor::<Aes128>::new((&self.0).into(), &[0; BLOCK].into());
+        self.encrypt([0; BLOCK], &mut data);
+        data
+    }
+
+    /// Encrypts whole blocks in place, in CBC mode. Bytes behind the last whole block stay as they
+    /// are: whoever calls has seen to it that there are none.
+    pub(super) fn encrypt(&self, initial: [u8; BLOCK], data: &mut [u8]) {
+        let mut mode = cbc::Encryptor::<Aes128>::new((&self.0).into(), &initial.into());
         for block in data.as_chunks_mut::<BLOCK>().0 {
             mode.encrypt_block(block.into());
         }
-        data
     }
 
     /// What [`Self::encrypted`] was given.

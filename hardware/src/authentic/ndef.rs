@@ -94,9 +94,11 @@ pub fn type_2_message(memory: &[u8]) -> Result<&[u8], NdefError> {
     }
     let size = memory.get(SIZE_AT).map_or(0, |eighths| usize::from(*eighths) * 8);
     let mut rest = memory.get(DATA_BEGINS..).ok_or(NdefError::CutShort)?;
+    let whole = rest.len() >= size;
     rest = &rest[..rest.len().min(size)];
     loop {
         let (kind, behind) = match rest {
+            [] if !whole => return Err(NdefError::CutShort),
             [] | [TERMINATOR, ..] => return Err(NdefError::NoMessage),
             [NULL, behind @ ..] => {
                 rest = behind;
@@ -262,10 +264,12 @@ mod tests {
         assert_eq!(type_2_message(&[0; 64]), Err(NdefError::NotFormatted));
         assert_eq!(type_2_message(&[]), Err(NdefError::NotFormatted));
         assert_eq!(type_2_message(&NTAG213[..13]), Err(NdefError::CutShort));
-        for data in [&[3, 0, 0xfe][..], &[0xfe, 3, 1, 1], &[0; 40], &[]] {
+        for data in [&[3, 0, 0xfe][..], &[0xfe, 3, 1, 1], &[0; 144]] {
             assert_eq!(type_2_message(&memory(data)), Err(NdefError::NoMessage), "{data:?}");
         }
-        for data in [&[3][..], &[3, 5, 1], &[3, 0xff, 0], &[1, 0xff, 0, 9, 3, 1, 1]] {
+        // Of two of these, the rest was not read yet.
+        for data in [&[0; 40][..], &[], &[3], &[3, 5, 1], &[3, 0xff, 0], &[1, 0xff, 0, 9, 3, 1, 1]]
+        {
             assert_eq!(type_2_message(&memory(data)), Err(NdefError::CutShort), "{data:?}");
         }
     }

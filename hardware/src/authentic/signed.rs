@@ -15,7 +15,7 @@
 //! # Format 1
 //!
 //! The payload is CBOR: `[fields, signature]`, two byte strings. `fields` is CBOR too, a map with
-//! integer keys (0: format, 1: key, 2: day of issue), and is what it is to the signature: those
+//! integer keys (0: format, 1: key, 2: day of issue, 3: whether the chip has a key of its own), and is what it is to the signature: those
 //! bytes, so that later fields are signed too and an older desk can skip them. The signature is over
 //! `"stempel card 1\0" ‖ length of the chip number (a byte) ‖ chip number ‖ fields`. With all around
 //! it a pass has 112 bytes at the most, and fits the 144 of an NTAG213.
@@ -80,6 +80,8 @@ pub struct Issued {
     pub key: u32,
     /// The day, from 1970-01-01.
     pub day: i32,
+    /// The chip has a key of its own as well, and is to be asked for it: a copy of its memory has not.
+    pub keyed: bool,
 }
 
 #[derive(Encode, Decode)]
@@ -91,6 +93,9 @@ struct Fields {
     key: u32,
     #[n(2)]
     day: i32,
+    /// Left out where it does not hold, as in the first passes that were written.
+    #[n(3)]
+    keyed: Option<bool>,
 }
 
 #[derive(Encode, Decode)]
@@ -113,10 +118,11 @@ pub struct SignedPass {
 impl SignedPass {
     /// The pass that an issuer makes of this card.
     pub fn sign(chip: &ChipNumber, issued: Issued, key: &Ed25519KeyPair) -> Self {
-        let Issued { key: number, day } = issued;
+        let Issued { key: number, day, keyed } = issued;
+        let keyed = keyed.then_some(true);
         // Memory takes whatever is written.
-        let fields =
-            minicbor::to_vec(Fields { format: FORMAT, key: number, day }).unwrap_or_default();
+        let fields = minicbor::to_vec(Fields { format: FORMAT, key: number, day, keyed })
+            .unwrap_or_default();
         let signature = key.sign(&signed_bytes(chip, &fields)).as_ref().to_vec();
         Self { fields, signature }
     }
@@ -163,7 +169,7 @@ impl SignedPass {
     /// [`SignedError::Signature`], [`SignedError::UnknownKey`], [`SignedError::UnknownFormat`],
     /// [`SignedError::Malformed`].
     pub fn verify(&self, chip: &ChipNumber, trusted: &[IssuerKey]) -> Result<Issued, SignedError> {
-        let Fields { format, key, day } =
+        let Fields { format, key, day, keyed } =
             minicbor::decode(&self.fields).map_err(|_| SignedError::Malformed)?;
         if format != FORMAT {
             return Err(SignedError::UnknownFormat { format });
@@ -175,7 +181,7 @@ impl SignedPass {
         UnparsedPublicKey::new(&ED25519, issuer.public)
             .verify(&signed_bytes(chip, &self.fields), &self.signature)
             .map_err(|_| SignedError::Signature)?;
-        Ok(Issued { key, day })
+        Ok(Issued { key, day, keyed: keyed.unwrap_or_default() })
     }
 }
 

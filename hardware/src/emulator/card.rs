@@ -3,9 +3,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crdt_model::ids::{ChipNumber, ChipNumberError};
+
 use super::desfire::Desfire;
 use super::ntag424::Ntag424;
 use super::type2::Type2;
+use crate::card::{Broken, CardChannel, Command, Presented, Speaks};
 
 /// What a card does with a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,6 +245,44 @@ impl SharedCard {
     /// the reader.
     pub fn with<T>(&self, look: impl FnOnce(&mut Card) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl SharedCard {
+    /// Lays the card down anew, where no reader is between it and whoever talks with it.
+    pub fn lay_down(&self) {
+        self.with(Card::arrive);
+    }
+
+    /// The card as a reader would show it.
+    ///
+    /// # Errors
+    /// Where its UID has a length that no card's has.
+    pub fn presented(&self) -> Result<Presented, ChipNumberError> {
+        self.with(|card| {
+            let chip = ChipNumber::from_bytes(card.uid())?;
+            Ok(Presented { chip, speaks: Speaks::of_sak(card.sak()) })
+        })
+    }
+}
+
+/// Talks with the card itself, as through a reader that can do everything.
+impl CardChannel for SharedCard {
+    fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
+        let bytes = match command {
+            Command::ReadPages { from } => vec![0x30, *from],
+            Command::WritePage { page, data } => [&[0xa2, *page][..], data].concat(),
+            Command::Raw { bytes } | Command::Apdu { bytes } => bytes.clone(),
+        };
+        self.with(|card| match card.exchange(&bytes) {
+            Reaction::Answer(answer) => Ok(answer),
+            Reaction::Ack => Ok(Vec::new()),
+            Reaction::Nak(_) => {
+                card.select();
+                Err(Broken::Refused)
+            }
+            Reaction::Silence => Err(Broken::Gone),
+        })
     }
 }
 

@@ -73,7 +73,7 @@ fn a_card_that_others_use_while_it_lies_there_is_one_tap() {
     let mut played = Played::new();
     let card = Ok(Uid::Fixed(chip(1)));
     assert_eq!(played.round(Some((EMPTY, 0)), NOT_READ), []);
-    assert_eq!(played.round(Some((PRESENT, 1)), card), [ReaderEvent::Tapped(chip(1))]);
+    assert_eq!(played.round(Some((PRESENT, 1)), card), [ReaderEvent::tapped(chip(1))]);
     assert_eq!(played.round(Some((PRESENT | State::INUSE, 1)), NOT_READ), []);
     assert_eq!(played.round(Some((PRESENT, 1)), NOT_READ), []);
     assert_eq!(played.round(None, NOT_READ), []);
@@ -86,7 +86,7 @@ fn a_card_that_is_exchanged_for_another_between_two_rounds_is_removed_and_tapped
     played.round(Some((PRESENT, 1)), Ok(Uid::Fixed(chip(1))));
     assert_eq!(
         played.round(Some((PRESENT, 3)), Ok(Uid::Fixed(chip(2)))),
-        [ReaderEvent::Removed(chip(1)), ReaderEvent::Tapped(chip(2))]
+        [ReaderEvent::Removed(chip(1)), ReaderEvent::tapped(chip(2))]
     );
 }
 
@@ -94,12 +94,12 @@ fn a_card_that_is_exchanged_for_another_between_two_rounds_is_removed_and_tapped
 fn a_card_that_is_counted_after_it_is_seen_is_one_tap() {
     let mut played = Played::new();
     let card = Ok(Uid::Fixed(chip(1)));
-    assert_eq!(played.round(Some((PRESENT, 0xffff)), card), [ReaderEvent::Tapped(chip(1))]);
+    assert_eq!(played.round(Some((PRESENT, 0xffff)), card), [ReaderEvent::tapped(chip(1))]);
     assert_eq!(played.round(Some((PRESENT, 0)), NOT_READ), []);
     let other = Ok(Uid::Fixed(chip(2)));
     assert_eq!(
         played.round(Some((PRESENT, 1)), other),
-        [ReaderEvent::Removed(chip(1)), ReaderEvent::Tapped(chip(2))]
+        [ReaderEvent::Removed(chip(1)), ReaderEvent::tapped(chip(2))]
     );
     assert_eq!(played.round(Some((PRESENT, 2)), NOT_READ), [], "the other was counted late too");
 }
@@ -127,7 +127,7 @@ fn a_card_that_another_program_holds_is_waited_for_before_it_is_an_error() {
     assert_eq!(said, [], "it is said once");
     let card = Ok(Uid::Fixed(chip(1)));
     let said: Vec<_> = (0..10).flat_map(|_| played.round(None, card)).collect();
-    assert_eq!(said, [ReaderEvent::Tapped(chip(1))], "it is let go");
+    assert_eq!(said, [ReaderEvent::tapped(chip(1))], "it is let go");
 }
 
 #[test]
@@ -199,8 +199,26 @@ fn a_service_that_stops_takes_the_cards_with_it_and_is_said_to_be_lost_once() {
     assert_eq!(readers.listed(names(&["desk"]), now), [ready("desk")]);
     assert_eq!(readers.slots[0].changed(PRESENT, 1, now), []);
     assert_eq!(
-        readers.read(|_| Ok(Uid::Fixed(chip(1))), || now),
+        readers
+            .read(|_| Ok(Uid::Fixed(chip(1))), || now)
+            .into_iter()
+            .map(|(_, it)| it)
+            .collect::<Vec<_>>(),
         [],
         "the card that lies there was tapped already"
     );
+}
+
+#[test]
+fn an_atr_says_how_a_card_talks() {
+    let hex = |text: &str| data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap();
+    for (atr, speaks) in [
+        // NTAG21x and Ultralight, MIFARE Classic 1K, a FeliCa card, an NTAG 424 DNA.
+        ("3B8F8001804F0CA0000003060300030000000068", Some(Speaks::Type2)),
+        ("3B8F8001804F0CA000000306030001000000006A", None),
+        ("3B8F8001804F0CA00000030611003B0000000042", None),
+        ("3B8180018080", Some(Speaks::IsoDep)),
+    ] {
+        assert_eq!(speaks_of_atr(&hex(atr)), speaks, "{atr}");
+    }
 }

@@ -114,8 +114,7 @@ fn an12196_rev_2_0_section_4_3_table_7_command_and_response_in_comm_mode_mac() {
     assert_eq!(session.commands, 1);
 }
 
-/// The examples that follow are of CommMode.Full. What they encrypt is beyond us; their MACs are made
-/// as in CommMode.MAC, over the encrypted data.
+/// The MACs of CommMode.Full are made as in CommMode.MAC, over the encrypted data.
 fn macs<const N: usize>(
     session: Session,
     instruction: u8,
@@ -162,6 +161,42 @@ fn an12196_rev_2_0_section_5_16_table_26_mac_of_command() {
     let session = session("7614281A", "5529860B2FC5FB6154B7F28361D30BF9", 3);
     let data = "00C0EB4DEEFEDDF0B513A03A95A75491818580503190D4D05053FF75668A01D6FD";
     macs::<33>(session, 0xc4, data, "A6610234BDED6432");
+}
+
+/// ChangeFileSettings of the NDEF file: AN12196 prints the settings and their encrypted form.
+#[test]
+fn an12196_rev_2_0_section_5_9_table_18_encrypted_command() {
+    let session = Session { commands: 1, ..TABLE_14.plays() };
+    let settings = bytes("4000E0C1F121200000430000430000");
+    let (command, _) = session.change_file_settings(2, &settings);
+    assert_eq!(command, bytes("905F0000190261B6D97903566E84C3AE5274467E89EAD799B7C1A0EF7A0400"));
+}
+
+fn full_session(commands: u16) -> Session {
+    Session {
+        enc: Key::new(hex("4CF3CB41A22583A61E89B158D252FC53")),
+        ..session("7614281A", "5529860B2FC5FB6154B7F28361D30BF9", commands)
+    }
+}
+
+#[test]
+fn an12196_rev_2_0_section_5_16_1_table_25_change_of_another_key() {
+    let new = Key::new(hex("F3847D627727ED3BC9C4CC050489B966"));
+    assert_eq!(check_of_key(new.bytes()), hex("789DFADC"));
+    let (command, state) = full_session(2).change_key(2, &Key::new(FACTORY), &new, 1);
+    let data = "022CF362B7BF4311FF3BE1DAA295E8C68DE09050560D19B9E16C2393AE9CD1FAC7";
+    assert_eq!(command, bytes(&format!("90C4000029{data}5D0CE20BCD1D06E600")));
+    assert_eq!(state.take(&bytes("203BB55D1089D5879100")).unwrap().1.commands, 3);
+}
+
+#[test]
+fn an12196_rev_2_0_section_5_16_2_table_26_change_of_the_sessions_own_key() {
+    let new = Key::new(hex("5004BF991F408672B1EF00F08F9E8647"));
+    let command = full_session(3).change_own_key(0, &new, 1);
+    let data = "00C0EB4DEEFEDDF0B513A03A95A75491818580503190D4D05053FF75668A01D6FD";
+    assert_eq!(command, bytes(&format!("90C4000029{data}A6610234BDED643200")));
+    assert_eq!(changed_own_key(&[0x91, 0x00]), Ok(()));
+    assert!(changed_own_key(&[0x91, 0x1e]).is_err());
 }
 
 /// GetCardUID: the only example without a header, and with data in the answer.

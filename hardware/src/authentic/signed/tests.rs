@@ -4,7 +4,7 @@ use ring::signature::KeyPair;
 use super::*;
 
 const CHIP: &str = "04784CDAEE3880";
-const ISSUED: Issued = Issued { key: 7, day: 20_778 };
+const ISSUED: Issued = Issued { key: 7, day: 20_778, keyed: false };
 
 fn chip(text: &str) -> ChipNumber {
     text.parse().unwrap()
@@ -55,7 +55,7 @@ fn a_pass_is_read_back_from_a_cards_memory_and_holds_for_that_card() {
 
 #[test]
 fn the_longest_pass_fits_an_ntag213() {
-    let longest = Issued { key: u32::MAX, day: i32::MIN };
+    let longest = Issued { key: u32::MAX, day: i32::MIN, keyed: true };
     let pass = SignedPass::sign(&ChipNumber::from_bytes(&[0xff; 10]).unwrap(), longest, &issuer(1));
     assert_eq!(ndef::type_2_pages(&pass.to_message()).unwrap().len(), 112);
 }

@@ -1,0 +1,503 @@
+//! Making a card: what is written on it so that it can prove itself, as a state machine without I/O. A
+//! command goes out ([`Step::Ask`]), its answer comes in ([`Making::take`]). When all is written, the card
+//! is checked as any desk would, and what that finds is the result.
+//!
+//! | card | what is written |
+//! | --- | --- |
+//! | NTAG21x | the issuer's signature over the chip number, as an NDEF message |
+//! | NTAG 424 DNA | keys 2, 1 and 3, the NDEF file with its message, its settings, and last key 0 |
+//! | DESFire EV2, EV3 | our application, its key 1, and last its key 0 |
+//!
+//! A card that is taken away in the middle is finished at the next attempt: the key that allows changes
+//! is changed last, and of every other key it may be that it is the old one or the new one. A card of an
+//! earlier key set is made anew with the latest.
+//!
+//! Nothing is locked: a card can be made again, and a card stock be taken back.
+//!
+//! Sources: NT4H2421Gx rev 3.0, 8.2 (files), 10.6.1 and 10.7.1; AN12196 rev 2.0, 5; DESFire EV2
+//! (MF3Dx2): CreateApplication.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use super::check::{
+    Check, DESFIRE_PROOF, Finding, KEY_SET, NTAG_424_PROOF, SELECT_NDEF_FILE, Step as CheckStep,
+    URL, desfire_application, key_set_of_file,
+};
+use super::ev2::{self, Ev2Error};
+use super::key::{BLOCK, Key};
+use super::keyring::{KeySet, Keyring};
+use super::ndef::{self, Record, TypeFormat};
+use super::signed::{Issued, SignedPass};
+use crate::card::{Broken, Command, Presented, Speaks};
+
+/// Random numbers that making a card may need: one for each session with it, and one for the check.
+pub const RANDOM_NUMBERS: usize = 16;
+
+/// The key that every card has from the factory.
+const FACTORY: [u8; BLOCK] = [0; BLOCK];
+
+/// The version under which a card knows a key of ours.
+const KEY_VERSION: u8 = 1;
+
+/// The key of an NTAG 424 DNA, and of our application on a DESFire, that allows changes.
+const CHANGE: u8 = 0;
+
+/// The keys of an NTAG 424 DNA behind the MAC of its message, and behind its hidden chip number.
+const FILE_READ: u8 = 1;
+const META_READ: u8 = 2;
+
+/// The NDEF file of an NTAG 424 DNA.
+const NDEF_FILE: u8 = 2;
+
+/// How a URL that begins with `https://` begins in a URI record.
+const HTTPS: u8 = 0x04;
+
+/// The status of a key that was not the old one, or was damaged on the way.
+const INTEGRITY_ERROR: u16 = 0x911e;
+
+/// CreateApplication: our two keys are AES keys; what the change key allows can be changed with it.
+const CREATE_APPLICATION: u8 = 0xca;
+const APPLICATION_SETTINGS: [u8; 2] = [0x0b, 0x82];
+
+/// Where an NTAG21x says that pages are locked, where it says how large it is, and where its data begins.
+const LOCKS: std::ops::Range<usize> = 10..12;
+const CONTAINER: std::ops::Range<usize> = 12..16;
+const FIRST_PAGE: u8 = 4;
+
+/// Why a card was not made.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum MakeError {
+    /// This desk was not given the keys to make cards.
+    #[error("this desk has no keys to make cards with; an operator allows it at the hub")]
+    NoKeys,
+    /// The card has no memory that can be written, or is of a kind that is not known here.
+    #[error("this kind of card cannot be made a pass")]
+    Kind,
+    /// The card is not formatted, or is too small.
+    #[error("the card is not formatted for NDEF, or has no room for a pass")]
+    Room,
+    /// The card was locked: nothing on it changes any more.
+    #[error("the card's memory was locked, by whoever wrote it first")]
+    Locked,
+    /// The card has other keys than ours and than those of the factory.
+    #[error("the card has keys that are neither ours nor the factory's: it is somebody else's")]
+    OtherKeys,
+    /// The card did not go on.
+    #[error("{0}. Hold it on the reader again: it will be finished")]
+    Broken(Broken),
+    /// The card said no, or what came back was wrong.
+    #[error("the card could not be written ({why})")]
+    Refused {
+        /// What it said.
+        why: String,
+    },
+    /// Everything was written, and yet the card proves less than it should.
+    #[error("the card was written, but does not prove itself: {0}")]
+    NotProved(Finding),
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Step {
+    /// This is to be said to the card, and its answer given to the making.
+    Ask(Command, Making),
+    /// It is over.
+    Done(Result<Finding, MakeError>),
+}
+
+/// A card that is being made, waiting for an answer.
+#[derive(Debug)]
+pub struct Making {
+    with: With,
+    state: State,
+}
+
+/// What does not change on the way.
+#[derive(Debug)]
+struct With {
+    keys: Arc<Keyring>,
+    card: Presented,
+    /// The day of issue, in days from 1970-01-01.
+    day: i32,
+    random: Vec<[u8; BLOCK]>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// A Type 2 card's first pages are asked for.
+    Look,
+    /// Its pages are written: those that are left, the next last.
+    Pages(u8, Vec<[u8; 4]>),
+    Selected,
+    FileSelected,
+    FileRead,
+    /// Our application was asked for.
+    Application,
+    /// The card itself was asked for, to be given our application.
+    Card,
+    Created,
+    /// Our new application was asked for.
+    NewApplication,
+    Challenge(Chip, ev2::AwaitingChallenge),
+    Proof(Chip, ev2::AwaitingProof),
+    KeyChanged(Chip, ev2::AwaitingAnswer),
+    FileWritten(Chip, ev2::AwaitingPlainAnswer),
+    SettingsChanged(Chip, ev2::AwaitingAnswer),
+    OwnKeyChanged,
+    Checking(Check),
+}
+
+/// A card with keys, and how far it is.
+#[derive(Debug)]
+struct Chip {
+    kind: ChipKind,
+    /// The set whose keys it may have: that of its message, else the one it is made with.
+    had: u32,
+    /// What its change key may be, the likeliest last.
+    change: Vec<Guess>,
+    /// Keys that are still to be changed, the next last, with what each may be.
+    left: Vec<(u8, Vec<Guess>)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum ChipKind {
+    Ntag424,
+    Desfire,
+}
+
+/// What a key may be before it is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Guess {
+    Factory,
+    /// That of the set that the card names.
+    Had,
+    /// The one that it is to have: it was written at an earlier attempt.
+    New,
+}
+
+fn done(error: MakeError) -> Step {
+    Step::Done(Err(error))
+}
+
+fn refused(error: impl ToString) -> Step {
+    done(MakeError::Refused { why: error.to_string() })
+}
+
+impl Making {
+    /// Begins with a card. The random numbers ([`RANDOM_NUMBERS`]) were never used before; `day` is
+    /// the day of issue, in days from 1970-01-01.
+    pub fn begin(
+        keys: Arc<Keyring>,
+        card: Presented,
+        day: i32,
+        random: [[u8; BLOCK]; RANDOM_NUMBERS],
+    ) -> Step {
+        if keys.making().is_none() {
+            return done(MakeError::NoKeys);
+        }
+        let with = With { keys, card, day, random: random.to_vec() };
+        match card.speaks {
+            None => done(MakeError::Kind),
+            Some(Speaks::Type2) => with.ask(Command::ReadPages { from: 0 }, State::Look),
+            Some(Speaks::IsoDep) => with.ask(Command::apdu(ev2::SELECT_NTAG_424), State::Selected),
+        }
+    }
+
+    /// Takes the card's answer to what was asked, or why there is none.
+    pub fn take(self, answer: Result<&[u8], Broken>) -> Step {
+        let Self { with, state } = self;
+        let (answer, state) = match (answer, state) {
+            // The check knows what to make of it.
+            (answer, State::Checking(check)) => return with.checked(check.take(answer)),
+            (Err(broken), _) => return done(MakeError::Broken(broken)),
+            (Ok(answer), state) => (answer, state),
+        };
+        match state {
+            State::Look => with.look(answer),
+            State::Pages(_, left) if left.is_empty() => with.check(),
+            State::Pages(page, left) => with.write_pages(page, left),
+            State::Selected if answer == [0x90, 0x00] => {
+                with.ask(Command::apdu(SELECT_NDEF_FILE), State::FileSelected)
+            }
+            State::Selected => match with.set() {
+                Some(set) => {
+                    let application = ev2::select_desfire(desfire_application(set.number()));
+                    with.ask(Command::apdu(application), State::Application)
+                }
+                None => done(MakeError::NoKeys),
+            },
+            State::FileSelected if answer == [0x90, 0x00] => {
+                with.ask(Command::apdu([0x00, 0xb0, 0x00, 0x00, 0x80]), State::FileRead)
+            }
+            State::FileSelected => done(MakeError::Kind),
+            State::FileRead => {
+                let [file @ .., 0x90, 0x00] = answer else { return done(MakeError::Kind) };
+                with.ntag_424(key_set_of_file(file))
+            }
+            State::Application if answer == [0x91, 0x00] => {
+                with.desfire(vec![Guess::Factory, Guess::New])
+            }
+            State::Application => with.ask(Command::apdu(ev2::select_desfire([0; 3])), State::Card),
+            State::Card if answer == [0x91, 0x00] => match with.set() {
+                Some(set) => {
+                    let application = desfire_application(set.number());
+                    let data = [&application[..], &APPLICATION_SETTINGS].concat();
+                    let command = ev2::framed(CREATE_APPLICATION, &data);
+                    with.ask(Command::apdu(command), State::Created)
+                }
+                None => done(MakeError::NoKeys),
+            },
+            State::Card => done(MakeError::Kind),
+            State::Created if answer == [0x91, 0x00] => match with.set() {
+                Some(set) => {
+                    let application = ev2::select_desfire(desfire_application(set.number()));
+                    with.ask(Command::apdu(application), State::NewApplication)
+                }
+                None => done(MakeError::NoKeys),
+            },
+            State::Created => done(MakeError::OtherKeys),
+            State::NewApplication if answer == [0x91, 0x00] => with.desfire(vec![Guess::Factory]),
+            State::NewApplication => refused("its new application is not there"),
+            State::Challenge(chip, state) => match state.take(answer) {
+                Ok((command, state)) => with.ask(Command::apdu(command), State::Proof(chip, state)),
+                Err(error) => refused(error),
+            },
+            State::Proof(mut chip, state) => match state.take(answer) {
+                Ok(session) => with.go_on(chip, session),
+                Err(Ev2Error::NotGenuine) => {
+                    chip.change.pop();
+                    with.authenticate(chip)
+                }
+                Err(error) => refused(error),
+            },
+            State::KeyChanged(mut chip, state) => match state.take(answer) {
+                Ok((_, session)) => {
+                    chip.left.pop();
+                    with.go_on(chip, session)
+                }
+                Err(Ev2Error::Refused { status: INTEGRITY_ERROR }) => {
+                    // It was another key. The session is over.
+                    let others = chip.left.last_mut().map(|(_, guesses)| {
+                        guesses.pop();
+                        guesses.len()
+                    });
+                    match others {
+                        Some(1..) => with.authenticate(chip),
+                        Some(0) | None => done(MakeError::OtherKeys),
+                    }
+                }
+                Err(error) => refused(error),
+            },
+            State::FileWritten(chip, state) => match state.take(answer) {
+                Ok(session) => match settings(with.url_file()) {
+                    Some((settings, _)) => {
+                        let (command, state) = session.change_file_settings(NDEF_FILE, &settings);
+                        with.ask(Command::apdu(command), State::SettingsChanged(chip, state))
+                    }
+                    None => done(MakeError::Room),
+                },
+                Err(error) => refused(error),
+            },
+            State::SettingsChanged(chip, state) => match state.take(answer) {
+                Ok((_, session)) => with.finish(&chip, session),
+                Err(error) => refused(error),
+            },
+            State::OwnKeyChanged => match ev2::changed_own_key(answer) {
+                Ok(()) => with.check(),
+                Err(error) => refused(error),
+            },
+            // It is answered above.
+            State::Checking(check) => with.checked(check.take(Ok(answer))),
+        }
+    }
+}
+
+impl With {
+    fn ask(self, command: Command, state: State) -> Step {
+        Step::Ask(command, Making { with: self, state })
+    }
+
+    /// The set that the card is made with.
+    fn set(&self) -> Option<&KeySet> {
+        self.keys.making()
+    }
+
+    /// A Type 2 card's first pages: is there room for a pass?
+    fn look(self, memory: &[u8]) -> Step {
+        let Some((number, keys)) = self.set().and_then(|set| Some((set.number(), set.making()?)))
+        else {
+            return done(MakeError::NoKeys);
+        };
+        let Ok(memory) = <&[u8; 16]>::try_from(memory) else { return done(MakeError::Room) };
+        if memory[LOCKS] != [0, 0] {
+            return done(MakeError::Locked);
+        }
+        let issued = Issued { key: number.into(), day: self.day, keyed: false };
+        let pass = SignedPass::sign(&self.card.chip, issued, &keys.signing);
+        let pages = ndef::type_2_pages(&pass.to_message()).unwrap_or_default();
+        let room = match memory[CONTAINER] {
+            [0xe1, _, eighths, _] => usize::from(eighths) * 8,
+            _ => 0,
+        };
+        if pages.is_empty() || pages.len() > room {
+            return done(MakeError::Room);
+        }
+        let mut left: Vec<[u8; 4]> = pages.as_chunks().0.to_vec();
+        left.reverse();
+        self.write_pages(FIRST_PAGE, left)
+    }
+
+    fn write_pages(self, page: u8, mut left: Vec<[u8; 4]>) -> Step {
+        match left.pop() {
+            Some(data) => self.ask(Command::WritePage { page, data }, State::Pages(page + 1, left)),
+            None => self.check(),
+        }
+    }
+
+    /// An NTAG 424 DNA, whose message names this key set.
+    fn ntag_424(self, named: Option<u32>) -> Step {
+        let Some(number) = self.set().map(|set| u32::from(set.number())) else {
+            return done(MakeError::NoKeys);
+        };
+        let (had, change) = match named {
+            Some(named) if self.keys.set(named).is_some() => {
+                (named, vec![Guess::New, Guess::Factory, Guess::Had])
+            }
+            Some(_) | None => (number, vec![Guess::New, Guess::Factory]),
+        };
+        let of_key = || match named {
+            Some(_) => vec![Guess::Factory, Guess::New, Guess::Had],
+            None => vec![Guess::New, Guess::Factory],
+        };
+        let left = [NTAG_424_PROOF, FILE_READ, META_READ].map(|key| (key, of_key())).to_vec();
+        self.authenticate(Chip { kind: ChipKind::Ntag424, had, change, left })
+    }
+
+    /// A DESFire, whose application is there.
+    fn desfire(self, change: Vec<Guess>) -> Step {
+        let Some(number) = self.set().map(|set| u32::from(set.number())) else {
+            return done(MakeError::NoKeys);
+        };
+        let left = vec![(DESFIRE_PROOF, vec![Guess::New, Guess::Factory])];
+        self.authenticate(Chip { kind: ChipKind::Desfire, had: number, change, left })
+    }
+
+    /// A key of the card, as it may be or as it is to be.
+    fn key(&self, chip: &Chip, number: u8, guess: Guess) -> Option<Key> {
+        let set = match guess {
+            Guess::Factory => return Some(Key::new(FACTORY)),
+            Guess::Had => self.keys.set(chip.had)?,
+            Guess::New => self.set()?,
+        };
+        let card = self.card.chip;
+        match (chip.kind, number) {
+            (_, CHANGE) => set.change(card),
+            (ChipKind::Desfire, _) | (ChipKind::Ntag424, NTAG_424_PROOF) => set.proof(card),
+            (ChipKind::Ntag424, FILE_READ) => set.file_read(card),
+            (ChipKind::Ntag424, _) => set.meta_read(),
+        }
+    }
+
+    /// Opens a session with the change key, as it likeliest is.
+    fn authenticate(mut self, mut chip: Chip) -> Step {
+        while let Some(guess) = chip.change.last().copied() {
+            let Some(key) = self.key(&chip, CHANGE, guess) else {
+                chip.change.pop();
+                continue;
+            };
+            let Some(random) = self.random.pop() else {
+                return refused("it asked for too many sessions");
+            };
+            let (command, state) = ev2::start(key, CHANGE, random);
+            return self.ask(Command::apdu(command), State::Challenge(chip, state));
+        }
+        // A set of signatures alone makes no cards with keys.
+        let signs_only = self.set().is_some_and(|set| set.change(self.card.chip).is_none());
+        done(if signs_only { MakeError::NoKeys } else { MakeError::OtherKeys })
+    }
+
+    /// Changes the next key; behind the last, what the card says, and then its change key.
+    fn go_on(self, chip: Chip, session: ev2::Session) -> Step {
+        if let Some((number, guesses)) = chip.left.last() {
+            let number = *number;
+            let Some(guess) = guesses.last().copied() else { return done(MakeError::OtherKeys) };
+            let keys = (self.key(&chip, number, guess), self.key(&chip, number, Guess::New));
+            let (Some(old), Some(new)) = keys else { return done(MakeError::NoKeys) };
+            let (command, state) = session.change_key(number, &old, &new, KEY_VERSION);
+            return self.ask(Command::apdu(command), State::KeyChanged(chip, state));
+        }
+        match chip.kind {
+            ChipKind::Ntag424 => {
+                let Some(file) = self.url_file() else { return done(MakeError::NoKeys) };
+                let (command, state) = session.write_plain(NDEF_FILE, &file);
+                self.ask(Command::apdu(command), State::FileWritten(chip, state))
+            }
+            ChipKind::Desfire => self.finish(&chip, session),
+        }
+    }
+
+    fn finish(self, chip: &Chip, session: ev2::Session) -> Step {
+        let Some(new) = self.key(chip, CHANGE, Guess::New) else { return done(MakeError::NoKeys) };
+        let command = session.change_own_key(CHANGE, &new, KEY_VERSION);
+        self.ask(Command::apdu(command), State::OwnKeyChanged)
+    }
+
+    /// The NDEF file with the URL of the set's cards: where the chip writes, there are zeros.
+    fn url_file(&self) -> Option<Vec<u8>> {
+        let number = self.set()?.number();
+        let url = format!("{URL}?{KEY_SET}={number}&e={:032}&c={:016}", 0, 0);
+        let payload = [&[HTTPS][..], url.as_bytes()].concat();
+        let record = Record { format: TypeFormat::WellKnown, kind: b"U", payload: &payload };
+        let message = record.message()?;
+        let length = u16::try_from(message.len()).ok()?;
+        Some([&length.to_be_bytes()[..], &message].concat())
+    }
+
+    /// Checks the card as any desk would.
+    fn check(mut self) -> Step {
+        let Some(random) = self.random.pop() else {
+            return refused("it asked for too many sessions");
+        };
+        let step = Check::begin(self.keys.clone(), self.card, random);
+        self.checked(step)
+    }
+
+    fn checked(self, step: CheckStep) -> Step {
+        match step {
+            CheckStep::Ask(command, check) => self.ask(command, State::Checking(check)),
+            CheckStep::Done(finding @ (Finding::Proved { .. } | Finding::Signed { .. })) => {
+                Step::Done(Ok(finding))
+            }
+            CheckStep::Done(finding) => done(MakeError::NotProved(finding)),
+        }
+    }
+}
+
+/// The settings of the NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18), and where
+/// the two places are that the chip writes: chip number and counter hidden under the meta read key, then
+/// the MAC. Anybody may read it; who has the change key may write it.
+fn settings(file: Option<Vec<u8>>) -> Option<(Vec<u8>, [usize; 2])> {
+    let file = file?;
+    let behind = |parameter: &[u8]| {
+        let at = file.windows(parameter.len()).position(|window| window == parameter)?;
+        Some(at + parameter.len())
+    };
+    let (hidden, mac) = (behind(b"&e=")?, behind(b"&c=")?);
+    let three = |at: usize| Some(u32::try_from(at).ok()?.to_le_bytes());
+    let ([a, b, c, _], [d, e, f, _]) = (three(hidden)?, three(mac)?);
+    let plain_with_messages = 0x40;
+    let rights = [0x00, 0xe0];
+    let chip_number_and_counter_in_ascii = 0xc1;
+    let keys = [0xf0 | FILE_READ, META_READ << 4 | FILE_READ];
+    let settings = [
+        &[plain_with_messages][..],
+        &rights,
+        &[chip_number_and_counter_in_ascii],
+        &keys,
+        &[a, b, c, d, e, f, d, e, f],
+    ]
+    .concat();
+    Some((settings, [hidden, mac]))
+}
