@@ -13,6 +13,7 @@ use jiff::civil::Date;
 use thiserror::Error;
 
 use crate::batch;
+use crate::card_keys::{DeskSealingKey, SealedCardKeys};
 use crate::frame::{FrameReader, FrameTooLong, frame};
 use crate::message::{
     Ack, Batch, CataloguePage, Closing, DeskMessage, Goodbye, Hello, HoldersPage, HubMessage,
@@ -55,6 +56,10 @@ pub trait DeskView {
     /// Units that the desk would like, where it runs low.
     fn wanted(&self) -> Vec<Wanted> {
         Vec::new()
+    }
+    /// The version of the card keys that it has.
+    fn card_keys_version(&self) -> Option<u64> {
+        None
     }
     /// Grants that it gives back.
     fn closings(&self) -> Vec<Closing> {
@@ -108,6 +113,8 @@ pub enum DeskEvent {
     Granted(Vec<GrantedUnits>),
     /// Sealed parts of pass records.
     Holders(HoldersPage),
+    /// The card keys, sealed to this desk: keep them in place of those that are here.
+    CardKeys(SealedCardKeys),
     /// The hub ended the session.
     Ended(Goodbye),
 }
@@ -329,6 +336,11 @@ impl DeskSession {
             HubMessage::Welcome(_) if self.welcomed => return out_of_turn("a second Welcome"),
             HubMessage::Welcome(welcome) => {
                 self.welcomed = true;
+                // A hub that has none says nothing of them, and what is here stays.
+                if welcome.card_keys.is_some() && welcome.card_keys != view.card_keys_version() {
+                    let sealing_key = DeskSealingKey::of(view.key()).public_key();
+                    self.queue.push(DeskMessage::CardKeys(sealing_key));
+                }
                 if welcome.lost {
                     self.comparing = true;
                     let lists = view.own_lists();
@@ -378,6 +390,7 @@ impl DeskSession {
                 events.push(DeskEvent::Granted(grants));
             }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
+            HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),
         }
         Ok(())
     }

@@ -34,6 +34,8 @@ pub enum HubEvent {
     WantedReceived(Vec<Wanted>),
     /// A grant is given back: answer with [`HubMessage::Grants`].
     ClosingReceived(Closing),
+    /// The desk would like the card keys, sealed to this key: answer with [`HubMessage::CardKeys`].
+    CardKeysWanted([u8; 32]),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,6 +117,7 @@ impl HubSession {
             DeskMessage::Request(request) => HubEvent::RequestReceived(request),
             DeskMessage::Wanted(wanted) => HubEvent::WantedReceived(wanted),
             DeskMessage::Closing(closing) => HubEvent::ClosingReceived(closing),
+            DeskMessage::CardKeys(sealing_key) => HubEvent::CardKeysWanted(sealing_key),
         };
         Ok(event)
     }

@@ -8,6 +8,7 @@
 //! both sides push. `DESIGN.md` beside this crate explains why nothing more is needed.
 
 pub mod batch;
+pub mod card_keys;
 pub mod catalogue;
 pub mod desk;
 pub mod frame;
@@ -18,3 +19,4 @@ pub mod message;
 mod packing;
 pub mod request;
 pub mod seal;
+mod sealed_box;

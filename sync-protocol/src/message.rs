@@ -6,6 +6,7 @@ use crdt_model::stock::{GrantId, GrantedUnits};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
+use crate::card_keys::SealedCardKeys;
 use crate::request::{RequestAnswer, SealedRequest};
 
 /// The protocol's version. A hub answers another one with [`Goodbye`].
@@ -114,6 +115,10 @@ pub struct Welcome {
     /// The key to which requests are sealed ([`crate::request`]), where the hub takes any.
     #[cbor(n(8), with = "minicbor::bytes")]
     pub request_key: Option<[u8; 32]>,
+    /// The version of the card keys at the hub, where it has any: a desk that has others asks for them
+    /// ([`DeskMessage::CardKeys`]).
+    #[n(9)]
+    pub card_keys: Option<u64>,
 }
 
 /// Entries of one list, in order, with their writer's seal over the last of them.
@@ -393,6 +398,10 @@ pub enum DeskMessage {
     /// A grant is given back. The hub answers with [`HubMessage::Grants`], which lacks it.
     #[n(7)]
     Closing(#[n(0)] Closing),
+    /// The desk would like the card keys, sealed to this key. The hub answers with
+    /// [`HubMessage::CardKeys`], now and whenever they change.
+    #[n(8)]
+    CardKeys(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
 }
 
 /// What the hub says.
@@ -437,6 +446,9 @@ pub enum HubMessage {
     /// Sealed parts of pass records.
     #[n(12)]
     Holders(#[n(0)] HoldersPage),
+    /// The card keys, sealed to this desk.
+    #[n(13)]
+    CardKeys(#[n(0)] SealedCardKeys),
 }
 
 /// Bytes that are not a message.

@@ -4,23 +4,18 @@
 
 use crdt_model::ids::{CardSystemId, ChipNumber, Identification, UitpasNumber};
 use crdt_model::money::Cents;
-use hpke::aead::ChaCha20Poly1305;
-use hpke::kdf::HkdfSha256;
-use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::CryptoRng;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use minicbor::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::sealed_box::{OpeningKey, seal};
 
 /// Where a sealed request begins, so that nothing sealed for something else can pass for one.
 const CONTEXT: &[u8] = b"stempel request 1";
 
 /// Bytes of a request at the most, sealed: a name, a few numbers and dates, and their frame.
 pub const MAX_REQUEST_BYTES: usize = 4096;
-
-/// Bytes of an X25519 key in HPKE's `enc`.
-const ENCAPPED_BYTES: usize = 32;
 
 /// A request's name: random, so that the hub can tell a repeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -292,10 +287,7 @@ pub struct RequestAnswer {
 }
 
 /// The key pair to which requests are sealed. The hub holds it.
-pub struct RequestKey {
-    private: <X25519HkdfSha256 as Kem>::PrivateKey,
-    public: [u8; 32],
-}
+pub struct RequestKey(OpeningKey);
 
 impl std::fmt::Debug for RequestKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -306,15 +298,12 @@ impl std::fmt::Debug for RequestKey {
 impl RequestKey {
     /// The key pair of this seed of 32 random bytes.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
-        let (private, public) = X25519HkdfSha256::derive_keypair(seed);
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(&public.to_bytes());
-        Self { private, public: bytes }
+        Self(OpeningKey::from_seed(seed))
     }
 
     /// The public key.
     pub fn public_key(&self) -> [u8; 32] {
-        self.public
+        self.0.public()
     }
 
     /// Opens a request of the desk with this public key.
@@ -325,19 +314,10 @@ impl RequestKey {
         if request.sealed.len() > MAX_REQUEST_BYTES {
             return Err(RequestError::TooLarge);
         }
-        let (encapped, ciphertext) =
-            request.sealed.split_at_checked(ENCAPPED_BYTES).ok_or(RequestError::Sealed)?;
-        let encapped = <X25519HkdfSha256 as Kem>::EncappedKey::from_bytes(encapped)
-            .map_err(|_| RequestError::Sealed)?;
-        let plain = hpke::single_shot_open::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeR::Base,
-            &self.private,
-            &encapped,
-            CONTEXT,
-            ciphertext,
-            &bound_to(&request.id, desk),
-        )
-        .map_err(|_| RequestError::Sealed)?;
+        let plain = self
+            .0
+            .open(CONTEXT, &bound_to(&request.id, desk), &request.sealed)
+            .ok_or(RequestError::Sealed)?;
         let wire = minicbor::decode(&plain).map_err(|_| RequestError::Contents)?;
         Request::of_wire(wire).ok_or(RequestError::Contents)
     }
@@ -359,20 +339,9 @@ pub fn seal_request(
     desk: &[u8],
     random: &mut impl CryptoRng,
 ) -> Result<SealedRequest, RequestError> {
-    let hub =
-        <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(hub).map_err(|_| RequestError::Key)?;
     let plain = minicbor::to_vec(request.to_wire()).map_err(|_| RequestError::TooLarge)?;
-    let (encapped, ciphertext) =
-        hpke::single_shot_seal_with_rng::<ChaCha20Poly1305, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &hub,
-            CONTEXT,
-            &plain,
-            &bound_to(&id, desk),
-            random,
-        )
-        .map_err(|_| RequestError::Key)?;
-    let sealed = [&encapped.to_bytes()[..], &ciphertext].concat();
+    let sealed =
+        seal(hub, CONTEXT, &bound_to(&id, desk), &plain, random).ok_or(RequestError::Key)?;
     if sealed.len() > MAX_REQUEST_BYTES {
         return Err(RequestError::TooLarge);
     }

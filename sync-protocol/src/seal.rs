@@ -79,6 +79,14 @@ impl DeviceKey {
     }
 }
 
+impl DeviceKey {
+    /// A signature that is never shown: what this desk makes secrets of its own from. `context` is that
+    /// of nothing else that is signed.
+    pub(crate) fn sign_for_itself(&self, context: &[u8]) -> Vec<u8> {
+        self.pair.sign(context).as_ref().to_vec()
+    }
+}
+
 /// Whether a closing statement is the one of the holder of this public key.
 pub fn closing_holds(closing: &Closing, public_key: &[u8]) -> bool {
     UnparsedPublicKey::new(&ED25519, public_key)

@@ -122,7 +122,10 @@ impl Desk {
 
     fn take_up(&mut self, event: DeskEvent) -> bool {
         match event {
-            DeskEvent::Answered(_) | DeskEvent::Granted(_) | DeskEvent::Holders(_) => {}
+            DeskEvent::Answered(_)
+            | DeskEvent::Granted(_)
+            | DeskEvent::Holders(_)
+            | DeskEvent::CardKeys(_) => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");

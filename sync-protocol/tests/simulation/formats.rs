@@ -59,6 +59,7 @@ fn welcome() -> HubMessage {
         venue_name: "De Reede".to_owned(),
         desk_name: "Balie 1".to_owned(),
         request_key: None,
+        card_keys: None,
     })
 }
 

@@ -69,7 +69,8 @@ fn hear_as_hub(stream: &[u8], pieces: usize) {
                 | HubEvent::HaveReceived { .. }
                 | HubEvent::RequestReceived(_)
                 | HubEvent::WantedReceived(_)
-                | HubEvent::ClosingReceived(_) => {}
+                | HubEvent::ClosingReceived(_)
+                | HubEvent::CardKeysWanted(_) => {}
             }
         }
     }
@@ -96,6 +97,7 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Answered(_)
                 | DeskEvent::Granted(_)
                 | DeskEvent::Holders(_)
+                | DeskEvent::CardKeys(_)
                 | DeskEvent::Ended(_) => {}
             }
         }

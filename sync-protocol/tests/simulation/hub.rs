@@ -152,6 +152,7 @@ impl Hub {
             venue_name: String::new(),
             desk_name: String::new(),
             request_key: None,
+            card_keys: None,
         }
     }
 
@@ -289,7 +290,8 @@ impl Session {
             HubEvent::HaveReceived { .. } => (None, false),
             HubEvent::RequestReceived(_)
             | HubEvent::WantedReceived(_)
-            | HubEvent::ClosingReceived(_) => panic!("these desks ask nothing"),
+            | HubEvent::ClosingReceived(_)
+            | HubEvent::CardKeysWanted(_) => panic!("these desks ask nothing"),
             HubEvent::EnrolReceived(_) => panic!("all desks are enrolled"),
             HubEvent::BatchReceived(batch) => {
                 let key = (batch.day, batch.writer);

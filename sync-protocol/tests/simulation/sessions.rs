@@ -7,6 +7,7 @@ use crdt_model::time::{UnixMillis, day_number};
 use jiff::civil::Date;
 use minicbor::{Decode, Encode};
 use sync_protocol::batch;
+use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskView, SessionError, short_head};
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::hub::{HubEvent, HubSession};
@@ -76,6 +77,7 @@ pub(crate) fn welcome(held: Vec<ListPosition>) -> Welcome {
         venue_name: "De Reede".to_owned(),
         desk_name: "Balie 1".to_owned(),
         request_key: None,
+        card_keys: None,
     }
 }
 
@@ -89,6 +91,29 @@ fn up(message: &DeskMessage) -> Vec<u8> {
 
 fn down(message: &HubMessage) -> Vec<u8> {
     frame(&message.to_bytes())
+}
+
+/// A desk that has other card keys than the hub asks for them once, and says to which key they are to be
+/// sealed. A hub without card keys is asked for none.
+#[test]
+fn card_keys_are_asked_for_where_the_hub_has_others() {
+    let desk = desk_with(0..3);
+    let asked = |card_keys| {
+        let (mut session, _) = said_by(&mut desk_with(0..3));
+        let welcome = Welcome { card_keys, ..welcome(vec![]) };
+        session.receive(&down(&HubMessage::Welcome(welcome)), &desk).1.unwrap();
+        let mut asked = Vec::new();
+        while let Some(bytes) = session.next_frame(&desk) {
+            let mut reader = FrameReader::default();
+            reader.push(&bytes);
+            let message = DeskMessage::from_bytes(reader.next_frame().unwrap().unwrap()).unwrap();
+            asked.extend(matches!(message, DeskMessage::CardKeys(_)).then_some(message));
+        }
+        asked
+    };
+    let sealing_key = DeskSealingKey::of(desk.key()).public_key();
+    assert_eq!(asked(Some(3)), [DeskMessage::CardKeys(sealing_key)]);
+    assert_eq!(asked(None), []);
 }
 
 #[test]
