@@ -16,7 +16,7 @@ use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
-use crate::{corrections, endpoint, registry, report, sample, stock};
+use crate::{card_keys, corrections, endpoint, registry, report, sample, stock};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -61,6 +61,9 @@ enum Command {
         #[arg(long)]
         today: Option<jiff::civil::Date>,
     },
+    /// Keys of cards that cannot be faked. Desks get them sealed.
+    #[command(subcommand)]
+    CardKeys(CardKeysCommand),
     /// Limited rewards: what desks may hand out, and what became of it.
     #[command(subcommand)]
     Stock(StockCommand),
@@ -95,6 +98,38 @@ enum StockCommand {
     WriteOff {
         /// The grant.
         grant: u64,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum CardKeysCommand {
+    /// Makes a key set. New cards are made with the latest.
+    New {
+        /// For plain cards alone: desks that check them hold no secret.
+        #[arg(long)]
+        signatures_only: bool,
+    },
+    /// Lists the key sets, without their keys.
+    List {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes desks forget a key set, for good: cards that were made with it prove nothing any more.
+    Retire {
+        /// The set.
+        number: u8,
+    },
+    /// Lets a desk make cards: it gets the keys that change and sign them.
+    Allow {
+        /// The desk, as `device list` shows it.
+        device: DeviceId,
+    },
+    /// Lets a desk make no more cards. What it has learnt of the keys so far it may have kept: where it
+    /// was stolen, make a new set and retire the old one.
+    Withdraw {
+        /// The desk.
+        device: DeviceId,
     },
 }
 
@@ -260,6 +295,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             Ok(endpoint::serve(&folder, listen, ready, told_to_stop()).await?)
         }
         Command::Sample(SampleCommand::Catalogue) | Command::SampleData { .. } => Ok(()),
+        Command::CardKeys(command) => card_keys_command(&folder, command).await,
         Command::Stock(command) => stock_command(&folder, command).await,
         Command::Correct(CorrectCommand::Void { venue, entry }) => {
             let (key, _) = folder.key()?;
@@ -295,6 +331,47 @@ fn sample_data(passes: u32, seed: u64, today: Option<jiff::civil::Date>) -> Resu
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(CliError::Output),
     }
+}
+
+async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    match command {
+        CardKeysCommand::New { signatures_only } => {
+            let kind =
+                if signatures_only { card_keys::Kind::Signatures } else { card_keys::Kind::Keys };
+            let number = card_keys::make(&pool, kind).await?;
+            println!("made key set {number}");
+        }
+        CardKeysCommand::List { json } => {
+            let sets = card_keys::list(&pool).await?;
+            if json {
+                println!("{}", json_of(&sets));
+                return Ok(());
+            }
+            for set in sets {
+                let kind = match set.kind {
+                    card_keys::Kind::Keys => "keys and signatures",
+                    card_keys::Kind::Signatures => "signatures alone",
+                };
+                let state = if set.retired_at.is_some() { "retired" } else { "in use" };
+                let made = jiff::Timestamp::from_millisecond(set.made_at).unwrap_or_default();
+                println!("{:>3}  {kind:20} {state:8} made {made}", set.number);
+            }
+        }
+        CardKeysCommand::Retire { number } => {
+            card_keys::retire(&pool, number).await?;
+            println!("retired key set {number}");
+        }
+        CardKeysCommand::Allow { device } => {
+            card_keys::let_make(&pool, device, true).await?;
+            println!("{device} may make cards");
+        }
+        CardKeysCommand::Withdraw { device } => {
+            card_keys::let_make(&pool, device, false).await?;
+            println!("{device} may make no more cards");
+        }
+    }
+    Ok(())
 }
 
 async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), CliError> {

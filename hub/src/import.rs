@@ -7,8 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use crdt_model::account::Account;
 use crdt_model::catalogue::{
     Activity, AgeRule, Card, CardName, CardStatus, CardSystem, CheckinCode, Coupon, GrantedCoupon,
-    HolderStatus, LookupKey, Membership, PassRecord, Policy, Programme, Residence, Reward,
-    RewardKind, SocialTariffRight,
+    HolderStatus, LookupKey, Membership, PassRecord, Policy, Programme, ProofRule, Proofs,
+    Residence, Reward, RewardKind, SocialTariffRight,
 };
 use crdt_model::ids::{ActivityId, CouponId, Identification, PassId, RewardId};
 use crdt_model::stock::Stock;
@@ -816,6 +816,15 @@ fn policy_of(row: &PolicyRow, default: Policy) -> Policy {
         unregistered_visits: row.unregistered_visits.unwrap_or(default.unregistered_visits),
         external_cards: row.external_cards.clone().unwrap_or(default.external_cards),
         organiser: default.organiser,
+        proofs: row.proofs.as_ref().map_or(default.proofs, |row| Proofs {
+            check_in: row.check_in,
+            visit: row.visit,
+            redemptions: row
+                .redemptions
+                .iter()
+                .map(|it| ProofRule { from_points: it.from_points, at_least: it.at_least })
+                .collect(),
+        }),
     }
 }
 

@@ -4,6 +4,7 @@
 //! A thin driver around `crdt-model` (which folds) and `sync-protocol` (which talks). Entries come
 //! in at [`endpoint`], go through [`ledgers`], and come out as versions of the [`catalogue`].
 
+pub mod card_keys;
 pub mod catalogue;
 pub mod cli;
 pub mod corrections;

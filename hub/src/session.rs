@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
-use crate::{catalogue, holders, requests, stock};
+use crate::{card_keys, catalogue, holders, requests, stock};
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -87,6 +87,8 @@ struct Desk {
     holders_version: u64,
     /// What it was last told that it may hand out.
     grants: Option<Vec<GrantedUnits>>,
+    /// The version of the card keys that it has, or is taken to have until it asks.
+    card_keys: Option<u64>,
 }
 
 impl Desk {
@@ -231,6 +233,15 @@ impl Session {
                 let granted = stock::close(&self.pool, device, &key, &closing).await?;
                 self.say_grants(granted).await
             }
+            HubEvent::CardKeysWanted(sealing_key) => {
+                let device = self.enrolled_desk().await?;
+                card_keys::keep_sealing_key(&self.pool, device, &sealing_key).await?;
+                if let Some(desk) = &mut self.desk {
+                    desk.card_keys = None;
+                }
+                // It is sent with whatever else the desk lacks.
+                Ok(())
+            }
             HubEvent::HaveReceived { catalogue_version, venue_version } => {
                 let Some(desk) = &self.desk else { return Ok(()) };
                 sqlx::query(
@@ -275,6 +286,7 @@ impl Session {
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool).await?;
         let holders_now = holders::version(&self.pool).await?;
+        let card_keys = card_keys::version(&self.pool).await?;
         let lost = device.entries < hello.acknowledged;
         self.desk = Some(Desk {
             device: device.device,
@@ -293,6 +305,7 @@ impl Session {
                 .filter(|version| *version <= holders_now)
                 .unwrap_or_default(),
             grants: None,
+            card_keys,
         });
         if let Some(desk) = &mut self.desk {
             // One page holds all anyhow: then it needs no other order.
@@ -313,6 +326,7 @@ impl Session {
             venue_name,
             desk_name: name,
             request_key: Some(request_key(&self.pool).await?.public_key()),
+            card_keys,
         }))
         .await
     }
@@ -345,6 +359,23 @@ impl Session {
             return Ok(false);
         }
         self.say_grants(granted).await?;
+        Ok(true)
+    }
+
+    /// Sends the card keys where they are others than the desk has.
+    async fn send_card_keys(&mut self) -> Result<bool, SessionEnd> {
+        let Some(desk) = &self.desk else { return Ok(false) };
+        if desk.card_keys == card_keys::version(&self.pool).await? {
+            return Ok(false);
+        }
+        let Some(sealed) = card_keys::sealed_to(&self.pool, desk.device).await? else {
+            return Ok(false);
+        };
+        let version = sealed.version;
+        self.say(&HubMessage::CardKeys(sealed)).await?;
+        if let Some(desk) = &mut self.desk {
+            desk.card_keys = Some(version);
+        }
         Ok(true)
     }
 
@@ -414,11 +445,12 @@ impl Session {
         }
     }
 
-    /// Sends the next piece of what the desk lacks: ledgers, what it may hand out, deny list,
+    /// Sends the next piece of what the desk lacks: ledgers, what it may hand out, card keys, deny list,
     /// catalogue, sealed parts. Says whether there was anything.
     async fn send_what_is_next(&mut self) -> Result<bool, SessionEnd> {
         Ok(self.send_shares().await?
             || self.send_grants().await?
+            || self.send_card_keys().await?
             || self.send_page().await?
             || self.send_holders().await?)
     }

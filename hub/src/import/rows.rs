@@ -1,6 +1,7 @@
 //! The rows of a catalogue file, with the contracts' names. Amounts are in cents, days are
 //! `yyyy-mm-dd`, moments RFC 3339.
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{
     CardStatus, Category, Discount, DistributionKey, ExternalCardRule, HolderStatus,
     MembershipPrice, MembershipStatus, OpeningHours, PriceCategory, Programme, Residence,
@@ -356,6 +357,34 @@ pub struct PolicyRow {
     /// Types of external cards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_cards: Option<Vec<ExternalCardRule>>,
+    /// What a card must prove for what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proofs: Option<ProofsRow>,
+}
+
+/// What a card must prove for what. What is left out needs no proof.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProofsRow {
+    /// For a check-in.
+    #[serde(default)]
+    pub check_in: Authenticity,
+    /// For a museum visit.
+    #[serde(default)]
+    pub visit: Authenticity,
+    /// For redemptions: the strictest rule that applies.
+    #[serde(default)]
+    pub redemptions: Vec<ProofRuleRow>,
+}
+
+/// What a card must prove for a reward.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ProofRuleRow {
+    /// For a reward that costs so many points or more …
+    pub from_points: u32,
+    /// … at least this.
+    pub at_least: Authenticity,
 }
 
 /// A rule for redemptions.

@@ -27,6 +27,7 @@ use rustls::pki_types::{
 use rustls::{DigitallySignedStruct, SignatureScheme};
 use sqlx::SqlitePool;
 use sync_protocol::batch;
+use sync_protocol::card_keys::SealedCardKeys;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{ALPN, Batch, Closing, Goodbye, SealedPart};
@@ -168,6 +169,8 @@ pub struct TestDesk {
     pub closings: Vec<Closing>,
     pub answers: Vec<RequestAnswer>,
     pub granted: Option<Vec<GrantedUnits>>,
+    /// The card keys that came last.
+    pub card_keys: Option<SealedCardKeys>,
     pub holders: Vec<SealedPart>,
     /// What happened, as words, in order.
     pub heard: Vec<String>,
@@ -192,6 +195,7 @@ impl TestDesk {
             closings: Vec::new(),
             answers: Vec::new(),
             granted: None,
+            card_keys: None,
             holders: Vec::new(),
             heard: Vec::new(),
         }
@@ -322,6 +326,7 @@ impl TestDesk {
             DeskEvent::Answered(answer) => self.answers.push(answer),
             DeskEvent::Granted(granted) => self.granted = Some(granted),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
+            DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None
@@ -334,6 +339,9 @@ impl DeskView for TestDesk {
     }
     fn key(&self) -> &DeviceKey {
         &self.key
+    }
+    fn card_keys_version(&self) -> Option<u64> {
+        self.card_keys.as_ref().map(|keys| keys.version)
     }
     fn pending(&self) -> Vec<OwnList> {
         let length = self.ledger.position(&self.writer).sequence;

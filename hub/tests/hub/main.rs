@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::similar_names, reason = "a test fails by panicking")]
 
+mod card_keys;
 mod catalogue_pages;
 mod desk;
 mod domain;
