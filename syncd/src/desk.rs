@@ -2,6 +2,7 @@
 //! at a desk goes through here, one thing at a time; nothing here waits for the network.
 
 mod answers;
+mod checks;
 mod history;
 mod link;
 mod requests;
@@ -11,6 +12,7 @@ mod stock;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_model::catalogue::{Activity, CardSystem, Coupon, LookupKey, Policy, Reward};
@@ -18,12 +20,15 @@ use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{RewardId, Writer};
 use crdt_model::stock::{Holding, Unit};
 use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
+use hardware::authentic::keyring::Keyring;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
+use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 use tokio::sync::{Notify, broadcast};
 
+use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
     ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount,
 };
@@ -101,6 +106,9 @@ pub struct Desk {
     /// This desk's redemptions that name a unit, taken back or not.
     unit_entries: Vec<(EntryRef, Unit)>,
     stock_file: StockFile,
+    card_key_file: CardKeyFile,
+    card_keys: Arc<Keyring>,
+    checks: checks::Checks,
     /// A part of the ledgers was lost, and has not come back from the hub.
     ledger_lost: bool,
     /// The units were given back: none are asked for ahead.
@@ -123,7 +131,7 @@ pub struct Desk {
     store_health: Health,
     clock: Health,
     events: broadcast::Sender<Event>,
-    appended: std::sync::Arc<Notify>,
+    appended: Arc<Notify>,
 }
 
 /// The system's clock, in milliseconds since the epoch.
@@ -150,6 +158,8 @@ impl Desk {
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
         let now = wall_clock();
+        let sealing_key = DeskSealingKey::of(&device_key);
+        let (card_key_file, card_keys) = CardKeyFile::open(&folder.card_keys(), &sealing_key);
         let mut desk = Self {
             writer: Writer { device: device_key.device(), epoch },
             lookup: LookupKey(enrolment.lookup_key),
@@ -166,6 +176,9 @@ impl Desk {
             holding: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(&folder.stock()),
+            card_key_file,
+            card_keys: Arc::new(card_keys),
+            checks: checks::Checks::default(),
             ledger_lost: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
@@ -186,13 +199,18 @@ impl Desk {
             }),
             clock: Health::Fine,
             events: broadcast::channel(EVENT_BACKLOG).0,
-            appended: std::sync::Arc::default(),
+            appended: Arc::default(),
             folder,
         };
         desk.take_up_repairs(&repairs)?;
         desk.take_up_ledgers(now)?;
         desk.take_up_stock();
         Ok((desk, der))
+    }
+
+    /// The key to which the hub seals what is for this desk alone.
+    fn sealing_key(&self) -> DeskSealingKey {
+        DeskSealingKey::of(&self.key)
     }
 
     fn take_up_repairs(&mut self, repairs: &[Repair]) -> Result<(), StoreError> {
@@ -284,7 +302,7 @@ impl Desk {
     }
 
     /// What wakes the link to the hub when there is something to send.
-    pub fn appended_signal(&self) -> std::sync::Arc<Notify> {
+    pub fn appended_signal(&self) -> Arc<Notify> {
         self.appended.clone()
     }
 

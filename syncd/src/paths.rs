@@ -15,6 +15,7 @@ use etcetera::BaseStrategy;
 /// | `desk.key` | the desk's private key |
 /// | `enrolment.json` | the venue, the hub's addresses and pinned key |
 /// | `settings.json` | what the volunteers chose |
+/// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
 /// | `store/` | sled: may be deleted at any time |
 /// | `desk.sock`, `desk.lock` | the desk API and the lock of the running daemon |
 #[derive(Debug, Clone)]
@@ -69,6 +70,10 @@ impl DeskFolder {
     /// What this desk may hand out of limited rewards.
     pub fn stock(&self) -> PathBuf {
         self.root.join("stock")
+    }
+    /// The card keys, sealed to this desk.
+    pub fn card_keys(&self) -> PathBuf {
+        self.root.join("card-keys")
     }
     /// The ledgers' folder.
     pub fn ledgers(&self) -> PathBuf {

@@ -1,6 +1,7 @@
 //! The answers: to a tap, a redemption, a void. Look up, decide, append, and only then answer.
 
 use crdt_model::account::Account;
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{CardName, PassRecord, Programme};
 use crdt_model::decide::{self, Here, Reason, Standing, VerdictKind, rewards_for};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
@@ -10,7 +11,10 @@ use data_encoding::BASE64;
 use thiserror::Error;
 
 use super::Desk;
-use crate::desk_api::types::{Answer, HubLink, Kind, PassView, PolicyRule, RewardView, SealedView};
+use crate::desk_api::types::{
+    Answer, HubLink, Kind, PassView, PolicyRule, RedemptionRequest, RewardView, SealedView,
+    TapRequest,
+};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{Cursor, StoreError};
 
@@ -32,6 +36,9 @@ pub enum Refusal {
     /// There is no such entry in this venue's ledgers.
     #[error("there is no such entry in this venue's ledgers")]
     NoSuchEntry,
+    /// There is no such check of a card, or nothing was asked in it.
+    #[error("there is no such check of a card: show the card again")]
+    NoSuchCheck,
     /// The card is not known, so there is nothing to say about it.
     #[error("no pass of this number or chip is known at this desk")]
     NoSuchPass,
@@ -84,6 +91,8 @@ pub(super) struct Decided {
     outcome: Result<(Fact, i64), Reason>,
     earlier_at: Option<UnixMillis>,
     policy: Option<PolicyRule>,
+    /// What the card proved, where one was shown.
+    authenticity: Option<Authenticity>,
 }
 
 impl Decided {
@@ -92,7 +101,7 @@ impl Decided {
         title: Option<String>,
         outcome: Result<(Fact, i64), Reason>,
     ) -> Self {
-        Self { kind, title, outcome, earlier_at: None, policy: None }
+        Self { kind, title, outcome, earlier_at: None, policy: None, authenticity: None }
     }
 }
 
@@ -121,24 +130,27 @@ impl Desk {
         record: &'a PassRecord,
         account: &'a Account,
         card: &Identification,
+        authenticity: Authenticity,
         now: UnixMillis,
     ) -> Standing<'a> {
         let name = CardName(self.lookup.card_key(card));
-        Standing { record, account, card: record.card_status(&name), age: self.catalogue_age(now) }
+        Standing {
+            record,
+            account,
+            card: record.card_status(&name),
+            age: self.catalogue_age(now),
+            authenticity,
+        }
     }
 
-    /// Answers a tap: a check-in, or a visit, whichever the pass is for. `code` is what an activity's
-    /// QR code says, where one was scanned.
+    /// Answers a tap: a check-in, or a visit, whichever the pass is for.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn tap(
-        &mut self,
-        pass: &str,
-        code: Option<&str>,
-        wall: UnixMillis,
-    ) -> Result<Answer, Refusal> {
-        let card: Identification = pass.parse()?;
+    pub fn tap(&mut self, tap: &TapRequest, wall: UnixMillis) -> Result<Answer, Refusal> {
+        let card: Identification = tap.pass.parse()?;
+        let code = tap.checkin_code.as_deref();
+        let authenticity = self.checks.authenticity(tap.check.as_deref(), &card);
         let now = self.next_at(wall);
         if let Identification::External(external) = &card {
             return self.answer_external(&card, external, now);
@@ -146,11 +158,12 @@ impl Desk {
         match self.record(&card)? {
             Some(record) => {
                 let account = self.account(&record, Some(&card));
-                let standing = self.standing(&record, &account, &card, now);
+                let standing = self.standing(&record, &account, &card, authenticity, now);
                 let decided = self.decide_tap(standing, code, now);
+                let decided = Decided { authenticity: Some(authenticity), ..decided };
                 self.answer(&record, Some(&card), decided, now)
             }
-            None => self.answer_unknown(&card, code, now),
+            None => self.answer_unknown(&card, code, authenticity, now),
         }
     }
 
@@ -278,6 +291,7 @@ impl Desk {
             title: decided.title,
             earlier_at: decided.earlier_at.map(|at| at.0),
             policy: decided.policy,
+            authenticity: decided.authenticity,
         };
         self.remember(&answer);
         Ok(answer)
@@ -289,11 +303,13 @@ impl Desk {
         &mut self,
         card: &Identification,
         code: Option<&str>,
+        authenticity: Authenticity,
         now: UnixMillis,
     ) -> Result<Answer, Refusal> {
         let mut answer = Answer {
             verdict: VerdictKind::Ask,
             reason: Some(Reason::PassNotFound),
+            authenticity: Some(authenticity),
             ..Answer::without_pass(Kind::Unknown, now.0)
         };
         let activity = self.checked_in_to(code, now).ok().cloned();
@@ -301,7 +317,9 @@ impl Desk {
             let subject = Subject::Chip(*chip);
             let account = self.account_of_unknown(subject);
             let taken_today = self.unknown_cards_of(now, subject);
-            let decided = decide::unknown_card(&account, taken_today, &activity, &self.here(now));
+            let here = self.here(now);
+            let decided =
+                decide::unknown_card(&account, taken_today, authenticity, &activity, &here);
             answer.title = Some(activity.title);
             answer.policy = Some(PolicyRule::UnknownCard {
                 taken_today,
@@ -343,18 +361,18 @@ impl Desk {
     /// [`Refusal`].
     pub fn redeem(
         &mut self,
-        pass: &str,
-        reward_id: &str,
+        asked: &RedemptionRequest,
         wall: UnixMillis,
     ) -> Result<Answer, Refusal> {
-        let card: Identification = pass.parse()?;
+        let card: Identification = asked.pass.parse()?;
+        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card);
         let now = self.next_at(wall);
         let Some(record) = self.record(&card)? else {
             return Ok(self.answer_unknown_pass(Kind::Redemption, now));
         };
         let account = self.account(&record, Some(&card));
-        let reward = self.rewards.iter().find(|reward| reward.reward_id == reward_id).cloned();
-        let standing = self.standing(&record, &account, &card, now);
+        let reward = self.rewards.iter().find(|it| it.reward_id == asked.reward_id).cloned();
+        let standing = self.standing(&record, &account, &card, authenticity, now);
         let outcome = match &reward {
             Some(reward) => {
                 let unit = self.next_unit(reward);
@@ -372,7 +390,9 @@ impl Desk {
         let spends = reward.as_ref().is_some_and(|reward| reward.points > 0);
         let policy = self.age_rule(standing.age).filter(|_| spends);
         let title = reward.map(|reward| reward.title);
-        let decided = Decided { policy, ..Decided::of(Kind::Redemption, title, outcome) };
+        let authenticity = Some(authenticity);
+        let decided =
+            Decided { policy, authenticity, ..Decided::of(Kind::Redemption, title, outcome) };
         self.answer(&record, Some(&card), decided, now)
     }
 
@@ -441,6 +461,7 @@ impl Desk {
             title,
             earlier_at: None,
             policy: None,
+            authenticity: None,
         };
         self.remember(&answer);
         self.recount_units();
@@ -495,16 +516,23 @@ impl Desk {
         Ok(Self::pass_view(&record, &self.account(&record, Some(&card))))
     }
 
-    /// What the pass that carries this card can have now, and what it nearly can.
+    /// What the pass that carries this card can have now, and what it nearly can. `check` is the check
+    /// that was made of the card, where one was.
     ///
     /// # Errors
     /// As [`Desk::pass`].
-    pub fn rewards(&self, pass: &str, wall: UnixMillis) -> Result<Vec<RewardView>, Refusal> {
+    pub fn rewards(
+        &self,
+        pass: &str,
+        check: Option<&str>,
+        wall: UnixMillis,
+    ) -> Result<Vec<RewardView>, Refusal> {
         let card: Identification = pass.parse()?;
         let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
         let account = self.account(&record, Some(&card));
         let now = self.next_at(wall);
-        let standing = self.standing(&record, &account, &card, now);
+        let authenticity = self.checks.authenticity(check, &card);
+        let standing = self.standing(&record, &account, &card, authenticity, now);
         let next_unit = |reward: &_| self.next_unit(reward);
         let offers = rewards_for(standing, &self.rewards, next_unit, &self.here(now));
         Ok(offers

@@ -104,6 +104,7 @@ impl Desk {
             title,
             earlier_at: None,
             policy: None,
+            authenticity: None,
         }
     }
 

@@ -172,6 +172,7 @@ impl Desk {
                 self.requests.answered(&answer).map_err(LinkError::Disk)?;
             }
             DeskEvent::Granted(grants) => self.granted(grants).map_err(LinkError::Disk)?,
+            DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
             DeskEvent::Ended(goodbye) => {
                 use sync_protocol::message::GoodbyeKind;
@@ -359,6 +360,10 @@ impl DeskView for Desk {
 
     fn wanted(&self) -> Vec<Wanted> {
         self.wanted_units()
+    }
+
+    fn card_keys_version(&self) -> Option<u64> {
+        self.card_key_file.version()
     }
 
     fn closings(&self) -> Vec<Closing> {

@@ -1,5 +1,6 @@
 //! Tickets: what they cost a pass, and their sale.
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{Activity, PassRecord};
 use crdt_model::decide::{self, Offer, Offers, Reason, Standing};
 use crdt_model::entry::{Fact, TariffKind};
@@ -38,7 +39,7 @@ impl Desk {
         let price = regular_price_of(activity, regular_price)?;
         let account = self.account(&record, Some(&card));
         let now = self.next_at(wall);
-        let standing = self.standing(&record, &account, &card, now);
+        let standing = self.standing(&record, &account, &card, Authenticity::UidOnly, now);
         let offers = decide::offers(standing, activity, &self.coupons, price, &self.here(now))
             .map_err(Refusal::Not)?;
         Ok(TariffsView {
@@ -71,7 +72,7 @@ impl Desk {
         };
         let price = regular_price_of(activity, sale.regular_price_cents)?;
         let account = self.account(&record, Some(&card));
-        let standing = self.standing(&record, &account, &card, now);
+        let standing = self.standing(&record, &account, &card, Authenticity::UidOnly, now);
         let (of, title) = (activity.activity, activity.title.clone());
         let (outcome, view) = match self.decide_sale(standing, activity, price, sale, now) {
             Ok((sold, tariff)) => {

@@ -15,9 +15,10 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 
 use super::types::{
-    ActivityRequest, ActivityView, Answer, Event, HistoryRow, MembershipPriceView, PassView,
-    Problem, RedemptionRequest, RequestBody, RequestView, RewardView, SaleAnswer, SaleRequest,
-    SealedView, Status, StockView, TapRequest, TariffsView, VoidRequest,
+    ActivityRequest, ActivityView, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event,
+    HistoryRow, MembershipPriceView, PassView, Problem, RedemptionRequest, RequestBody,
+    RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
+    TariffsView, VoidRequest,
 };
 
 /// Why the daemon gave no answer that can be used.
@@ -73,20 +74,40 @@ impl DeskClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn tap(&self, pass: &str) -> Result<Answer, ClientError> {
-        self.tap_with_code(pass, None).await
+        let tap = TapRequest { pass: pass.to_owned(), checkin_code: None, check: None };
+        self.answer_tap(&tap).await
     }
 
-    /// A card is on the reader, and an activity's QR code was scanned.
+    /// The same, with all that is known of it: an activity's QR code, a check of the card.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn tap_with_code(
+    pub async fn answer_tap(&self, tap: &TapRequest) -> Result<Answer, ClientError> {
+        self.call(Method::POST, "/v1/taps", Some(tap)).await
+    }
+
+    /// A card was put on a reader: begins to check it, or to make one.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn begin_card_check(
         &self,
-        pass: &str,
-        code: Option<&str>,
-    ) -> Result<Answer, ClientError> {
-        let body = TapRequest { pass: pass.to_owned(), checkin_code: code.map(ToOwned::to_owned) };
-        self.call(Method::POST, "/v1/taps", Some(&body)).await
+        request: &CardCheckRequest,
+    ) -> Result<CardCheckView, ClientError> {
+        self.call(Method::POST, "/v1/card-checks", Some(request)).await
+    }
+
+    /// The card's answer to what was asked of it in a check.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn answer_card_check(
+        &self,
+        check: &str,
+        answer: &CardAnswer,
+    ) -> Result<CardCheckView, ClientError> {
+        let path = format!("/v1/card-checks/{}/answers", in_url(check));
+        self.call(Method::POST, &path, Some(answer)).await
     }
 
     /// What a pass pays for a ticket.
@@ -173,8 +194,17 @@ impl DeskClient {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn redeem(&self, pass: &str, reward_id: &str) -> Result<Answer, ClientError> {
-        let body = RedemptionRequest { pass: pass.to_owned(), reward_id: reward_id.to_owned() };
+    pub async fn redeem(
+        &self,
+        pass: &str,
+        check: Option<&str>,
+        reward_id: &str,
+    ) -> Result<Answer, ClientError> {
+        let body = RedemptionRequest {
+            pass: pass.to_owned(),
+            reward_id: reward_id.to_owned(),
+            check: check.map(ToOwned::to_owned),
+        };
         self.call(Method::POST, "/v1/redemptions", Some(&body)).await
     }
 
@@ -215,8 +245,13 @@ impl DeskClient {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn rewards(&self, pass: &str) -> Result<Vec<RewardView>, ClientError> {
-        self.get(&format!("/v1/rewards?pass={}", in_url(pass))).await
+    pub async fn rewards(
+        &self,
+        pass: &str,
+        check: Option<&str>,
+    ) -> Result<Vec<RewardView>, ClientError> {
+        let check = check.map(|check| format!("&check={}", in_url(check))).unwrap_or_default();
+        self.get(&format!("/v1/rewards?pass={}{check}", in_url(pass))).await
     }
 
     /// The desk's state.

@@ -15,9 +15,10 @@ use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::types::{
-    ActivityRequest, Answer, Event, HistoryRow, MembershipPriceView, PassView, Problem,
-    RedemptionRequest, RequestBody, RequestView, RewardView, SaleAnswer, SaleRequest, SealedView,
-    Status, StockView, TapRequest, TariffsView, VoidRequest,
+    ActivityRequest, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event, HistoryRow,
+    MembershipPriceView, PassView, Problem, RedemptionRequest, RequestBody, RequestView,
+    RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest, TariffsView,
+    VoidRequest,
 };
 use crate::desk::{Desk, Refusal, wall_clock};
 use crate::hub_link::{SharedDesk, lock};
@@ -35,6 +36,8 @@ const OWN_PROBLEMS: &str = "https://stempel.example/probs";
 pub fn router(desk: SharedDesk) -> Router {
     Router::new()
         .route("/v1/taps", post(tap).get(history))
+        .route("/v1/card-checks", post(begin_card_check))
+        .route("/v1/card-checks/{check}/answers", post(take_card_answer))
         .route("/v1/redemptions", post(redeem))
         .route("/v1/voids", post(void))
         .route("/v1/passes/{pass}", get(pass))
@@ -103,6 +106,9 @@ impl From<Refusal> for Failure {
                 "No such activity",
                 StatusCode::NOT_FOUND,
             ),
+            Refusal::NoSuchCheck => {
+                (format!("{OWN_PROBLEMS}/check-not-found"), "No such check", StatusCode::NOT_FOUND)
+            }
             Refusal::NoSuchEntry => {
                 (format!("{OWN_PROBLEMS}/entry-not-found"), "No such entry", StatusCode::NOT_FOUND)
             }
@@ -180,7 +186,22 @@ async fn tap(
     Body(body): Body<TapRequest>,
 ) -> Result<Json<Answer>, Failure> {
     let _span = tracing::debug_span!("tap").entered();
-    ask(&desk, |desk| desk.tap(&body.pass, body.checkin_code.as_deref(), wall_clock())).map(Json)
+    ask(&desk, |desk| desk.tap(&body, wall_clock())).map(Json)
+}
+
+async fn begin_card_check(
+    State(desk): State<SharedDesk>,
+    Body(body): Body<CardCheckRequest>,
+) -> Result<Json<CardCheckView>, Failure> {
+    ask(&desk, |desk| Ok(desk.begin_card_check(&body))).map(Json)
+}
+
+async fn take_card_answer(
+    State(desk): State<SharedDesk>,
+    Path(check): Path<String>,
+    Body(body): Body<CardAnswer>,
+) -> Result<Json<CardCheckView>, Failure> {
+    ask(&desk, |desk| desk.take_card_answer(&check, &body)).map(Json)
 }
 
 async fn history(State(desk): State<SharedDesk>) -> Json<Vec<HistoryRow>> {
@@ -191,7 +212,7 @@ async fn redeem(
     State(desk): State<SharedDesk>,
     Body(body): Body<RedemptionRequest>,
 ) -> Result<Json<Answer>, Failure> {
-    ask(&desk, |desk| desk.redeem(&body.pass, &body.reward_id, wall_clock())).map(Json)
+    ask(&desk, |desk| desk.redeem(&body, wall_clock())).map(Json)
 }
 
 async fn void(
@@ -225,6 +246,12 @@ struct PassQuery {
 }
 
 #[derive(Deserialize)]
+struct RewardsQuery {
+    pass: String,
+    check: Option<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct TariffsQuery {
     pass: String,
@@ -251,10 +278,10 @@ fn asked<T>(query: Asked<T>) -> Result<T, Failure> {
 
 async fn rewards(
     State(desk): State<SharedDesk>,
-    query: Asked<PassQuery>,
+    query: Asked<RewardsQuery>,
 ) -> Result<Json<Vec<RewardView>>, Failure> {
-    let query = asked(query)?;
-    ask(&desk, |desk| desk.rewards(&query.pass, wall_clock())).map(Json)
+    let RewardsQuery { pass, check } = asked(query)?;
+    ask(&desk, |desk| desk.rewards(&pass, check.as_deref(), wall_clock())).map(Json)
 }
 
 async fn tariffs(

@@ -3,10 +3,13 @@
 //!
 //! Times are milliseconds since the Unix epoch; points are whole points.
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::ids::{CardSystemId, ChipNumber, DeviceId, PassId, UitpasNumber, VenueId};
 use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
+use hardware::authentic::check::Finding;
+use hardware::card::{Broken, Command, Speaks};
 use serde::{Deserialize, Serialize};
 use sync_protocol::request::RequestKind;
 
@@ -19,6 +22,9 @@ pub struct TapRequest {
     /// What an activity's QR code says: the check-in is to that one instead of the desk's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub checkin_code: Option<String>,
+    /// The check that was made of the card ([`CardCheckView::check`]), where one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// Body of `POST /v1/redemptions`.
@@ -29,6 +35,87 @@ pub struct RedemptionRequest {
     pub pass: String,
     /// The contract's id of the reward.
     pub reward_id: String,
+    /// As in [`TapRequest`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
+}
+
+/// Body of `POST /v1/card-checks`: a card was put on a reader. The daemon holds the keys and says what to
+/// ask the card; whoever has the reader carries question and answer.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardCheckRequest {
+    /// The card's chip.
+    pub chip_number: ChipNumber,
+    /// How it talks; nothing where it can be asked for nothing but its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speaks: Option<Speaks>,
+    /// It is not checked but made: only where the hub allows this desk to.
+    #[serde(default)]
+    pub make: bool,
+}
+
+/// Body of `POST /v1/card-checks/{check}/answers`: what the card said, or why it said nothing.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardAnswer {
+    /// Its answer, in upper-case hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
+    pub answer: Option<Vec<u8>>,
+    /// Why there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken: Option<Broken>,
+}
+
+/// Answer of both: what to ask the card next, or what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CardCheckView {
+    /// Its name, to be given with the tap.
+    pub check: String,
+    /// What to ask the card next; nothing where it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask: Option<Command>,
+    /// How strong the proof is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticity: Option<Authenticity>,
+    /// What the card showed of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finding: Option<Finding>,
+    /// The same as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+    /// Why the card was not made, where one was to be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
+}
+
+/// Bytes as upper-case hexadecimal, where there are any.
+mod hex {
+    use data_encoding::HEXUPPER;
+    use hardware::card::MAX_ANSWER;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => serializer.serialize_str(&HEXUPPER.encode(bytes)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+        let bytes = HEXUPPER.decode(text.as_bytes()).map_err(de::Error::custom)?;
+        if bytes.len() > MAX_ANSWER {
+            return Err(de::Error::custom("a card's answer has 258 bytes at the most"));
+        }
+        Ok(Some(bytes))
+    }
 }
 
 /// Body of `POST /v1/ticket-sales`: tickets for one pass, all at one tariff.
@@ -290,7 +377,15 @@ macro_rules! hidden_debug {
     };
 }
 
-hidden_debug!(TapRequest, RedemptionRequest, SaleRequest, RequestBody, SealedView);
+hidden_debug!(
+    CardCheckRequest,
+    CardAnswer,
+    TapRequest,
+    RedemptionRequest,
+    SaleRequest,
+    RequestBody,
+    SealedView
+);
 
 /// What an answer or a row of the history is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -345,6 +440,9 @@ pub struct Answer {
     /// Which rule of the venue's policy it rests on, where it rests on one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyRule>,
+    /// How strong the proof is that the card is the one that it says it is, where one was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticity: Option<Authenticity>,
 }
 
 impl Answer {
@@ -371,6 +469,7 @@ impl Answer {
             title: None,
             earlier_at: None,
             policy: None,
+            authenticity: None,
         }
     }
 }

@@ -1,0 +1,213 @@
+//! Checks of cards: the desk holds the keys, whoever has the reader carries what is said. A check has a
+//! name, which is given with the tap that follows.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crdt_model::authenticity::Authenticity;
+use crdt_model::ids::{ChipNumber, Identification};
+use data_encoding::HEXLOWER;
+use hardware::authentic::check::{self, Check, Finding};
+use hardware::authentic::make::{self, Making, RANDOM_NUMBERS};
+use hardware::card::{Broken, Presented};
+use rand::RngExt;
+use sync_protocol::card_keys::SealedCardKeys;
+
+use super::{Desk, Refusal};
+use crate::card_key_file::CardKeyFileError;
+use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
+
+/// Checks that are remembered at the most: a desk has one card on each of a few readers.
+const MOST: usize = 32;
+
+/// For so long what a card proved counts: as long as its verdict stays on the screen, twice over, for
+/// whoever chooses a reward meanwhile.
+const COUNTS_FOR: Duration = Duration::from_secs(60);
+
+/// Cards whose last reading is remembered at the most: some days of the largest museum.
+const MOST_READINGS: usize = 100_000;
+
+/// All checks.
+#[derive(Debug, Default)]
+pub(super) struct Checks {
+    /// The oldest first.
+    known: VecDeque<CardCheck>,
+    /// The highest reading of each card in this run of the daemon.
+    readings: HashMap<ChipNumber, check::CounterGuard>,
+}
+
+#[derive(Debug)]
+struct CardCheck {
+    name: String,
+    chip: ChipNumber,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    Checking(Box<Check>),
+    Making(Box<Making>),
+    /// What was found, and when.
+    Found(Finding, Instant),
+    /// The card was not made: the sentence says why.
+    NotMade,
+    /// Somebody else's turn: it is being answered.
+    Taken,
+}
+
+impl Checks {
+    /// What this card proved in the check of this name; nothing but its number where there is none.
+    pub(super) fn authenticity(&self, name: Option<&str>, card: &Identification) -> Authenticity {
+        let (Some(name), Identification::Chip(chip)) = (name, card) else {
+            return Authenticity::UidOnly;
+        };
+        let check = self.known.iter().find(|check| check.name == name && check.chip == *chip);
+        match check.map(|check| &check.state) {
+            Some(State::Found(finding, at)) if at.elapsed() < COUNTS_FOR => finding.authenticity(),
+            _ => Authenticity::UidOnly,
+        }
+    }
+
+    /// A message that was used before in this run proves nothing: somebody read it off the card earlier.
+    fn fresh(&mut self, chip: ChipNumber, finding: Finding) -> Finding {
+        let Some(counter) = finding.counter() else { return finding };
+        if self.readings.len() >= MOST_READINGS {
+            self.readings.clear();
+        }
+        let guard = self.readings.entry(chip).or_default();
+        match (guard.take(counter), &finding) {
+            (Ok(next), _) => {
+                *guard = next;
+                finding
+            }
+            // The card itself was here, whatever its counter says.
+            (Err(_), Finding::Proved { .. }) => finding,
+            (Err(replayed), _) => Finding::Refuted { why: replayed.to_string() },
+        }
+    }
+
+    fn add(&mut self, chip: ChipNumber, outcome: Outcome) -> CardCheckView {
+        let name = HEXLOWER.encode(&rand::rng().random::<[u8; 16]>());
+        let (state, view) = self.state_of(chip, name.clone(), outcome);
+        if self.known.len() >= MOST {
+            self.known.pop_front();
+        }
+        self.known.push_back(CardCheck { name, chip, state });
+        view
+    }
+
+    fn state_of(
+        &mut self,
+        chip: ChipNumber,
+        check: String,
+        outcome: Outcome,
+    ) -> (State, CardCheckView) {
+        let view = CardCheckView {
+            check,
+            ask: None,
+            authenticity: None,
+            finding: None,
+            said: None,
+            failed: None,
+        };
+        let found = |finding: Finding, view: CardCheckView| {
+            let view = CardCheckView {
+                authenticity: Some(finding.authenticity()),
+                said: Some(finding.to_string()),
+                finding: Some(finding.clone()),
+                ..view
+            };
+            (State::Found(finding, Instant::now()), view)
+        };
+        match outcome {
+            Outcome::Check(check::Step::Ask(command, check)) => {
+                let view = CardCheckView { ask: Some(command), ..view };
+                (State::Checking(Box::new(check)), view)
+            }
+            Outcome::Check(check::Step::Done(finding)) => found(self.fresh(chip, finding), view),
+            Outcome::Make(make::Step::Ask(command, making)) => {
+                let view = CardCheckView { ask: Some(command), ..view };
+                (State::Making(Box::new(making)), view)
+            }
+            Outcome::Make(make::Step::Done(Ok(finding))) => found(self.fresh(chip, finding), view),
+            Outcome::Make(make::Step::Done(Err(error))) => {
+                let view = CardCheckView { failed: Some(error.to_string()), ..view };
+                (State::NotMade, view)
+            }
+        }
+    }
+}
+
+/// What a step of either kind came to.
+enum Outcome {
+    Check(check::Step),
+    Make(make::Step),
+}
+
+impl Desk {
+    /// Begins to check a card that was put on a reader, or to make one.
+    pub fn begin_card_check(&mut self, request: &CardCheckRequest) -> CardCheckView {
+        let card = Presented { chip: request.chip_number, speaks: request.speaks };
+        let keys = Arc::clone(&self.card_keys);
+        let mut random = rand::rng();
+        let outcome = if request.make {
+            let day = crdt_model::time::day_number(self.calendar.day(super::wall_clock()));
+            let numbers: [[u8; 16]; RANDOM_NUMBERS] = random.random();
+            Outcome::Make(Making::begin(keys, card, day, numbers))
+        } else {
+            Outcome::Check(Check::begin(keys, card, random.random()))
+        };
+        self.checks.add(card.chip, outcome)
+    }
+
+    /// Takes a card's answer to what was asked of it.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchCheck`] where there is no such check, or nothing was asked in it.
+    pub fn take_card_answer(
+        &mut self,
+        name: &str,
+        answer: &CardAnswer,
+    ) -> Result<CardCheckView, Refusal> {
+        let place = self.checks.known.iter().position(|check| check.name == name);
+        let place = place.ok_or(Refusal::NoSuchCheck)?;
+        let chip = self.checks.known[place].chip;
+        let answer = match answer {
+            CardAnswer { broken: Some(broken), .. } => Err(*broken),
+            CardAnswer { answer: Some(bytes), .. } => Ok(&bytes[..]),
+            CardAnswer { answer: None, broken: None } => Err(Broken::Gone),
+        };
+        let state = std::mem::replace(&mut self.checks.known[place].state, State::Taken);
+        let outcome = match state {
+            State::Checking(check) => Outcome::Check(check.take(answer)),
+            State::Making(making) => Outcome::Make(making.take(answer)),
+            over @ (State::Found(..) | State::NotMade | State::Taken) => {
+                self.checks.known[place].state = over;
+                return Err(Refusal::NoSuchCheck);
+            }
+        };
+        let (state, view) = self.checks.state_of(chip, name.to_owned(), outcome);
+        self.checks.known[place].state = state;
+        Ok(view)
+    }
+
+    /// Takes up the card keys that the hub sent.
+    pub(super) fn take_card_keys(&mut self, sealed: &SealedCardKeys) {
+        let taken: Result<_, CardKeyFileError> =
+            self.card_key_file.keep(sealed, &self.sealing_key());
+        match taken {
+            Ok(keys) => {
+                tracing::info!(
+                    version = sealed.version,
+                    sets = keys.sets().len(),
+                    "card keys came"
+                );
+                self.card_keys = Arc::new(keys);
+            }
+            // Without them cards prove nothing, and what needs a proof is refused: no reason to lose the
+            // link.
+            Err(error) => tracing::error!(%error, "the card keys that came are not taken"),
+        }
+    }
+}
