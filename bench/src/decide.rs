@@ -5,6 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use crdt_model::account::Account;
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{
     Activity, Card, CardName, CardStatus, HolderStatus, Item, LookupKey, Membership,
     MembershipStatus, PassRecord, Policy, Programme,
@@ -79,6 +80,7 @@ fn decisions(store: &Store, passes: u32, lookup: &LookupKey) -> Times {
             card: record.card_status(&CardName(name)),
             account: &record.account,
             age: 0,
+            authenticity: Authenticity::UidOnly,
         };
         assert!(black_box(decide::check_in(standing, &activity, &here)).is_ok());
         begun.elapsed()

@@ -348,7 +348,7 @@ async fn invariant_5_two_desks_on_their_own_hand_out_no_more_than_there_is() {
     let mut handed_out = 0;
     for n in 0..40 {
         let desk = if n % 2 == 0 { &one } else { &two };
-        let answer = desk.client.redeem(&pass_number(n), "few").await.unwrap();
+        let answer = desk.client.redeem(&pass_number(n), None, "few").await.unwrap();
         match answer.reason {
             None => handed_out += 1,
             Some(reason) => assert_eq!(reason, Reason::RewardVolumeConstraint),
@@ -362,10 +362,10 @@ async fn invariant_5_two_desks_on_their_own_hand_out_no_more_than_there_is() {
     for n in 0..40 {
         let desk = if n % 3 == 0 { &one } else { &two };
         let mut events = desk.client.events().await.unwrap();
-        let mut answer = desk.client.redeem(&pass_number(n), "few").await.unwrap();
+        let mut answer = desk.client.redeem(&pass_number(n), None, "few").await.unwrap();
         while answer.reason == Some(Reason::RewardVolumeConstraint) && handed_out < 10 {
             events.next().await.unwrap().unwrap();
-            answer = desk.client.redeem(&pass_number(n), "few").await.unwrap();
+            answer = desk.client.redeem(&pass_number(n), None, "few").await.unwrap();
         }
         handed_out += usize::from(answer.reason.is_none());
     }

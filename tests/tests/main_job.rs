@@ -28,7 +28,7 @@ async fn work(desk: &Desk, passes: std::ops::Range<u32>, acknowledged: &mut BTre
         assert_eq!(answer.verdict, VerdictKind::Ok, "{answer:?}");
         assert!(acknowledged.insert(entry_of(&answer)));
         if n % 10 == 0 {
-            let answer = desk.client.redeem(&number, "5687").await.unwrap();
+            let answer = desk.client.redeem(&number, None, "5687").await.unwrap();
             assert_eq!(answer.verdict, VerdictKind::Ok, "{answer:?}");
             assert!(acknowledged.insert(entry_of(&answer)));
         }

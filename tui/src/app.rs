@@ -3,10 +3,9 @@
 
 use crdt_model::decide::VerdictKind;
 use crdt_model::entry::EntryRef;
-use crdt_model::ids::ChipNumber;
 use crdt_model::money::Cents;
 use crossterm::event::{KeyCode, KeyEvent};
-use hardware::reader::ReaderEvent;
+use hardware::reader::{ReaderEvent, Tap};
 use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
 use crate::holder::Holder;
@@ -28,6 +27,28 @@ const ROWS: usize = 100;
 
 /// Characters of a typed number at the most: an external card has its type before its number.
 const MAX_TYPED: usize = 58;
+
+/// A card as it was shown: its number and, where it lay on a reader, the check that was made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCard {
+    /// The number, as `POST /v1/taps` takes it.
+    pub number: String,
+    /// The name of the check.
+    pub check: Option<String>,
+}
+
+impl From<String> for ShownCard {
+    /// A card whose number was typed or scanned.
+    fn from(number: String) -> Self {
+        Self { number, check: None }
+    }
+}
+
+impl From<Tap> for ShownCard {
+    fn from(tap: Tap) -> Self {
+        Self { number: tap.chip.to_string(), check: tap.check }
+    }
+}
 
 /// What happens.
 #[derive(Debug)]
@@ -56,7 +77,7 @@ pub enum Message {
         /// What the daemon says.
         answer: Box<Answer>,
         /// The card.
-        card: Option<String>,
+        card: Option<ShownCard>,
     },
     /// There is no answer: a sentence says why.
     Failed(String),
@@ -79,25 +100,23 @@ pub enum Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
     /// Ask the daemon about a card.
-    Tap(String),
-    /// The same, where an activity's code was scanned before.
-    TapWithCode {
+    Tap {
         /// The card.
-        card: String,
-        /// The code.
-        code: String,
+        card: ShownCard,
+        /// An activity's code that was scanned before.
+        code: Option<String>,
     },
     /// Hand out a reward.
     Redeem {
         /// To whom.
-        card: String,
+        card: ShownCard,
         /// Which.
         reward_id: String,
     },
     /// Take an entry back; without one, the last.
     Void(Option<EntryRef>),
     /// Ask what a pass can have.
-    LoadRewards(String),
+    LoadRewards(ShownCard),
     /// Ask what a ticket costs each of these cards, and add it up.
     LoadAmount(Vec<String>),
     /// Open the sealed part of a pass with its card.
@@ -164,7 +183,7 @@ pub struct Shown {
     /// The answer.
     pub answer: Answer,
     /// The card, kept only as long as it is on the screen, so that a reward can follow.
-    pub card: Option<String>,
+    pub card: Option<ShownCard>,
     /// What the pass can have.
     pub rewards: Vec<RewardView>,
     /// Whose it is, where the card opened that.
@@ -281,7 +300,7 @@ impl Model {
             Message::Holder { card, holder } => {
                 // Another card may lie there meanwhile: then nobody sees this.
                 if let Some(shown) = &mut self.shown
-                    && shown.card.as_ref() == Some(&card)
+                    && shown.card.as_ref().is_some_and(|shown| shown.number == card)
                 {
                     shown.holder = Some(holder);
                 }
@@ -325,7 +344,7 @@ impl Model {
         }
     }
 
-    fn answered(&mut self, answer: Answer, card: Option<String>) -> Vec<Command> {
+    fn answered(&mut self, answer: Answer, card: Option<ShownCard>) -> Vec<Command> {
         let mut commands = Vec::new();
         if answer.verdict != VerdictKind::Ok {
             commands.push(Command::Bell);
@@ -335,9 +354,9 @@ impl Model {
             commands.push(Command::LoadRewards(card.clone()));
         }
         if let (Some(card), true) = (&card, answer.pass.is_some()) {
-            commands.push(Command::OpenHolder(card.clone()));
+            commands.push(Command::OpenHolder(card.number.clone()));
         }
-        self.join_group(&answer, card.as_deref());
+        self.join_group(&answer, card.as_ref().map(|card| &card.number[..]));
         self.notice = None;
         self.reader_notice = None;
         self.amount = None;
@@ -377,7 +396,10 @@ impl Model {
     fn cards_to_pay(&self) -> Vec<String> {
         match &self.group {
             Some(group) if group.closed.is_none() => group.cards.clone(),
-            _ => self.shown.iter().filter_map(|shown| shown.card.clone()).collect(),
+            _ => {
+                let cards = self.shown.iter().filter_map(|shown| shown.card.as_ref());
+                cards.map(|card| card.number.clone()).collect()
+            }
         }
     }
 
@@ -413,7 +435,7 @@ impl Model {
         match event {
             ReaderEvent::Ready { .. } => self.set_reader(reader, ReaderState::Ready),
             ReaderEvent::Lost { why } => self.set_reader(reader, ReaderState::Lost(why)),
-            ReaderEvent::Tapped(chip) => return self.tapped(chip),
+            ReaderEvent::Tapped(tap) => return self.tapped(tap),
             ReaderEvent::Removed(_) => {}
             ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
                 let new = self.reader_notice.as_ref() != Some(&event);
@@ -431,16 +453,16 @@ impl Model {
     }
 
     /// A tap is a tap whatever lies over the screen; a dialog makes room for it.
-    fn tapped(&mut self, chip: ChipNumber) -> Vec<Command> {
+    fn tapped(&mut self, tap: Tap) -> Vec<Command> {
         self.dialog = None;
-        vec![self.tap(chip.to_string())]
+        vec![self.tap(tap.into())]
     }
 
     /// A scan, too, is never text in a dialog.
     fn scanned(&mut self, scanned: Scanned) -> Vec<Command> {
         self.dialog = None;
         match scanned {
-            Scanned::Card(card) => vec![self.tap(card)],
+            Scanned::Card(card) => vec![self.tap(card.into())],
             Scanned::Code(code) => {
                 self.code = Some((code, self.now));
                 Vec::new()
@@ -449,11 +471,9 @@ impl Model {
     }
 
     /// The question about a card, with the code that was scanned for it.
-    fn tap(&mut self, card: String) -> Command {
-        match self.code.take() {
-            Some((code, _)) => Command::TapWithCode { card, code },
-            None => Command::Tap(card),
-        }
+    fn tap(&mut self, card: ShownCard) -> Command {
+        let code = self.code.take().map(|(code, _)| code);
+        Command::Tap { card, code }
     }
 
     fn key(&mut self, key: &KeyEvent) -> Vec<Command> {
@@ -518,7 +538,7 @@ impl Model {
     fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {
         match key.code {
             KeyCode::Enter if typed.is_empty() => return Vec::new(),
-            KeyCode::Enter => return vec![self.tap(typed)],
+            KeyCode::Enter => return vec![self.tap(typed.into())],
             KeyCode::Esc => return Vec::new(),
             KeyCode::Backspace => drop(typed.pop()),
             KeyCode::Char(c)

@@ -12,7 +12,7 @@ use crdt_model::money::Cents;
 use i18n_embed_fl::fl;
 use serde::Serialize;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Problem, SaleRequest};
+use syncd::desk_api::types::{Answer, Problem, SaleRequest, TapRequest};
 use syncd::enrol::{EnrolError, enrol};
 use syncd::paths::DeskFolder;
 use thiserror::Error;
@@ -246,7 +246,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             console::run(client, reader, scanner, language).await?;
         }
         Some(Command::Tap { pass, code, json }) => {
-            let answer = client.tap_with_code(&pass, code.as_deref()).await?;
+            let tap = TapRequest { pass, checkin_code: code, check: None };
+            let answer = client.answer_tap(&tap).await?;
             return Ok(show(&answer, json, &texts));
         }
         Some(Command::Sell { pass, event, price, tariff, tickets, json }) => {
@@ -295,13 +296,13 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             }
         }
         Some(Command::Redeem { pass, reward, json }) => {
-            return Ok(show(&client.redeem(&pass, &reward).await?, json, &texts));
+            return Ok(show(&client.redeem(&pass, None, &reward).await?, json, &texts));
         }
         Some(Command::Void { entry, json }) => {
             return Ok(show(&client.void(entry).await?, json, &texts));
         }
         Some(Command::Rewards { pass, json }) => {
-            let rewards = client.rewards(&pass).await?;
+            let rewards = client.rewards(&pass, None).await?;
             if json {
                 println!("{}", json_of(&rewards));
             } else {

@@ -2,6 +2,7 @@
 //! says what they mean.
 
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::money::Cents;
@@ -10,10 +11,11 @@ use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Event};
+use syncd::desk_api::types::{Answer, Event, TapRequest};
 use tokio::sync::mpsc;
 
-use crate::app::{Command, Message, Model, ReaderState};
+use crate::app::{Command, Message, Model, ReaderState, ShownCard};
+use crate::card_desk::CardDesk;
 use crate::holder::Holder;
 use crate::i18n::{Language, Texts};
 use crate::readers::Readers;
@@ -59,7 +61,8 @@ pub async fn run(
     language: Language,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let mut handles = readers.start()?;
+    let attendant = Arc::new(CardDesk::new(client.clone()));
+    let mut handles = readers.start(Some(attendant))?;
     for (reader, handle) in handles.iter_mut().enumerate() {
         let Some(events) = handle.events() else { continue };
         let sender = sender.clone();
@@ -171,21 +174,21 @@ fn carry_out(command: Command, client: &DeskClient, sender: &mpsc::Sender<Messag
 async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientError> {
     let answered = |answer, card| Message::Answered { answer: Box::new(answer), card };
     Ok(match command {
-        Command::Tap(card) => match client.tap(&card).await {
+        Command::Tap { card, code } => match client.answer_tap(&tap_of(&card, code)).await {
             // What was typed is no number of a card: that is a verdict, too, in the desk's language.
             Err(ClientError::Problem(problem)) if problem.kind.ends_with(NOT_A_CARD) => {
                 answered(Answer::not_a_card(now()), None)
             }
             answer => answered(answer?, Some(card)),
         },
-        Command::TapWithCode { card, code } => {
-            answered(client.tap_with_code(&card, Some(&code)).await?, Some(card))
-        }
         Command::Redeem { card, reward_id } => {
-            answered(client.redeem(&card, &reward_id).await?, Some(card))
+            let check = card.check.as_deref();
+            answered(client.redeem(&card.number, check, &reward_id).await?, Some(card))
         }
         Command::Void(entry) => answered(client.void(entry).await?, None),
-        Command::LoadRewards(card) => Message::Rewards(client.rewards(&card).await?),
+        Command::LoadRewards(card) => {
+            Message::Rewards(client.rewards(&card.number, card.check.as_deref()).await?)
+        }
         Command::LoadAmount(cards) => Message::Amount(amount(&cards, client).await?),
         Command::OpenHolder(card) => match client.sealed(&card).await {
             Ok(sealed) => {
@@ -207,6 +210,11 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
         }
         Command::Bell => Message::Tick(now()),
     })
+}
+
+/// What the daemon is asked about a card.
+fn tap_of(card: &ShownCard, checkin_code: Option<String>) -> TapRequest {
+    TapRequest { pass: card.number.clone(), checkin_code, check: card.check.clone() }
 }
 
 /// What a ticket costs these cards together, each at its best price. A pass that has no price of its

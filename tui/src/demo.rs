@@ -263,9 +263,9 @@ async fn without_console(world: &mut World, language: Language) -> Result<(), De
     for card in TAPPED {
         say("tap", &world.client.tap(card).await?, &texts);
     }
-    let rewards = world.client.rewards(COMPARED[0]).await?;
+    let rewards = world.client.rewards(COMPARED[0], None).await?;
     if let Some(reward) = rewards.iter().find(|reward| reward.redeemable && reward.points > 0) {
-        let answer = world.client.redeem(COMPARED[0], &reward.reward_id).await?;
+        let answer = world.client.redeem(COMPARED[0], None, &reward.reward_id).await?;
         say("redeem", &answer, &texts);
     }
     say("tap", &world.client.tap("04CEE7528E6180").await?, &texts);

@@ -1,6 +1,7 @@
 //! The texts for the people at the desk, in their language. Every reason and every word stands in
 //! a Fluent file, checked when the program is compiled.
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::money::Cents;
@@ -131,6 +132,8 @@ impl Texts {
             Reason::AccountTooOld => fl!(loader, "reason-account-too-old"),
             Reason::OfflinePointsConstraint => fl!(loader, "reason-offline-points-constraint"),
             Reason::UnknownCardsUsedUp => fl!(loader, "reason-unknown-cards-used-up"),
+            Reason::CardProofRequired => fl!(loader, "reason-card-proof-required"),
+            Reason::CardNotGenuine => fl!(loader, "reason-card-not-genuine"),
             Reason::ExternalCardNotAccepted => fl!(loader, "reason-external-card-not-accepted"),
             Reason::NoActivityChosen => fl!(loader, "reason-no-activity-chosen"),
             Reason::AlreadyTakenBack => fl!(loader, "reason-already-taken-back"),
@@ -152,6 +155,16 @@ impl Texts {
             Kind::Redemption => fl!(self.loader, "says-redemption"),
             Kind::Void => fl!(self.loader, "says-void"),
             Kind::Unknown => fl!(self.loader, "says-unknown"),
+        }
+    }
+
+    /// What a card proved of itself; nothing where that is what most cards prove.
+    pub fn authenticity(&self, proof: Authenticity) -> Option<String> {
+        match proof {
+            Authenticity::UidOnly => None,
+            Authenticity::Refuted => Some(fl!(self.loader, "card-refuted")),
+            Authenticity::Signed => Some(fl!(self.loader, "card-signed")),
+            Authenticity::Cryptographic => Some(fl!(self.loader, "card-proved")),
         }
     }
 

@@ -4,6 +4,7 @@
 //! Start with [`app`]: the model, its messages, and what each makes of it.
 
 pub mod app;
+pub mod card_desk;
 pub mod cli;
 pub mod console;
 pub mod demo;

@@ -2,7 +2,9 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use hardware::card::Attendant;
 use hardware::reader::{Reader, ReaderHandle, Session};
 use hardware::scripted::{ScriptError, ScriptedReader};
 use thiserror::Error;
@@ -87,12 +89,13 @@ impl Readers {
         Ok(readers)
     }
 
-    /// Starts them all, each on a thread of its own.
+    /// Starts them all, each on a thread of its own. Cards are talked with by this attendant, where there
+    /// is one.
     ///
     /// # Errors
     /// Where one is asked for that this program was built without, or the system has no thread left.
-    pub fn start(&self) -> io::Result<Vec<ReaderHandle>> {
-        self.chosen.iter().map(start).collect()
+    pub fn start(&self, attendant: Option<Arc<dyn Attendant>>) -> io::Result<Vec<ReaderHandle>> {
+        self.chosen.iter().map(|choice| start(choice, attendant.clone())).collect()
     }
 }
 
@@ -117,17 +120,21 @@ impl Reader for AnyReader {
     }
 }
 
-fn start(choice: &ReaderChoice) -> io::Result<ReaderHandle> {
+fn start(choice: &ReaderChoice, attendant: Option<Arc<dyn Attendant>>) -> io::Result<ReaderHandle> {
     let reader: Box<dyn Reader> = match choice {
         ReaderChoice::Script(script) => Box::new(script.clone()),
         #[cfg(feature = "libnfc")]
         ReaderChoice::Libnfc(connection) => {
-            Box::new(hardware::libnfc::LibnfcReader::new(connection.clone()))
+            let reader = hardware::libnfc::LibnfcReader::new(connection.clone());
+            Box::new(reader.attended_by(attendant))
         }
         #[cfg(not(feature = "libnfc"))]
         ReaderChoice::Libnfc(_) => return Err(built_without("libnfc")),
         #[cfg(feature = "pcsc")]
-        ReaderChoice::Pcsc(name) => Box::new(hardware::pcsc::PcscReader::new(name.clone())),
+        ReaderChoice::Pcsc(name) => {
+            let reader = hardware::pcsc::PcscReader::new(name.clone());
+            Box::new(reader.attended_by(attendant))
+        }
         #[cfg(not(feature = "pcsc"))]
         ReaderChoice::Pcsc(_) => return Err(built_without("PC/SC")),
     };

@@ -45,6 +45,8 @@ reason-maximum-unregistered-visits-reached = This museumPASS must first be regis
 reason-account-too-old = The points have not been checked for too long. Redeem later, with internet.
 reason-offline-points-constraint = So many points are not redeemed without internet. Choose something smaller, or redeem later.
 reason-unknown-cards-used-up = No more unknown cards are recorded today. Let the visitor in as you see fit.
+reason-card-proof-required = This needs the card itself: it must prove that it is genuine. Hold it on the reader until the answer is there.
+reason-card-not-genuine = This card is a copy, or was tampered with. Nothing was counted. Ask for an identity card.
 reason-external-card-not-accepted = This card is not valid here. Sell a ticket.
 reason-no-activity-chosen = No activity is chosen. Press a to choose one, then tap again.
 reason-already-taken-back = This was taken back before.
@@ -57,6 +59,9 @@ pass-museumpass = museumPASS
 pass-external = other pass
 pass-unknown = unknown card
 
+card-proved = Genuine card ✔
+card-signed = Card with the issuer's signature ✔
+card-refuted = This card is not genuine.
 points-now = { $points ->
     [one] 1 point
    *[other] { $points } points
@@ -106,6 +111,7 @@ rewards-none = Nothing yet.
 reward-lacking = { $points } short
 reward-none-left = none left
 reward-later = with internet
+reward-needs-proof = needs a genuine card
 reward-free = free
 
 hub-waiting = ↑ waits

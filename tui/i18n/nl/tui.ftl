@@ -45,6 +45,8 @@ reason-maximum-unregistered-visits-reached = Deze museumPASS moet eerst geregist
 reason-account-too-old = De punten zijn te lang niet nagekeken. Ruil later, met internet.
 reason-offline-points-constraint = Zoveel punten ruilen we niet zonder internet. Kies iets kleiners, of ruil later.
 reason-unknown-cards-used-up = We noteren vandaag geen onbekende kaarten meer. Beslis zelf of de bezoeker binnen mag.
+reason-card-proof-required = Hiervoor is de kaart zelf nodig: die moet bewijzen dat ze echt is. Houd ze op de lezer tot het antwoord er is.
+reason-card-not-genuine = Deze kaart is nagemaakt of er is mee geknoeid. Er is niets geteld. Vraag een identiteitskaart.
 reason-external-card-not-accepted = Deze kaart geldt hier niet. Verkoop een ticket.
 reason-no-activity-chosen = Er is geen activiteit gekozen. Druk a, kies er een, en scan opnieuw.
 reason-already-taken-back = Dit was al ongedaan gemaakt.
@@ -57,6 +59,9 @@ pass-museumpass = museumPASS
 pass-external = andere pas
 pass-unknown = onbekende kaart
 
+card-proved = Echte kaart ✔
+card-signed = Kaart met handtekening van de uitgever ✔
+card-refuted = Deze kaart is niet echt.
 points-now = { $points ->
     [one] 1 punt
    *[other] { $points } punten
@@ -105,6 +110,7 @@ title-today = Vandaag { $taps } passen · { $ok } OK
 rewards-none = Nog niets.
 reward-lacking = nog { $points }
 reward-none-left = op
+reward-needs-proof = echte kaart nodig
 reward-later = met internet
 reward-free = gratis
 

@@ -1,6 +1,6 @@
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
-use crdt_model::ids::PassId;
+use crdt_model::ids::{ChipNumber, PassId};
 use crossterm::event::KeyModifiers;
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
@@ -36,6 +36,11 @@ fn pass() -> PassView {
     }
 }
 
+/// The question about this card, without anything else.
+fn asks(card: String) -> Command {
+    Command::Tap { card: card.into(), code: None }
+}
+
 fn answer(verdict: VerdictKind, reason: Option<Reason>) -> Answer {
     Answer {
         verdict,
@@ -49,6 +54,7 @@ fn answer(verdict: VerdictKind, reason: Option<Reason>) -> Answer {
         title: Some("Permanente UiTPAS Test Festiviteit".to_owned()),
         earlier_at: (verdict == VerdictKind::Again).then_some(NOW - 3_600_000),
         policy: None,
+        authenticity: None,
     }
 }
 
@@ -90,7 +96,7 @@ fn key(code: KeyCode) -> Message {
 }
 
 fn answered(verdict: VerdictKind, reason: Option<Reason>) -> Message {
-    let card = Some("04784CDAEE3880".to_owned());
+    let card = Some("04784CDAEE3880".to_owned().into());
     Message::Answered { answer: Box::new(answer(verdict, reason)), card }
 }
 
@@ -117,7 +123,7 @@ fn digits_and_enter_are_a_tap_from_the_desk() {
         assert_eq!(model.update(key(KeyCode::Char(digit))), []);
     }
     let commands = model.update(key(KeyCode::Enter));
-    assert_eq!(commands, [Command::Tap("0900000095902".to_owned())]);
+    assert_eq!(commands, [asks("0900000095902".to_owned())]);
     assert_eq!(model.dialog, None, "the number is gone from the screen");
 }
 
@@ -126,8 +132,8 @@ fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
     let mut model = model();
     model.update(key(KeyCode::Char('0')));
     let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
-    let commands = model.update(Message::Reader { reader: 0, event: ReaderEvent::Tapped(chip) });
-    assert_eq!(commands, [Command::Tap(chip.to_string())]);
+    let commands = model.update(Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) });
+    assert_eq!(commands, [asks(chip.to_string())]);
     assert_eq!(model.dialog, None);
 }
 
@@ -184,7 +190,7 @@ fn a_reward_is_chosen_for_the_pass_on_the_screen() {
     model.update(Message::Rewards(vec![reward("1"), reward("2")]));
     model.update(key(KeyCode::Char('v')));
     model.update(key(KeyCode::Down));
-    let card = "04784CDAEE3880".to_owned();
+    let card = "04784CDAEE3880".to_owned().into();
     let expected = [Command::Redeem { card, reward_id: "2".to_owned() }];
     assert_eq!(model.update(key(KeyCode::Enter)), expected);
 }
@@ -192,7 +198,7 @@ fn a_reward_is_chosen_for_the_pass_on_the_screen() {
 /// A tap by this card that was counted.
 fn tapped(model: &mut Model, card: &str) -> Vec<Command> {
     let answer = Box::new(answer(VerdictKind::Ok, None));
-    model.update(Message::Answered { answer, card: Some(card.to_owned()) })
+    model.update(Message::Answered { answer, card: Some(card.to_owned().into()) })
 }
 
 /// A picture in two halves, so that its place on the screen shows.
@@ -310,7 +316,7 @@ fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
         model.update(key(dialog));
         let scanned = Scanned::Card("MPM000112233".to_owned());
         let commands = model.update(Message::Scan(scanned));
-        assert_eq!(commands, [Command::Tap("MPM000112233".to_owned())]);
+        assert_eq!(commands, [asks("MPM000112233".to_owned())]);
         assert_eq!(model.dialog, None);
     }
 }
@@ -320,17 +326,18 @@ fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     let mut model = model();
     let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
     let tap = |model: &mut Model| {
-        model.update(Message::Reader { reader: 0, event: ReaderEvent::Tapped(chip) })
+        model.update(Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) })
     };
     let code = || Message::Scan(Scanned::Code("stempel:zaal".to_owned()));
     assert_eq!(model.update(code()), []);
     assert!(screen(&model).contains("Activiteit gescand"));
-    let expected = Command::TapWithCode { card: chip.to_string(), code: "stempel:zaal".to_owned() };
+    let scanned = Some("stempel:zaal".to_owned());
+    let expected = Command::Tap { card: chip.to_string().into(), code: scanned };
     assert_eq!(tap(&mut model), [expected]);
-    assert_eq!(tap(&mut model), [Command::Tap(chip.to_string())]);
+    assert_eq!(tap(&mut model), [asks(chip.to_string())]);
     model.update(code());
     model.update(Message::Tick(NOW + SHOWN_FOR));
-    assert_eq!(tap(&mut model), [Command::Tap(chip.to_string())], "forgotten after a while");
+    assert_eq!(tap(&mut model), [asks(chip.to_string())], "forgotten after a while");
 }
 
 #[test]

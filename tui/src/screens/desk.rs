@@ -50,13 +50,21 @@ impl Drawing {
     }
 }
 
+/// Lines of the status where all is well, and at the most: behind that there are three rows of history
+/// on the smallest screen.
+const STATUS_LINES: u16 = 2;
+const MOST_STATUS_LINES: u16 = 4;
+
+/// Columns of a long word.
+const WORD: usize = 12;
+
 /// Draws the console.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
     let [header, verdict, history, status, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(12),
-        Constraint::Min(4),
-        Constraint::Length(2),
+        Constraint::Min(2),
+        Constraint::Length(status_height(model, drawing, frame.area().width)),
         Constraint::Length(2),
     ])
     .areas(frame.area());
@@ -230,6 +238,7 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
         }
         details.push(line);
     }
+    details.extend(shown.answer.authenticity.and_then(|proof| texts.authenticity(proof)));
     if let Some(title) = &shown.answer.title {
         let change = shown.answer.points_change;
         details.push(if change == 0 { title.clone() } else { format!("{title} ({change:+})") });
@@ -269,6 +278,7 @@ fn draw_rewards(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
                 fl!(texts.loader, "reward-lacking", points = reward.points_lacking)
             }
             Some(Reason::RewardVolumeConstraint) => fl!(texts.loader, "reward-none-left"),
+            Some(Reason::CardProofRequired) => fl!(texts.loader, "reward-needs-proof"),
             Some(_) => fl!(texts.loader, "reward-later"),
         };
         let style = if reward.redeemable { Style::new() } else { drawing.theme.quiet() };
@@ -335,7 +345,18 @@ fn draw_status(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
         return;
     };
     let lines = vec![hub_line(status, drawing), health_line(status, model, drawing)];
-    frame.render_widget(Paragraph::new(lines), area);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
+}
+
+/// Lines of the status: two, and more where what is the matter takes more.
+fn status_height(model: &Model, drawing: &Drawing, width: u16) -> u16 {
+    let Some(status) = &model.status else { return STATUS_LINES };
+    let line = health_line(status, model, drawing).width();
+    // Words that do not fit are taken whole to the next line: some room is lost at the ends.
+    let room = usize::from(width).saturating_sub(WORD).max(1);
+    let needed = if line <= usize::from(width) { 1 } else { line.div_ceil(room) };
+    let health = u16::try_from(needed).unwrap_or(MOST_STATUS_LINES);
+    (1 + health).clamp(STATUS_LINES, MOST_STATUS_LINES)
 }
 
 fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
