@@ -44,6 +44,21 @@ pub async fn version(pool: &SqlitePool) -> Result<Option<u64>, HubError> {
     Ok(version.map(from_sql))
 }
 
+/// What a desk is told of the version when it says hello: nothing where there never were any keys. A desk
+/// whose sealing key is not known is told a version that none has, so that it says that key: from then on
+/// it is sent every change.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn announced(pool: &SqlitePool, device: DeviceId) -> Result<Option<u64>, HubError> {
+    let known: Option<bool> =
+        sqlx::query_scalar("SELECT sealing_key IS NOT NULL FROM device WHERE id = ?")
+            .bind(&device.0[..])
+            .fetch_optional(pool)
+            .await?;
+    if known == Some(true) { version(pool).await } else { Ok(Some(0)) }
+}
+
 async fn next_version(connection: &mut SqliteConnection) -> Result<(), HubError> {
     sqlx::query(
         "INSERT INTO card_keys_version (id, version) VALUES (1, 1)

@@ -208,8 +208,8 @@ async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender
 }
 
 /// What is compared: the catalogue's version, the log's, how many desks are revoked, the newest sealed
-/// part, how many grants are in which state.
-type Known = (Option<Vec<u8>>, i64, i64, i64, String);
+/// part, how many grants are in which state, the version of the card keys.
+type Known = (Option<Vec<u8>>, i64, i64, i64, String, Option<i64>);
 
 /// The command line changes the database from another process: desks are told all the same.
 async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
@@ -221,7 +221,8 @@ async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
                     (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL),
                     (SELECT COALESCE(MAX(version), 0) FROM holder),
                     (SELECT COALESCE(group_concat(state || n), '')
-                     FROM (SELECT state, COUNT(*) AS n FROM stock_grant GROUP BY state))",
+                     FROM (SELECT state, COUNT(*) AS n FROM stock_grant GROUP BY state)),
+                    (SELECT version FROM card_keys_version)",
         )
         .fetch_one(&pool)
         .await;

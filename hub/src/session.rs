@@ -286,7 +286,7 @@ impl Session {
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool).await?;
         let holders_now = holders::version(&self.pool).await?;
-        let card_keys = card_keys::version(&self.pool).await?;
+        let card_keys = card_keys::announced(&self.pool, device.device).await?;
         let lost = device.entries < hello.acknowledged;
         self.desk = Some(Desk {
             device: device.device,

@@ -116,7 +116,7 @@ pub struct Welcome {
     #[cbor(n(8), with = "minicbor::bytes")]
     pub request_key: Option<[u8; 32]>,
     /// The version of the card keys at the hub, where it has any: a desk that has others asks for them
-    /// ([`DeskMessage::CardKeys`]).
+    /// ([`DeskMessage::CardKeys`]). 0 where the hub does not know to which key they are to be sealed.
     #[n(9)]
     pub card_keys: Option<u64>,
 }
