@@ -13,6 +13,15 @@ pub const MAX_COMMAND: usize = 261;
 /// Bytes of an answer at the most: 256 and a status.
 pub const MAX_ANSWER: usize = 258;
 
+/// What a card answered. As text: upper-case hexadecimal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Answered(
+    #[serde(serialize_with = "to_hex", deserialize_with = "of_hex")]
+    /// The bytes.
+    pub Vec<u8>,
+);
+
 /// How a card talks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -107,7 +116,7 @@ fn of_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Erro
     let text = String::deserialize(deserializer)?;
     let bytes = HEXUPPER.decode(text.as_bytes()).map_err(de::Error::custom)?;
     if bytes.len() > MAX_COMMAND {
-        return Err(de::Error::custom("a command has 261 bytes at the most"));
+        return Err(de::Error::custom("cards are told and say 261 bytes at the most"));
     }
     Ok(bytes)
 }

@@ -55,10 +55,10 @@ impl LibnfcReader {
         Self { connection, poll: POLL, attendant: None }
     }
 
-    /// The same reader, whose cards this attendant talks with, if any.
+    /// The same reader, whose cards this attendant talks with.
     #[must_use]
-    pub fn attended_by(self, attendant: Option<Arc<dyn Attendant>>) -> Self {
-        Self { attendant, ..self }
+    pub fn attended_by(self, attendant: Arc<dyn Attendant>) -> Self {
+        Self { attendant: Some(attendant), ..self }
     }
 
     /// The same reader with another time between two polls: for tests and measurements.

@@ -68,10 +68,10 @@ impl PcscReader {
         Self { name, attendant: None }
     }
 
-    /// The same readers, whose cards this attendant talks with, if any.
+    /// The same readers, whose cards this attendant talks with.
     #[must_use]
-    pub fn attended_by(self, attendant: Option<Arc<dyn Attendant>>) -> Self {
-        Self { attendant, ..self }
+    pub fn attended_by(self, attendant: Arc<dyn Attendant>) -> Self {
+        Self { attendant: Some(attendant), ..self }
     }
 }
 
@@ -313,7 +313,7 @@ impl Lain<'_> {
         let answer = self.transmit(apdu)?;
         match answer.split_last_chunk() {
             Some((data, [0x90, 0x00])) => Ok(data.to_vec()),
-            Some((_, [0x6a, 0x81] | [0x6d, 0x00] | [0x6e, 0x00])) => Err(Broken::Unsupported),
+            Some((_, [0x6a, 0x81] | [0x6d | 0x6e, 0x00])) => Err(Broken::Unsupported),
             _ => Err(Broken::Refused),
         }
     }

@@ -59,6 +59,7 @@ impl ReaderEvent {
     }
 
     /// The same event; where it is a tap, the attendant has talked with the card.
+    #[must_use]
     pub fn attended<C: CardChannel>(
         mut self,
         attendant: Option<&dyn Attendant>,

@@ -54,7 +54,7 @@ fn checked_by(keys: &Arc<Keyring>, card: &SharedCard) -> (Finding, usize) {
 
 fn converse(keys: &Arc<Keyring>, card: &SharedCard) -> (Finding, usize) {
     let mut channel = card.clone();
-    let mut step = Check::begin(keys.clone(), card.presented().unwrap(), random(1));
+    let mut step = Check::begin(keys, card.presented().unwrap(), random(1));
     let mut asked = 0;
     loop {
         match step {
@@ -183,7 +183,7 @@ fn a_card_of_somebody_else_is_left_alone() {
         let mut asked = Vec::new();
         let mut channel = card.clone();
         let presented = card.presented().unwrap();
-        let mut step = Check::begin(checking(&[1, 2]), presented, random(1));
+        let mut step = Check::begin(&checking(&[1, 2]), presented, random(1));
         let found = loop {
             match step {
                 Step::Done(finding) => break finding,
@@ -385,7 +385,7 @@ proptest! {
     ) {
         let card = if iso_dep { ntag424() } else { ntag213() };
         let mut answers = answers.into_iter();
-        let mut step = Check::begin(checking(&[1, 2]), card.presented().unwrap(), random(1));
+        let mut step = Check::begin(&checking(&[1, 2]), card.presented().unwrap(), random(1));
         let mut asked = 0;
         let found = loop {
             match step {

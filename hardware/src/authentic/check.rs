@@ -149,7 +149,7 @@ impl Finding {
         }
     }
 
-    fn refuted(why: impl ToString) -> Self {
+    fn refuted(why: &impl ToString) -> Self {
         Self::Refuted { why: why.to_string() }
     }
 }
@@ -207,7 +207,7 @@ impl Before {
         match error {
             // What was sent did not arrive whole: that happens when a card slips.
             Ev2Error::Length { .. } => self.broken_off(Broken::Gone),
-            error => Finding::refuted(error),
+            error => Finding::refuted(&error),
         }
     }
 }
@@ -215,10 +215,10 @@ impl Before {
 impl Check {
     /// Begins with a card. `random` was never used before: with an old one a recording of the card
     /// passes for the card.
-    pub fn begin(keys: Arc<Keyring>, card: Presented, random: [u8; BLOCK]) -> Step {
+    pub fn begin(keys: &Arc<Keyring>, card: Presented, random: [u8; BLOCK]) -> Step {
         let Presented { chip, speaks } = card;
         let check =
-            |state| Self { keys: keys.clone(), chip, random: Zeroizing::new(random), state };
+            |state| Self { keys: Arc::clone(keys), chip, random: Zeroizing::new(random), state };
         match speaks {
             _ if keys.is_empty() => Step::Done(Finding::NothingOfOurs),
             None => Step::Done(Finding::NothingOfOurs),
@@ -354,7 +354,7 @@ impl State {
             Self::UltralightChallenge(..) | Self::UltralightProof(..)
                 if broken == Broken::Refused =>
             {
-                Finding::refuted(UltralightError::NotGenuine)
+                Finding::refuted(&UltralightError::NotGenuine)
             }
             Self::UltralightChallenge(issued, _) | Self::UltralightProof(issued, _) => {
                 of_signature(issued, Some(broken))
@@ -375,7 +375,7 @@ fn of_signature(issued: Issued, not_proved: Option<Broken>) -> Finding {
 fn ultralight_failed(issued: Issued, error: UltralightError) -> Finding {
     match error {
         UltralightError::Length { .. } => of_signature(issued, Some(Broken::Gone)),
-        error => Finding::refuted(error),
+        error => Finding::refuted(&error),
     }
 }
 
@@ -388,7 +388,7 @@ fn signed(
     let verified = read.and_then(|pass| pass.verify(&chip, &keys.issuers()));
     verified.map_err(|error| match error {
         SignedError::UnknownKey { key } => Finding::UnknownKeySet { number: key },
-        SignedError::Signature | SignedError::Malformed => Finding::refuted(error),
+        SignedError::Signature | SignedError::Malformed => Finding::refuted(&error),
         SignedError::Ndef(_) | SignedError::NoPass | SignedError::UnknownFormat { .. } => {
             Finding::NothingOfOurs
         }
@@ -405,12 +405,13 @@ fn message(file: &[u8], keys: &Keyring, chip: ChipNumber) -> Result<(Before, sup
         return Err(unknown);
     };
     let proof = set.proof(chip).ok_or(unknown)?;
-    let parsed = SunMessage::parse(url).map_err(Finding::refuted)?;
+    let parsed = SunMessage::parse(url).map_err(|error| Finding::refuted(&error))?;
     // The key is that of the chip number that the reader saw, so the message of another card, whose
     // number it hides, does not hold.
-    let sun = verify_sun(&parsed, &meta, |_| file_read).map_err(Finding::refuted)?;
+    let sun =
+        verify_sun(&parsed, &meta, |_| file_read).map_err(|error| Finding::refuted(&error))?;
     if sun.uid != chip {
-        return Err(Finding::refuted(SunError::Mac));
+        return Err(Finding::refuted(&SunError::Mac));
     }
     Ok((Before { number, counter: Some(sun.counter) }, proof))
 }

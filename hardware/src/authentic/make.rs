@@ -181,7 +181,7 @@ fn done(error: MakeError) -> Step {
     Step::Done(Err(error))
 }
 
-fn refused(error: impl ToString) -> Step {
+fn refused(error: &impl ToString) -> Step {
     done(MakeError::Refused { why: error.to_string() })
 }
 
@@ -259,10 +259,10 @@ impl Making {
             },
             State::Created => done(MakeError::OtherKeys),
             State::NewApplication if answer == [0x91, 0x00] => with.desfire(vec![Guess::Factory]),
-            State::NewApplication => refused("its new application is not there"),
+            State::NewApplication => refused(&"its new application is not there"),
             State::Challenge(chip, state) => match state.take(answer) {
                 Ok((command, state)) => with.ask(Command::apdu(command), State::Proof(chip, state)),
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             State::Proof(mut chip, state) => match state.take(answer) {
                 Ok(session) => with.go_on(chip, session),
@@ -270,7 +270,7 @@ impl Making {
                     chip.change.pop();
                     with.authenticate(chip)
                 }
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             State::KeyChanged(mut chip, state) => match state.take(answer) {
                 Ok((_, session)) => {
@@ -288,25 +288,25 @@ impl Making {
                         Some(0) | None => done(MakeError::OtherKeys),
                     }
                 }
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             State::FileWritten(chip, state) => match state.take(answer) {
-                Ok(session) => match settings(with.url_file()) {
-                    Some((settings, _)) => {
+                Ok(session) => match with.url_file().as_deref().and_then(settings) {
+                    Some(settings) => {
                         let (command, state) = session.change_file_settings(NDEF_FILE, &settings);
                         with.ask(Command::apdu(command), State::SettingsChanged(chip, state))
                     }
                     None => done(MakeError::Room),
                 },
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             State::SettingsChanged(chip, state) => match state.take(answer) {
                 Ok((_, session)) => with.finish(&chip, session),
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             State::OwnKeyChanged => match ev2::changed_own_key(answer) {
                 Ok(()) => with.check(),
-                Err(error) => refused(error),
+                Err(error) => refused(&error),
             },
             // It is answered above.
             State::Checking(check) => with.checked(check.take(Ok(answer))),
@@ -408,7 +408,7 @@ impl With {
                 continue;
             };
             let Some(random) = self.random.pop() else {
-                return refused("it asked for too many sessions");
+                return refused(&"it asked for too many sessions");
             };
             let (command, state) = ev2::start(key, CHANGE, random);
             return self.ask(Command::apdu(command), State::Challenge(chip, state));
@@ -458,9 +458,9 @@ impl With {
     /// Checks the card as any desk would.
     fn check(mut self) -> Step {
         let Some(random) = self.random.pop() else {
-            return refused("it asked for too many sessions");
+            return refused(&"it asked for too many sessions");
         };
-        let step = Check::begin(self.keys.clone(), self.card, random);
+        let step = Check::begin(&self.keys, self.card, random);
         self.checked(step)
     }
 
@@ -478,26 +478,29 @@ impl With {
 /// The settings of the NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18), and where
 /// the two places are that the chip writes: chip number and counter hidden under the meta read key, then
 /// the MAC. Anybody may read it; who has the change key may write it.
-fn settings(file: Option<Vec<u8>>) -> Option<(Vec<u8>, [usize; 2])> {
-    let file = file?;
+fn settings(file: &[u8]) -> Option<Vec<u8>> {
     let behind = |parameter: &[u8]| {
         let at = file.windows(parameter.len()).position(|window| window == parameter)?;
         Some(at + parameter.len())
     };
     let (hidden, mac) = (behind(b"&e=")?, behind(b"&c=")?);
-    let three = |at: usize| Some(u32::try_from(at).ok()?.to_le_bytes());
-    let ([a, b, c, _], [d, e, f, _]) = (three(hidden)?, three(mac)?);
+    let offset = |at: usize| Some(u32::try_from(at).ok()?.to_le_bytes());
+    let (hidden_at, mac_at) = (offset(hidden)?, offset(mac)?);
     let plain_with_messages = 0x40;
     let rights = [0x00, 0xe0];
     let chip_number_and_counter_in_ascii = 0xc1;
     let keys = [0xf0 | FILE_READ, META_READ << 4 | FILE_READ];
-    let settings = [
-        &[plain_with_messages][..],
-        &rights,
-        &[chip_number_and_counter_in_ascii],
-        &keys,
-        &[a, b, c, d, e, f, d, e, f],
-    ]
-    .concat();
-    Some((settings, [hidden, mac]))
+    Some(
+        [
+            &[plain_with_messages][..],
+            &rights,
+            &[chip_number_and_counter_in_ascii],
+            &keys,
+            // Three bytes each. The MAC begins to cover where it stands itself: it is over nothing else.
+            &hidden_at[..3],
+            &mac_at[..3],
+            &mac_at[..3],
+        ]
+        .concat(),
+    )
 }

@@ -156,7 +156,7 @@ impl Desk {
             let numbers: [[u8; 16]; RANDOM_NUMBERS] = random.random();
             Outcome::Make(Making::begin(keys, card, day, numbers))
         } else {
-            Outcome::Check(Check::begin(keys, card, random.random()))
+            Outcome::Check(Check::begin(&keys, card, random.random()))
         };
         self.checks.add(card.chip, outcome)
     }
@@ -175,7 +175,7 @@ impl Desk {
         let chip = self.checks.known[place].chip;
         let answer = match answer {
             CardAnswer { broken: Some(broken), .. } => Err(*broken),
-            CardAnswer { answer: Some(bytes), .. } => Ok(&bytes[..]),
+            CardAnswer { answer: Some(answered), .. } => Ok(&answered.0[..]),
             CardAnswer { answer: None, broken: None } => Err(Broken::Gone),
         };
         let state = std::mem::replace(&mut self.checks.known[place].state, State::Taken);

@@ -9,7 +9,7 @@ use crdt_model::ids::{CardSystemId, ChipNumber, DeviceId, PassId, UitpasNumber, 
 use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
 use hardware::authentic::check::Finding;
-use hardware::card::{Broken, Command, Speaks};
+use hardware::card::{Answered, Broken, Command, Speaks};
 use serde::{Deserialize, Serialize};
 use sync_protocol::request::RequestKind;
 
@@ -60,8 +60,8 @@ pub struct CardCheckRequest {
 #[serde(rename_all = "camelCase")]
 pub struct CardAnswer {
     /// Its answer, in upper-case hexadecimal.
-    #[serde(default, skip_serializing_if = "Option::is_none", with = "hex")]
-    pub answer: Option<Vec<u8>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answered>,
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken: Option<Broken>,
@@ -88,34 +88,6 @@ pub struct CardCheckView {
     /// Why the card was not made, where one was to be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
-}
-
-/// Bytes as upper-case hexadecimal, where there are any.
-mod hex {
-    use data_encoding::HEXUPPER;
-    use hardware::card::MAX_ANSWER;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(
-        bytes: &Option<Vec<u8>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        match bytes {
-            Some(bytes) => serializer.serialize_str(&HEXUPPER.encode(bytes)),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Vec<u8>>, D::Error> {
-        let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
-        let bytes = HEXUPPER.decode(text.as_bytes()).map_err(de::Error::custom)?;
-        if bytes.len() > MAX_ANSWER {
-            return Err(de::Error::custom("a card's answer has 258 bytes at the most"));
-        }
-        Ok(Some(bytes))
-    }
 }
 
 /// Body of `POST /v1/ticket-sales`: tickets for one pass, all at one tariff.
