@@ -4,10 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
+use hardware::authentic::ndef::{self, Record, TypeFormat};
+use hardware::authentic::signed::RECORD_TYPE;
+use hardware::card::{Answered, Command, Speaks};
 use serde_json::{Value, json};
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, output, pass_number};
-use syncd::desk_api::types::{HubLink, Outcome, RequestBody, RequestState, SaleRequest, Status};
+use syncd::desk_api::types::{
+    CardAnswer, CardCheckRequest, HubLink, Outcome, RequestBody, RequestState, SaleRequest, Status,
+};
 
 const ORGANISER: &str = "0ce87cbc-9299-4528-8d35-92225dc9489f";
 
@@ -56,7 +62,8 @@ fn world(passes: &[Value]) -> String {
     json!({
         "policy": { "unknownCardsADay": 1, "unregisteredVisits": 0, "externalCards": [
             { "cardType": "museumkaart", "name": "Museumkaart", "allowed": true }],
-            "redemptions": [{ "upToHours": 24, "points": 10 }] },
+            "redemptions": [{ "upToHours": 24, "points": 10 }],
+            "proofs": { "redemptions": [{ "fromPoints": 20, "atLeast": "signed" }] } },
         "venues": [{ "id": VENUE, "name": "Museum De Reede", "organizer": ORGANISER }],
         "cardSystems": [{ "id": 1, "name": "UiTPAS Regio Gent", "membershipPrices": [
             { "label": "Volwassene", "cents": 500 },
@@ -74,6 +81,7 @@ fn world(passes: &[Value]) -> String {
             reward("plain", json!({})),
             reward("cheap", json!({ "points": 1 })),
             reward("dear", json!({ "points": 1000 })),
+            reward("proved", json!({ "points": 20 })),
             reward("once", json!({ "points": 1, "redeemConstraint": daily })),
             reward("none-left", json!({ "maxAvailableUnits": 0 })),
             reward("over", json!({ "redeemPeriod": past })),
@@ -101,6 +109,39 @@ fn reason(desk: &Desk, arguments: &[&str]) -> Option<Reason> {
     text.map(|text| text.parse().unwrap_or_else(|_| panic!("{arguments:?}: {said}")))
 }
 
+/// A chip that somebody put on a tag of their own.
+const FORGED: &str = "04784CDAEE3880";
+
+/// The name of a check in which a tag with that chip number shows a pass that nobody signed. The desk
+/// checks cards as soon as it has keys.
+async fn check_of_a_forgery(desk: &Desk) -> String {
+    let request = CardCheckRequest {
+        chip_number: FORGED.parse().unwrap(),
+        speaks: Some(Speaks::Type2),
+        make: false,
+    };
+    let kind = RECORD_TYPE.as_bytes();
+    let record = Record { format: TypeFormat::External, kind, payload: &[0xff] };
+    let mut memory = vec![0; 12];
+    memory.extend([0xe1, 0x10, 0x12, 0x00]);
+    memory.extend(ndef::type_2_pages(&record.message().unwrap()).unwrap());
+    memory.resize(144, 0);
+    loop {
+        let mut view = desk.client.begin_card_check(&request).await.unwrap();
+        if view.ask.is_none() {
+            continue;
+        }
+        while let Some(Command::ReadPages { from }) = view.ask {
+            let at = usize::from(from) * 4;
+            let answer = Some(Answered(memory[at..at + 16].to_vec()));
+            let answer = CardAnswer { answer, broken: None };
+            view = desk.client.answer_card_check(&view.check, &answer).await.unwrap();
+        }
+        assert_eq!(view.authenticity, Some(Authenticity::Refuted), "{view:?}");
+        return view.check;
+    }
+}
+
 fn offline(status: &Status) -> bool {
     status.hub != HubLink::Connected
 }
@@ -121,6 +162,7 @@ async fn every_reason_is_reached_on_the_command_line() {
         museumpass(2, json!({ "cardStatus": "BLOCKED" })),
         museumpass(3, json!({ "holderStatus": "BLOCKED" })),
         museumpass(4, json!({ "holderStatus": "UNREGISTERED" })),
+        uitpas(9, json!({ "chipNumber": FORGED })),
     ];
     let mut hub = Hub::start(folder.path(), &world(&passes));
     let new_desk = Desk::start_without_activity(folder.path(), &hub, "balie-0").await;
@@ -166,6 +208,10 @@ async fn every_reason_is_reached_on_the_command_line() {
     expect(&["redeem", one, "dear"], Reason::RewardPassholderPointsConstraint);
     expect(&["redeem", one, "none-left"], Reason::RewardVolumeConstraint);
     expect(&["redeem", one, "over"], Reason::RewardPeriodConstraint);
+    expect(&["redeem", one, "proved"], Reason::CardProofRequired);
+    hub.run(&["card-keys", "new"]);
+    let forged = check_of_a_forgery(&desk).await;
+    expect(&["tap", FORGED, "--check", &forged], Reason::CardNotGenuine);
     expect(&["redeem", one, "online"], Reason::RewardOnlineOnly);
     expect(&["redeem", one, "elsewhere"], Reason::RewardOtherOrganizer);
     expect(&["redeem", one, "other-region"], Reason::RewardPassholderNoApplicableCardsystems);

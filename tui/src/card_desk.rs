@@ -1,7 +1,7 @@
 //! Between a card on a reader and the daemon, which holds the keys: carries questions and answers, and
 //! understands neither. So no key is ever in the process that shows things.
 
-use hardware::card::{Attendant, CardChannel, Presented};
+use hardware::card::{Answered, Attendant, CardChannel, Presented};
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 use tokio::runtime::Handle;
@@ -38,7 +38,7 @@ impl CardDesk {
         for _ in 0..MOST_QUESTIONS {
             let Some(command) = &view.ask else { break };
             let answer = match channel.exchange(command) {
-                Ok(answer) => CardAnswer { answer: Some(answer), broken: None },
+                Ok(answer) => CardAnswer { answer: Some(Answered(answer)), broken: None },
                 Err(broken) => CardAnswer { answer: None, broken: Some(broken) },
             };
             let asked = self.client.answer_card_check(&view.check, &answer);

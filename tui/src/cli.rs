@@ -1,5 +1,6 @@
 //! The command line: `stempel`.
 
+mod card;
 mod cards;
 mod exit;
 
@@ -60,6 +61,9 @@ enum Command {
         /// What an activity's QR code says: the check-in is to that one.
         #[arg(long)]
         code: Option<String>,
+        /// A check of the card that was made through the desk API.
+        #[arg(long)]
+        check: Option<String>,
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -70,6 +74,9 @@ enum Command {
         pass: String,
         /// The reward's id, as `rewards` shows it.
         reward: String,
+        /// As for tap.
+        #[arg(long)]
+        check: Option<String>,
         /// For scripts.
         #[arg(long)]
         json: bool,
@@ -150,6 +157,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// The card on the reader: explains it, or makes it a pass that cannot be faked.
+    #[command(subcommand)]
+    Card(card::CardCommand),
     /// Looks for what stands in the way, and says what to do.
     #[command(subcommand)]
     Doctor(DoctorCommand),
@@ -188,6 +198,14 @@ pub enum CliError {
     /// There is no such reader.
     #[error(transparent)]
     Reader(#[from] ReaderChoiceError),
+    /// Nobody held a card on a reader.
+    #[error(
+        "no card was held on a reader within {seconds} s. Is the console still running? One program at a time can use a reader"
+    )]
+    NoCard {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// The scanner's settings cannot be read.
     #[error("{path} says how the scanner is set, and cannot be read: {why}")]
     Scanner {
@@ -223,6 +241,7 @@ impl CliError {
             | Self::Enrol(_)
             | Self::Reader(_)
             | Self::Scanner { .. } => Exit::Refused,
+            Self::NoCard { .. } => Exit::Failed,
             Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
         }
     }
@@ -245,8 +264,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             let scanner = scanner_settings(&folder.root().join("scanner.toml"))?;
             console::run(client, reader, scanner, language).await?;
         }
-        Some(Command::Tap { pass, code, json }) => {
-            let tap = TapRequest { pass, checkin_code: code, check: None };
+        Some(Command::Tap { pass, code, check, json }) => {
+            let tap = TapRequest { pass, checkin_code: code, check };
             let answer = client.answer_tap(&tap).await?;
             return Ok(show(&answer, json, &texts));
         }
@@ -295,8 +314,9 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
                 }
             }
         }
-        Some(Command::Redeem { pass, reward, json }) => {
-            return Ok(show(&client.redeem(&pass, None, &reward).await?, json, &texts));
+        Some(Command::Redeem { pass, reward, check, json }) => {
+            let answer = client.redeem(&pass, check.as_deref(), &reward).await?;
+            return Ok(show(&answer, json, &texts));
         }
         Some(Command::Void { entry, json }) => {
             return Ok(show(&client.void(entry).await?, json, &texts));
@@ -338,6 +358,11 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
                 println!("{} · {}", status.venue_name, status.desk_name);
                 println!("{}", plain::status_line(&status, &texts));
             }
+        }
+        Some(Command::Card(command)) => {
+            let readers = Readers::parse(&arguments.reader)?;
+            // Its own thread waits for the card.
+            return tokio::task::block_in_place(|| card::run(&command, client, &readers));
         }
         Some(Command::Doctor(DoctorCommand::Reader { json })) => return Ok(doctor_reader(json)),
         Some(Command::Enrol { invitation }) => {

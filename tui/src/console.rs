@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::money::Cents;
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
+use hardware::card::Attendant;
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
@@ -61,8 +62,8 @@ pub async fn run(
     language: Language,
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let attendant = Arc::new(CardDesk::new(client.clone()));
-    let mut handles = readers.start(Some(attendant))?;
+    let attendant: Arc<dyn Attendant> = Arc::new(CardDesk::new(client.clone()));
+    let mut handles = readers.start(&attendant)?;
     for (reader, handle) in handles.iter_mut().enumerate() {
         let Some(events) = handle.events() else { continue };
         let sender = sender.clone();

@@ -89,13 +89,12 @@ impl Readers {
         Ok(readers)
     }
 
-    /// Starts them all, each on a thread of its own. Cards are talked with by this attendant, where there
-    /// is one.
+    /// Starts them all, each on a thread of its own. Cards are talked with by this attendant.
     ///
     /// # Errors
     /// Where one is asked for that this program was built without, or the system has no thread left.
-    pub fn start(&self, attendant: Option<Arc<dyn Attendant>>) -> io::Result<Vec<ReaderHandle>> {
-        self.chosen.iter().map(|choice| start(choice, attendant.clone())).collect()
+    pub fn start(&self, attendant: &Arc<dyn Attendant>) -> io::Result<Vec<ReaderHandle>> {
+        self.chosen.iter().map(|choice| start(choice, Arc::clone(attendant))).collect()
     }
 }
 
@@ -120,7 +119,7 @@ impl Reader for AnyReader {
     }
 }
 
-fn start(choice: &ReaderChoice, attendant: Option<Arc<dyn Attendant>>) -> io::Result<ReaderHandle> {
+fn start(choice: &ReaderChoice, attendant: Arc<dyn Attendant>) -> io::Result<ReaderHandle> {
     let reader: Box<dyn Reader> = match choice {
         ReaderChoice::Script(script) => Box::new(script.clone()),
         #[cfg(feature = "libnfc")]

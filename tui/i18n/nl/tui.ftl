@@ -110,8 +110,8 @@ title-today = Vandaag { $taps } passen · { $ok } OK
 rewards-none = Nog niets.
 reward-lacking = nog { $points }
 reward-none-left = op
-reward-needs-proof = echte kaart nodig
 reward-later = met internet
+reward-needs-proof = echte kaart nodig
 reward-free = gratis
 
 hub-waiting = ↑ wacht

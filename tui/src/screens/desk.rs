@@ -345,7 +345,7 @@ fn draw_status(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
         return;
     };
     let lines = vec![hub_line(status, drawing), health_line(status, model, drawing)];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), area);
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.

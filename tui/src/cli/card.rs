@@ -1,0 +1,181 @@
+//! Commands about the card on the reader: what it is and what it can prove, and how it is made a pass.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
+
+use clap::Subcommand;
+use crdt_model::authenticity::Authenticity;
+use hardware::card::{Attendant, CardChannel, Presented, Speaks};
+use hardware::describe::{Description, describe};
+use hardware::reader::ReaderEvent;
+use serde::Serialize;
+use syncd::desk_api::client::{ClientError, DeskClient};
+use syncd::desk_api::types::CardCheckView;
+
+use super::{CliError, Exit, json_of};
+use crate::card_desk::CardDesk;
+use crate::readers::Readers;
+
+/// What is done with the card on the reader.
+#[derive(Debug, Subcommand)]
+pub enum CardCommand {
+    /// Explains a card: what it is, what is written on it, what it can prove.
+    Read {
+        /// Seconds to wait for a card.
+        #[arg(long, default_value_t = 60)]
+        wait: u64,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Makes a card a pass that cannot be faked. Only at desks that the hub allows to. What was written on
+    /// the card is lost.
+    Write {
+        /// Seconds to wait for a card.
+        #[arg(long, default_value_t = 60)]
+        wait: u64,
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What became of a card.
+struct Report {
+    card: Presented,
+    description: Description,
+    outcome: Result<CardCheckView, ClientError>,
+}
+
+/// The same for scripts.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReportView<'a> {
+    chip_number: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speaks: Option<Speaks>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    readings: Option<u32>,
+    records: &'a [String],
+    #[serde(flatten)]
+    check: &'a CardCheckView,
+}
+
+/// Asks each card what it is and has it checked, or made.
+struct Asking {
+    desk: CardDesk,
+    make: bool,
+    reports: Sender<Report>,
+}
+
+impl Attendant for Asking {
+    fn attend(&self, card: &Presented, channel: &mut dyn CardChannel) -> Option<String> {
+        let description = describe(card, channel);
+        let outcome = self.desk.converse(card, self.make, channel);
+        // Whoever asked may have got what they wanted.
+        let _ = self.reports.send(Report { card: *card, description, outcome });
+        None
+    }
+}
+
+/// Waits for one card on these readers.
+///
+/// # Errors
+/// [`CliError`].
+pub fn run(command: &CardCommand, client: DeskClient, readers: &Readers) -> Result<Exit, CliError> {
+    let (make, wait, json) = match command {
+        CardCommand::Read { wait, json } => (false, *wait, *json),
+        CardCommand::Write { wait, json } => (true, *wait, *json),
+    };
+    let (reports, reported) = channel();
+    let asking: Arc<dyn Attendant> =
+        Arc::new(Asking { desk: CardDesk::new(client), make, reports });
+    let mut handles = readers.start(&asking)?;
+    drop(asking);
+    if !json {
+        println!("Hold the card on the reader, and leave it there until it is done.");
+    }
+    for handle in &mut handles {
+        let Some(events) = handle.events() else { continue };
+        std::thread::spawn(move || {
+            for event in events {
+                match event {
+                    ReaderEvent::Lost { why } => eprintln!("{why}"),
+                    ReaderEvent::TwoCards => eprintln!("two cards lie there: take one away"),
+                    ReaderEvent::ReadError => {
+                        eprintln!("the card could not be read: hold it still");
+                    }
+                    ReaderEvent::RandomUid => {
+                        eprintln!("this card gives another number each time: it cannot be a pass");
+                    }
+                    ReaderEvent::Ready { .. }
+                    | ReaderEvent::Tapped(_)
+                    | ReaderEvent::Removed(_) => {}
+                }
+            }
+        });
+    }
+    let report = reported
+        .recv_timeout(Duration::from_secs(wait))
+        .map_err(|_| CliError::NoCard { seconds: wait })?;
+    drop(handles);
+    let Report { card, description, outcome } = report;
+    let view = outcome?;
+    if json {
+        println!(
+            "{}",
+            json_of(&ReportView {
+                chip_number: card.chip.to_string(),
+                speaks: card.speaks,
+                product: description.product.as_deref(),
+                readings: description.readings,
+                records: &description.records,
+                check: &view,
+            })
+        );
+    } else {
+        explain(&card, &description, &view, make);
+    }
+    Ok(match (&view.failed, view.authenticity) {
+        (Some(_), _) => Exit::Failed,
+        (None, Some(Authenticity::Refuted)) => Exit::NotOk,
+        (None, _) => Exit::Ok,
+    })
+}
+
+fn explain(card: &Presented, description: &Description, view: &CardCheckView, made: bool) {
+    let speaks = match card.speaks {
+        Some(Speaks::Type2) => "in pages (NFC Forum Type 2)",
+        Some(Speaks::IsoDep) => "in APDUs (ISO 14443-4)",
+        None => "nothing but its number",
+    };
+    println!("chip number  {}", card.chip);
+    println!("speaks       {speaks}");
+    println!("product      {}", description.product.as_deref().unwrap_or("it does not say"));
+    if let Some(readings) = description.readings {
+        println!("readings     {readings}");
+    }
+    for record in &description.records {
+        println!("{}  {record}", if made { "it held    " } else { "it holds   " });
+    }
+    if let Some(why) = &view.failed {
+        println!("not made     {why}");
+    }
+    if let Some(said) = &view.said {
+        println!("proof        {said}");
+    }
+    match view.authenticity {
+        Some(Authenticity::Refuted) => println!("             It is not genuine."),
+        Some(Authenticity::UidOnly) => {
+            println!("             Anybody can copy its number onto another card.");
+        }
+        Some(Authenticity::Signed) => {
+            println!("             Its chip number cannot be made up; its memory can be copied.");
+        }
+        Some(Authenticity::Cryptographic) => println!("             It cannot be copied."),
+        None => {}
+    }
+}
