@@ -151,6 +151,17 @@ impl Pn532Emulator {
         &self.path
     }
 
+    /// Plugs it in at this port: a name that stays, whichever pseudo-terminal is behind it, as udev gives
+    /// readers. What libnfc calls it there. Unplugged is what is dropped; the port goes with
+    /// [`std::fs::remove_file`].
+    ///
+    /// # Errors
+    /// Whatever the system says where something is at that port.
+    pub fn plugged_in_at(&self, port: &Path) -> io::Result<String> {
+        std::os::unix::fs::symlink(&self.path, port)?;
+        Ok(format!("pn532_uart:{}", port.display()))
+    }
+
     /// What libnfc calls it.
     pub fn connstring(&self) -> String {
         format!("pn532_uart:{}", self.path.display())

@@ -67,3 +67,36 @@ async fn a_code_that_is_scanned_is_a_tap_and_not_what_somebody_typed() {
     let taps = desk.client.history().await.unwrap();
     assert_eq!(taps.len(), 3, "each code once: {taps:?}");
 }
+
+/// A desk and a kiosk on one machine. One of them is unplugged: the status line says so, the other goes
+/// on, and plugging it in again needs no restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_is_unplugged_is_said_and_the_other_goes_on_and_it_comes_back_by_itself() {
+    let world = tempfile::tempdir().unwrap();
+    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
+    let hub = Hub::start(world.path(), &sample);
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (one, other) = (Pn532Emulator::start().unwrap(), Pn532Emulator::start().unwrap());
+    let folder = desk.folder.display().to_string();
+    let port = world.path().join("ttyReader");
+    let readers = format!("{},{}", one.plugged_in_at(&port).unwrap(), other.connstring());
+    let mut terminal =
+        Terminal::open(&["--folder", &folder, "--language", "nl", "--reader", &readers]);
+    terminal.wait_for("lezer ✔");
+    let begun = std::time::Instant::now();
+    std::fs::remove_file(&port).unwrap();
+    drop(one);
+    terminal.wait_for("lezer ✖");
+    println!("on the status line after {} ms", begun.elapsed().as_millis());
+    other.present(&[0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80]);
+    let shown = terminal.wait_for("WELKOM. Ingecheckt.");
+    assert!(shown.contains("lezer ✖"), "{shown}");
+    other.remove();
+    let again = Pn532Emulator::start().unwrap();
+    again.plugged_in_at(&port).unwrap();
+    terminal.wait_for("lezer ✔");
+    again.present(&[0x04, 0xb0, 0x04, 0x12, 0xf1, 0x52, 0x84]);
+    terminal.wait_for("Deze kaart is geblokkeerd");
+    terminal.press("q");
+    assert!(terminal.child.wait().unwrap().success());
+}
