@@ -8,6 +8,9 @@
 //! 3.1.3.2.3 (the ATRs); pcsc-lite 1.9.9,
 //! `winscard_clnt.c` (what `SCardGetStatusChange` reports, and when).
 
+mod channel;
+mod signal;
+
 use std::ffi::{CStr, CString};
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +21,12 @@ use std::time::{Duration, Instant};
 
 use crdt_model::ids::{ChipNumber, ChipNumberError};
 use pcsc::{
-    Card, Context, Disposition, Error, MAX_BUFFER_SIZE, PNP_NOTIFICATION, Protocols, ReaderState,
-    Scope, ShareMode, State,
+    Context, Disposition, Error, MAX_BUFFER_SIZE, PNP_NOTIFICATION, Protocols, ReaderState, Scope,
+    ShareMode, State,
 };
 
-use crate::card::{Attendant, Broken, CardChannel, Command, Speaks};
+use self::channel::CardOnReader;
+use crate::card::Attendant;
 use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
 
 /// GET DATA for the UID: every PC/SC reader answers it itself, whatever card it is.
@@ -97,18 +101,29 @@ impl Reader for PcscReader {
                 }
             };
             while !session.is_over() && !ended.load(Ordering::Relaxed) {
-                thread::park();
+                if session.has_signal() {
+                    // The reader is to give a signal: its follower may wait for a card.
+                    cancel(&waiting);
+                    thread::park_timeout(CANCEL_AGAIN);
+                } else {
+                    thread::park();
+                }
             }
             while !follower.is_finished() {
-                let context = waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                if let Some(error) = context.and_then(|context: Context| context.cancel().err()) {
-                    tracing::debug!(%error, "the wait for PC/SC was not ended");
-                }
+                cancel(&waiting);
                 // It may wait for the service to come back.
                 follower.thread().unpark();
                 thread::park_timeout(CANCEL_AGAIN);
             }
         });
+    }
+}
+
+/// Ends the follower's wait, if it waits.
+fn cancel(waiting: &Mutex<Option<Context>>) {
+    let context = waiting.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    if let Some(error) = context.and_then(|context: Context| context.cancel().err()) {
+        tracing::debug!(%error, "the wait for PC/SC was not ended");
     }
 }
 
@@ -171,10 +186,15 @@ fn follow_service(
                 }
                 Err(error) => return Err(error),
             };
+        if let Some(signal) = session.take_signal() {
+            for slot in readers.slots.iter().filter(|slot| slot.lying != Lying::Nothing) {
+                signal::give(context, &slot.name, signal);
+            }
+        }
         let read = readers.read(|name| uid(context, name), Instant::now);
         events.extend(read.into_iter().map(|(name, event)| {
-            let mut lying = Lain { context, name: &name, card: None };
-            event.attended(attendant, &mut lying, Lain::speaks)
+            let mut card = CardOnReader::new(context, &name);
+            event.attended(attendant, &mut card, CardOnReader::speaks)
         }));
         if !say(session, events) {
             break;
@@ -268,92 +288,6 @@ fn uid(context: &Context, reader: &CStr) -> Result<Uid, NoUid> {
     // is gone cannot be left: that is no matter here.
     let _ = card.disconnect(Disposition::LeaveCard);
     Uid::of_answer(answer?)
-}
-
-/// A card that lies on a reader. It is connected to when the first thing is said to it, and left as
-/// it is, for others may use it.
-struct Lain<'a> {
-    context: &'a Context,
-    name: &'a CStr,
-    card: Option<Card>,
-}
-
-impl Lain<'_> {
-    fn card(&mut self) -> Result<&Card, Error> {
-        match &mut self.card {
-            Some(card) => Ok(card),
-            card => {
-                let connected =
-                    self.context.connect(self.name, ShareMode::Shared, Protocols::ANY)?;
-                Ok(card.insert(connected))
-            }
-        }
-    }
-
-    /// How the card talks, by its ATR: one of a storage card names the standard that it is of. Only
-    /// those of ISO 14443-A, part 3, are Type 2, and of them those that are no MIFARE Classic.
-    fn speaks(&mut self) -> Option<Speaks> {
-        let status = self.card().ok()?.status2_owned().ok()?;
-        speaks_of_atr(status.atr())
-    }
-
-    fn transmit(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Broken> {
-        let mut buffer = [0; MAX_BUFFER_SIZE];
-        let card = self.card().map_err(|_| Broken::Gone)?;
-        let answer = card.transmit(apdu, &mut buffer).map_err(|error| {
-            tracing::debug!(%error, "a card did not answer");
-            Broken::Gone
-        })?;
-        // An answer without a status is one that broke off.
-        if answer.len() < 2 { Err(Broken::Gone) } else { Ok(answer.to_vec()) }
-    }
-
-    /// What a pseudo-APDU of the reader brings.
-    fn memory(&mut self, apdu: &[u8]) -> Result<Vec<u8>, Broken> {
-        let answer = self.transmit(apdu)?;
-        match answer.split_last_chunk() {
-            Some((data, [0x90, 0x00])) => Ok(data.to_vec()),
-            Some((_, [0x6a, 0x81] | [0x6d | 0x6e, 0x00])) => Err(Broken::Unsupported),
-            _ => Err(Broken::Refused),
-        }
-    }
-}
-
-impl CardChannel for Lain<'_> {
-    fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
-        match command {
-            Command::ReadPages { from } => self.memory(&[0xff, 0xb0, 0x00, *from, 0x10]),
-            Command::WritePage { page, data: [a, b, c, d] } => {
-                self.memory(&[0xff, 0xd6, 0x00, *page, 0x04, *a, *b, *c, *d]).map(|_| Vec::new())
-            }
-            // There is no standard for it, only one pseudo-APDU for each maker.
-            Command::Raw { .. } => Err(Broken::Unsupported),
-            Command::Apdu { bytes } => self.transmit(bytes),
-        }
-    }
-}
-
-impl Drop for Lain<'_> {
-    fn drop(&mut self) {
-        if let Some(card) = self.card.take() {
-            // As in `uid`.
-            let _ = card.disconnect(Disposition::LeaveCard);
-        }
-    }
-}
-
-/// PC/SC part 3, 3.1.3.2.3.1: the ATR of a storage card has the identifier of the PC/SC group, then the
-/// standard (03: ISO 14443-A, part 3) and the kind of card (0001 and 0002: MIFARE Classic).
-pub fn speaks_of_atr(atr: &[u8]) -> Option<Speaks> {
-    const STORAGE: [u8; 7] = [0x4f, 0x0c, 0xa0, 0x00, 0x00, 0x03, 0x06];
-    match atr.windows(STORAGE.len()).position(|window| window == STORAGE) {
-        None => Some(Speaks::IsoDep),
-        Some(at) => match atr.get(at + STORAGE.len()..) {
-            Some([0x03, 0x00, 0x01 | 0x02, ..]) => None,
-            Some([0x03, ..]) => Some(Speaks::Type2),
-            _ => None,
-        },
-    }
 }
 
 /// What lies in a slot.

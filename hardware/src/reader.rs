@@ -1,8 +1,8 @@
 //! What every reader is: something that yields taps and removals from a thread of its own.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -80,17 +80,41 @@ pub trait Reader: Send + 'static {
     fn run(&mut self, session: &Session);
 }
 
+/// What a reader with lights or a beeper tells whoever holds the card. There are two and no more: a
+/// bystander learns nothing from them that the door does not show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// Come in.
+    Welcome,
+    /// Please wait.
+    Refused,
+}
+
+/// The signal that is to be given, until the reader gives it. A later one takes its place.
+type NextSignal = Arc<Mutex<Option<Signal>>>;
+
 /// What a running reader talks through.
 #[derive(Debug)]
 pub struct Session {
     events: SyncSender<ReaderEvent>,
     stop: Arc<AtomicBool>,
+    signal: NextSignal,
 }
 
 impl Session {
     /// Says something; `false` where nobody listens any more.
     pub fn say(&self, event: ReaderEvent) -> bool {
         self.events.send(event).is_ok()
+    }
+
+    /// The signal that is to be given now, where the reader can. It is given once.
+    pub fn take_signal(&self) -> Option<Signal> {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether a signal is to be given.
+    pub fn has_signal(&self) -> bool {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Whether the reader is to stop.
@@ -118,6 +142,7 @@ impl Session {
 pub struct ReaderHandle {
     events: Option<Receiver<ReaderEvent>>,
     stop: Arc<AtomicBool>,
+    signal: NextSignal,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -125,6 +150,14 @@ impl ReaderHandle {
     /// What the reader says. It can be taken once, to be listened to on another thread.
     pub fn events(&mut self) -> Option<Receiver<ReaderEvent>> {
         self.events.take()
+    }
+
+    /// Gives a signal to whoever holds the card. Most readers cannot: nothing happens then.
+    pub fn signal(&self, signal: Signal) {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+        if let Some(thread) = &self.thread {
+            thread.thread().unpark();
+        }
     }
 }
 
@@ -148,11 +181,12 @@ impl Drop for ReaderHandle {
 pub fn spawn(mut reader: impl Reader) -> std::io::Result<ReaderHandle> {
     let (events, receiver) = sync_channel(QUEUE);
     let stop = Arc::new(AtomicBool::new(false));
-    let session = Session { events, stop: stop.clone() };
+    let signal = NextSignal::default();
+    let session = Session { events, stop: stop.clone(), signal: signal.clone() };
     let thread = std::thread::Builder::new()
         .name("reader".to_owned())
         .spawn(move || reader.run(&session))?;
-    Ok(ReaderHandle { events: Some(receiver), stop, thread: Some(thread) })
+    Ok(ReaderHandle { events: Some(receiver), stop, signal, thread: Some(thread) })
 }
 
 /// Whether a UID is a random one (ISO 14443-3, 6.5.4: a single-size UID that begins with 08).

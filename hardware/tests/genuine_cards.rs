@@ -2,13 +2,15 @@
 //! card that is taken away in the middle.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+#[path = "shared/keys.rs"]
+mod keys;
+
 use std::sync::Arc;
 
 use crdt_model::authenticity::Authenticity;
-use hardware::authentic::Key;
 use hardware::authentic::check::{Check, Finding, Step};
-use hardware::authentic::keyring::{KeySet, Keyring, Making as Makes, public_of};
-use hardware::authentic::make::{self, MakeError, Making, RANDOM_NUMBERS};
+use hardware::authentic::keyring::Keyring;
+use hardware::authentic::make::MakeError;
 use hardware::authentic::ndef;
 use hardware::authentic::signed::{Issued, SignedPass};
 use hardware::card::{Broken, CardChannel, Command};
@@ -17,34 +19,11 @@ use hardware::emulator::card::{Card, Kind, SharedCard};
 use hardware::emulator::desfire::{Desfire, Generation};
 use hardware::emulator::ntag424::Ntag424;
 use hardware::emulator::type2::{Model, Type2};
+use keys::{TODAY, checking, converse, make, making, random, set};
 use proptest::prelude::*;
-use ring::signature::Ed25519KeyPair;
 
 const UID: [u8; 7] = [0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80];
 const OTHER_UID: [u8; 7] = [0x04, 0x36, 0x3c, 0xda, 0xee, 0x38, 0x80];
-const TODAY: i32 = 20_778;
-
-fn set(number: u8, makes: bool) -> KeySet {
-    let signing = Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap();
-    let public = public_of(&signing);
-    let making = makes.then(|| Makes { change: Some(Key::new([0xc0 | number; 16])), signing });
-    KeySet::new(number, public, Some([0xa0 | number; 16]), making)
-}
-
-/// What a desk holds that makes cards of these sets.
-fn making(sets: &[u8]) -> Arc<Keyring> {
-    Arc::new(Keyring::new(sets.iter().map(|number| set(*number, true)).collect()))
-}
-
-/// What a desk holds that only checks.
-fn checking(sets: &[u8]) -> Arc<Keyring> {
-    Arc::new(Keyring::new(sets.iter().map(|number| set(*number, false)).collect()))
-}
-
-/// Random numbers that differ from those of every other conversation.
-fn random(n: u8) -> [u8; 16] {
-    std::array::from_fn(|place| n.wrapping_mul(31).wrapping_add(u8::try_from(place).unwrap()))
-}
 
 /// Checks a card that is laid down anew, and counts what it was asked.
 fn checked_by(keys: &Arc<Keyring>, card: &SharedCard) -> (Finding, usize) {
@@ -52,41 +31,9 @@ fn checked_by(keys: &Arc<Keyring>, card: &SharedCard) -> (Finding, usize) {
     converse(keys, card)
 }
 
-fn converse(keys: &Arc<Keyring>, card: &SharedCard) -> (Finding, usize) {
-    let mut channel = card.clone();
-    let mut step = Check::begin(keys, card.presented().unwrap(), random(1));
-    let mut asked = 0;
-    loop {
-        match step {
-            Step::Done(finding) => return (finding, asked),
-            Step::Ask(command, check) => {
-                asked += 1;
-                let answer = channel.exchange(&command);
-                step = check.take(answer.as_deref().map_err(|broken| *broken));
-            }
-        }
-    }
-}
-
 fn made_by(keys: &Arc<Keyring>, card: &SharedCard) -> Result<Finding, MakeError> {
     card.lay_down();
     make(keys, card)
-}
-
-fn make(keys: &Arc<Keyring>, card: &SharedCard) -> Result<Finding, MakeError> {
-    let mut channel = card.clone();
-    let numbers: [[u8; 16]; RANDOM_NUMBERS] =
-        std::array::from_fn(|place| random(u8::try_from(place).unwrap()));
-    let mut step = Making::begin(keys.clone(), card.presented().unwrap(), TODAY, numbers);
-    loop {
-        match step {
-            make::Step::Done(outcome) => return outcome,
-            make::Step::Ask(command, making) => {
-                let answer = channel.exchange(&command);
-                step = making.take(answer.as_deref().map_err(|broken| *broken));
-            }
-        }
-    }
 }
 
 fn ntag213() -> SharedCard {

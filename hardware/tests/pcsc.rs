@@ -7,6 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 #![cfg(feature = "pcsc")]
 
+#[path = "shared/keys.rs"]
+mod keys;
+
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -14,16 +17,21 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::ids::ChipNumber;
+use hardware::authentic::keyring::Keyring;
+use hardware::card::{Attendant, CardChannel, Presented};
 use hardware::emulator::card::SharedCard;
 use hardware::emulator::ntag424::Ntag424;
 use hardware::emulator::type2::{Model, Type2};
 use hardware::emulator::vpcd::{Answer, Card, VirtualSlot};
 use hardware::pcsc::PcscReader;
-use hardware::reader::{ReaderEvent, ReaderHandle, spawn};
+use hardware::reader::{ReaderEvent, ReaderHandle, Signal, Tap, spawn};
+use keys::{checking, converse_through, making};
 
 /// Far longer than anything takes: only a failure waits so long.
 const LONG: Duration = Duration::from_secs(20);
@@ -244,6 +252,67 @@ fn emulated_cards_of_both_kinds_are_tapped() {
             slot.remove();
             assert_eq!(heard(&events), ReaderEvent::Removed(uid));
         }
+    });
+}
+
+/// Checks each card with these keys; what it proved is the name of its check.
+struct Checks(Arc<Keyring>);
+
+impl Attendant for Checks {
+    fn attend(&self, card: &Presented, channel: &mut dyn CardChannel) -> Option<String> {
+        let (found, _) = converse_through(&self.0, card, channel);
+        Some(format!("{:?}", found.authenticity()))
+    }
+}
+
+#[test]
+fn cards_of_both_kinds_prove_themselves_and_one_without_a_pass_does_not() {
+    alone("cards_of_both_kinds_prove_themselves_and_one_without_a_pass_does_not", |service| {
+        let mut slot = service.configure(&["desk"]).remove(0);
+        service.start();
+        let reader = PcscReader::new(None).attended_by(Arc::new(Checks(checking(&[1]))));
+        let mut handle = spawn(reader).unwrap();
+        let events = handle.events().unwrap();
+        while !matches!(heard(&events), ReaderEvent::Ready { .. }) {}
+        let tag = |n| Type2::new(Model::Ntag213, [4, n, 0x4c, 0xda, 0xee, 0x38, 0x80], 0);
+        let chip = Ntag424::new([4, 3, 0x4c, 0xda, 0xee, 0x38, 0x80], 0);
+        let (signed, keyed) = (SharedCard::new(tag(1)), SharedCard::new(chip));
+        for card in [&signed, &keyed] {
+            card.lay_down();
+            keys::make(&making(&[1]), card).unwrap();
+        }
+        for (card, proof) in [
+            (signed, Authenticity::Signed),
+            (keyed, Authenticity::Cryptographic),
+            (SharedCard::new(tag(2)), Authenticity::UidOnly),
+        ] {
+            let uid = card.presented().unwrap().chip;
+            slot.insert_shared(&card).unwrap();
+            let check = Some(format!("{proof:?}"));
+            assert_eq!(heard(&events), ReaderEvent::Tapped(Tap { chip: uid, check }));
+            slot.remove();
+            assert_eq!(heard(&events), ReaderEvent::Removed(uid));
+        }
+    });
+}
+
+/// The card goes when the reader is told to sound: so it shows that it was.
+#[test]
+fn an_acr122_is_told_to_light_up_and_to_sound() {
+    alone("an_acr122_is_told_to_light_up_and_to_sound", |service| {
+        let mut slot = service.configure(&["ACS ACR122U"]).remove(0);
+        service.start();
+        let mut handle = spawn(PcscReader::new(None)).unwrap();
+        let events = handle.events().unwrap();
+        while !matches!(heard(&events), ReaderEvent::Ready { .. }) {}
+        let uid = chip("04784CDAEE3880");
+        let welcome = [0xff, 0x00, 0x40, 0xaa, 0x04, 2, 1, 1, 1];
+        slot.insert_card(Card::new(uid.bytes()).and(&welcome, Answer::TakenAway)).unwrap();
+        assert_eq!(heard(&events), ReaderEvent::tapped(uid));
+        handle.signal(Signal::Refused);
+        nothing_is_heard(&events);
+        handle.signal(Signal::Welcome);
+        assert_eq!(heard(&events), ReaderEvent::Removed(uid));
     });
 }
 

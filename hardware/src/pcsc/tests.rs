@@ -208,17 +208,3 @@ fn a_service_that_stops_takes_the_cards_with_it_and_is_said_to_be_lost_once() {
         "the card that lies there was tapped already"
     );
 }
-
-#[test]
-fn an_atr_says_how_a_card_talks() {
-    let hex = |text: &str| data_encoding::HEXUPPER.decode(text.as_bytes()).unwrap();
-    for (atr, speaks) in [
-        // NTAG21x and Ultralight, MIFARE Classic 1K, a FeliCa card, an NTAG 424 DNA.
-        ("3B8F8001804F0CA0000003060300030000000068", Some(Speaks::Type2)),
-        ("3B8F8001804F0CA000000306030001000000006A", None),
-        ("3B8F8001804F0CA00000030611003B0000000042", None),
-        ("3B8180018080", Some(Speaks::IsoDep)),
-    ] {
-        assert_eq!(speaks_of_atr(&hex(atr)), speaks, "{atr}");
-    }
-}
