@@ -137,6 +137,7 @@ async fn a_card_that_one_desk_made_proves_itself_at_another_and_a_copy_is_stoppe
     );
     assert_eq!(history[0].answer.reason, Some(Reason::CardNotGenuine));
     assert_eq!(history[0].answer.entry, None, "a forgery is not counted");
+    assert_eq!(history[0].answer.pass, None, "and learns nothing of the pass");
 }
 
 /// What anybody can read off a genuine card.

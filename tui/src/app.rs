@@ -35,18 +35,21 @@ pub struct ShownCard {
     pub number: String,
     /// The name of the check.
     pub check: Option<String>,
+    /// Which reader it lay on.
+    pub reader: Option<usize>,
 }
 
 impl From<String> for ShownCard {
     /// A card whose number was typed or scanned.
     fn from(number: String) -> Self {
-        Self { number, check: None }
+        Self { number, check: None, reader: None }
     }
 }
 
-impl From<Tap> for ShownCard {
-    fn from(tap: Tap) -> Self {
-        Self { number: tap.chip.to_string(), check: tap.check }
+impl ShownCard {
+    /// A card that was put on this reader.
+    pub fn on(reader: usize, tap: Tap) -> Self {
+        Self { number: tap.chip.to_string(), check: tap.check, reader: Some(reader) }
     }
 }
 
@@ -125,8 +128,8 @@ pub enum Command {
     LoadActivities,
     /// Choose the activity.
     ChooseActivity(String),
-    /// Ring the terminal's bell.
-    Bell,
+    /// Let a verdict be heard and seen beside the screen, on this reader where the card lies on one.
+    Signal(VerdictKind, Option<usize>),
 }
 
 /// How the reader is.
@@ -286,7 +289,7 @@ impl Model {
             Message::Answered { answer, card } => return self.answered(*answer, card),
             Message::Failed(sentence) => {
                 self.notice = Some(sentence);
-                return vec![Command::Bell];
+                return vec![Command::Signal(VerdictKind::Retry, None)];
             }
             Message::Rewards(rewards) => {
                 if let Some(shown) = &mut self.shown {
@@ -345,10 +348,8 @@ impl Model {
     }
 
     fn answered(&mut self, answer: Answer, card: Option<ShownCard>) -> Vec<Command> {
-        let mut commands = Vec::new();
-        if answer.verdict != VerdictKind::Ok {
-            commands.push(Command::Bell);
-        }
+        let reader = card.as_ref().and_then(|card| card.reader);
+        let mut commands = vec![Command::Signal(answer.verdict, reader)];
         let wants_rewards = answer.pass.as_ref().is_some_and(|pass| pass.points > 0);
         if let (Some(card), true) = (&card, wants_rewards) {
             commands.push(Command::LoadRewards(card.clone()));
@@ -435,12 +436,13 @@ impl Model {
         match event {
             ReaderEvent::Ready { .. } => self.set_reader(reader, ReaderState::Ready),
             ReaderEvent::Lost { why } => self.set_reader(reader, ReaderState::Lost(why)),
-            ReaderEvent::Tapped(tap) => return self.tapped(tap),
+            ReaderEvent::Tapped(tap) => return self.tapped(ShownCard::on(reader, tap)),
             ReaderEvent::Removed(_) => {}
             ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
                 let new = self.reader_notice.as_ref() != Some(&event);
                 self.reader_notice = Some(event);
-                return if new { vec![Command::Bell] } else { Vec::new() };
+                let retry = Command::Signal(VerdictKind::Retry, Some(reader));
+                return if new { vec![retry] } else { Vec::new() };
             }
         }
         Vec::new()
@@ -453,9 +455,9 @@ impl Model {
     }
 
     /// A tap is a tap whatever lies over the screen; a dialog makes room for it.
-    fn tapped(&mut self, tap: Tap) -> Vec<Command> {
+    fn tapped(&mut self, card: ShownCard) -> Vec<Command> {
         self.dialog = None;
-        vec![self.tap(tap.into())]
+        vec![self.tap(card)]
     }
 
     /// A scan, too, is never text in a dialog.

@@ -12,6 +12,7 @@ use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
 use i18n_embed_fl::fl;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Problem, SaleRequest, TapRequest};
 use syncd::enrol::{EnrolError, enrol};
@@ -26,7 +27,6 @@ use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, Readers};
-use crate::wedge::Settings;
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -206,9 +206,9 @@ pub enum CliError {
         /// How long it was waited for.
         seconds: u64,
     },
-    /// The scanner's settings cannot be read.
-    #[error("{path} says how the scanner is set, and cannot be read: {why}")]
-    Scanner {
+    /// A file of settings cannot be read.
+    #[error("{path} says how this desk is set, and cannot be read: {why}")]
+    Settings {
         /// The file.
         path: PathBuf,
         /// What is wrong.
@@ -240,7 +240,7 @@ impl CliError {
             Self::Client(ClientError::Problem(_))
             | Self::Enrol(_)
             | Self::Reader(_)
-            | Self::Scanner { .. } => Exit::Refused,
+            | Self::Settings { .. } => Exit::Refused,
             Self::NoCard { .. } => Exit::Failed,
             Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
         }
@@ -261,8 +261,9 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         None if arguments.plain => plain::run(&client, language).await?,
         None => {
             let reader = Readers::parse(&arguments.reader)?;
-            let scanner = scanner_settings(&folder.root().join("scanner.toml"))?;
-            console::run(client, reader, scanner, language).await?;
+            let scanner = settings(&folder.root().join("scanner.toml"))?;
+            let feedback = settings(&folder.root().join("feedback.toml"))?;
+            console::run(client, reader, scanner, feedback, language).await?;
         }
         Some(Command::Tap { pass, code, check, json }) => {
             let tap = TapRequest { pass, checkin_code: code, check };
@@ -399,13 +400,13 @@ fn doctor_reader(json: bool) -> Exit {
     }
 }
 
-/// How the desk's scanner is set, where its folder says so.
-fn scanner_settings(path: &std::path::Path) -> Result<Settings, CliError> {
+/// How the desk is set, where a file in its folder says so.
+fn settings<T: Default + DeserializeOwned>(path: &std::path::Path) -> Result<T, CliError> {
     match std::fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text)
-            .map_err(|error| CliError::Scanner { path: path.to_owned(), why: error.to_string() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Settings::default()),
-        Err(error) => Err(CliError::Scanner { path: path.to_owned(), why: error.to_string() }),
+            .map_err(|error| CliError::Settings { path: path.to_owned(), why: error.to_string() }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(CliError::Settings { path: path.to_owned(), why: error.to_string() }),
     }
 }
 

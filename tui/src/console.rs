@@ -1,13 +1,14 @@
 //! The console: terminal, reader and daemon brought together. It moves messages; [`crate::app`]
 //! says what they mean.
 
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::money::Cents;
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use hardware::card::Attendant;
+use hardware::reader::ReaderHandle;
 use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, Model, ReaderState, ShownCard};
 use crate::card_desk::CardDesk;
+use crate::feedback::{self, Feedback};
 use crate::holder::Holder;
 use crate::i18n::{Language, Texts};
 use crate::readers::Readers;
@@ -59,8 +61,10 @@ pub async fn run(
     client: DeskClient,
     readers: Readers,
     scanner: Settings,
+    feedback: feedback::Settings,
     language: Language,
 ) -> io::Result<()> {
+    let (feedback, no_sound) = Feedback::open(feedback);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let attendant: Arc<dyn Attendant> = Arc::new(CardDesk::new(client.clone()));
     let mut handles = readers.start(&attendant)?;
@@ -93,17 +97,21 @@ pub async fn run(
             }
         }
     });
-    let ended = show(terminal, model, client, sender, receiver, scanner).await;
+    if let Some(sentence) = no_sound {
+        // The queue is empty, and somebody takes from it.
+        let _ = sender.send(Message::Failed(sentence)).await;
+    }
+    let surroundings = Surroundings { client, sender, feedback, handles };
+    let ended = show(terminal, model, &surroundings, receiver, scanner).await;
     ratatui::restore();
-    drop(handles);
+    drop(surroundings);
     ended
 }
 
 async fn show(
     mut terminal: DefaultTerminal,
     mut model: Model,
-    client: DeskClient,
-    sender: mpsc::Sender<Message>,
+    surroundings: &Surroundings,
     mut receiver: mpsc::Receiver<Message>,
     scanner: Settings,
 ) -> io::Result<()> {
@@ -129,7 +137,7 @@ async fn show(
             _ = ticks.tick() => vec![Message::Tick(now())],
         };
         for command in messages.into_iter().flat_map(|message| model.update(message)) {
-            carry_out(command, &client, &sender);
+            surroundings.carry_out(command);
         }
         if model.language != language {
             language = model.language;
@@ -154,22 +162,32 @@ async fn until(moment: Option<i64>) {
     tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
 }
 
-/// Carries a command out beside the console; its answer comes back as a message.
-fn carry_out(command: Command, client: &DeskClient, sender: &mpsc::Sender<Message>) {
-    if command == Command::Bell {
-        // A terminal without a bell is no reason to stop.
-        let _ = io::stdout().write_all(b"\x07").and_then(|()| io::stdout().flush());
-        return;
+/// What the console asks, and through what it speaks.
+struct Surroundings {
+    client: DeskClient,
+    sender: mpsc::Sender<Message>,
+    feedback: Feedback,
+    handles: Vec<ReaderHandle>,
+}
+
+impl Surroundings {
+    /// Carries a command out beside the console; its answer comes back as a message.
+    fn carry_out(&self, command: Command) {
+        if let Command::Signal(verdict, reader) = command {
+            let reader = reader.and_then(|reader| self.handles.get(reader));
+            self.feedback.give(verdict, reader);
+            return;
+        }
+        let (client, sender) = (self.client.clone(), self.sender.clone());
+        tokio::spawn(async move {
+            let message = match ask(command, &client).await {
+                Ok(message) => message,
+                Err(error) => Message::Failed(error.to_string()),
+            };
+            // The console has ended meanwhile where nobody takes it.
+            let _ = sender.send(message).await;
+        });
     }
-    let (client, sender) = (client.clone(), sender.clone());
-    tokio::spawn(async move {
-        let message = match ask(command, &client).await {
-            Ok(message) => message,
-            Err(error) => Message::Failed(error.to_string()),
-        };
-        // The console has ended meanwhile where nobody takes it.
-        let _ = sender.send(message).await;
-    });
 }
 
 async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientError> {
@@ -209,7 +227,7 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
             client.choose_activity(&event_id).await?;
             Message::Tick(now())
         }
-        Command::Bell => Message::Tick(now()),
+        Command::Signal(..) => Message::Tick(now()),
     })
 }
 

@@ -13,6 +13,7 @@ use syncd::paths::DeskFolder;
 use thiserror::Error;
 
 use crate::console;
+use crate::feedback;
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::processes::{ProcessError, Running, beside, run as run_program};
@@ -133,7 +134,8 @@ pub async fn run(headless: bool, language: Language) -> Result<(), DemoError> {
     let reader = Readers::one(ReaderChoice::Script(ScriptedReader::parse(&script)?));
     let scanner = crate::wedge::Settings::default();
     let client = world.client.clone();
-    console::run(client, reader, scanner, language).await.map_err(DemoError::Terminal)
+    let feedback = feedback::Settings::default();
+    console::run(client, reader, scanner, feedback, language).await.map_err(DemoError::Terminal)
 }
 
 impl World {

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod console;
 pub mod demo;
 pub mod doctor;
+pub mod feedback;
 pub mod holder;
 pub mod i18n;
 pub mod keys;

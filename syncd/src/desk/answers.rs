@@ -276,6 +276,8 @@ impl Desk {
             Err(reason) => (None, Some(reason), 0),
         };
         let account = self.account(record, card);
+        // Whoever shows a forged card learns nothing of the pass whose number it has.
+        let forged = decided.authenticity == Some(Authenticity::Refuted);
         let answer = Answer {
             verdict: reason.map_or(VerdictKind::Ok, |reason| match decided.kind {
                 Kind::TicketSale => decide::verdict_of_sale(reason),
@@ -287,7 +289,7 @@ impl Desk {
             at: now.0,
             entry,
             points_change,
-            pass: Some(Self::pass_view(record, &account)),
+            pass: (!forged).then(|| Self::pass_view(record, &account)),
             title: decided.title,
             earlier_at: decided.earlier_at.map(|at| at.0),
             policy: decided.policy,

@@ -1,3 +1,4 @@
+use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
 use crdt_model::ids::{ChipNumber, PassId};
@@ -36,8 +37,13 @@ fn pass() -> PassView {
     }
 }
 
+/// A card on the first reader.
+fn on_reader(chip: ChipNumber) -> ShownCard {
+    ShownCard::on(0, Tap { chip, check: None })
+}
+
 /// The question about this card, without anything else.
-fn asks(card: String) -> Command {
+fn asks(card: impl Into<ShownCard>) -> Command {
     Command::Tap { card: card.into(), code: None }
 }
 
@@ -133,7 +139,7 @@ fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
     model.update(key(KeyCode::Char('0')));
     let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
     let commands = model.update(Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) });
-    assert_eq!(commands, [asks(chip.to_string())]);
+    assert_eq!(commands, [asks(on_reader(chip))]);
     assert_eq!(model.dialog, None);
 }
 
@@ -160,12 +166,17 @@ fn a_verdict_and_its_card_are_wiped_after_thirty_seconds() {
 }
 
 #[test]
-fn the_bell_rings_for_all_but_ok() {
+fn each_verdict_gives_its_signal_once() {
     let mut model = model();
-    let rings = |commands: Vec<Command>| commands.contains(&Command::Bell);
-    assert!(!rings(model.update(answered(VerdictKind::Ok, None))));
-    assert!(rings(model.update(answered(VerdictKind::Stop, Some(Reason::CardBlocked)))));
-    assert!(rings(model.update(answered(VerdictKind::Again, Some(Reason::MaximumReached)))));
+    for (verdict, reason) in [
+        (VerdictKind::Ok, None),
+        (VerdictKind::Stop, Some(Reason::CardBlocked)),
+        (VerdictKind::Again, Some(Reason::MaximumReached)),
+    ] {
+        let commands = model.update(answered(verdict, reason));
+        let signals = commands.iter().filter(|it| matches!(it, Command::Signal(..)));
+        assert_eq!(signals.collect::<Vec<_>>(), [&Command::Signal(verdict, None)]);
+    }
 }
 
 #[test]
@@ -332,12 +343,12 @@ fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     assert_eq!(model.update(code()), []);
     assert!(screen(&model).contains("Activiteit gescand"));
     let scanned = Some("stempel:zaal".to_owned());
-    let expected = Command::Tap { card: chip.to_string().into(), code: scanned };
+    let expected = Command::Tap { card: on_reader(chip), code: scanned };
     assert_eq!(tap(&mut model), [expected]);
-    assert_eq!(tap(&mut model), [asks(chip.to_string())]);
+    assert_eq!(tap(&mut model), [asks(on_reader(chip))]);
     model.update(code());
     model.update(Message::Tick(NOW + SHOWN_FOR));
-    assert_eq!(tap(&mut model), [asks(chip.to_string())], "forgotten after a while");
+    assert_eq!(tap(&mut model), [asks(on_reader(chip))], "forgotten after a while");
 }
 
 #[test]
@@ -388,4 +399,36 @@ fn the_screens_are_as_drawn() {
     insta::assert_snapshot!("no_daemon", screen(&model));
     model.update(key(KeyCode::Char('?')));
     insta::assert_snapshot!("help", screen(&model));
+}
+
+/// What a card proved stands below the pass; what needs a proof says so among the rewards.
+#[test]
+fn a_card_that_proved_itself_is_said_to_and_a_forged_one_is_stopped() {
+    let mut model = model();
+    let shown = |authenticity, verdict, reason| Message::Answered {
+        answer: Box::new(Answer { authenticity: Some(authenticity), ..answer(verdict, reason) }),
+        card: None,
+    };
+    model.update(shown(Authenticity::Cryptographic, VerdictKind::Ok, None));
+    assert!(screen(&model).contains("Echte kaart ✔"));
+    model.update(shown(Authenticity::UidOnly, VerdictKind::Ok, None));
+    assert!(!screen(&model).contains("kaart ✔"), "most cards can prove nothing: no word of it");
+    let forged = Answer {
+        authenticity: Some(Authenticity::Refuted),
+        pass: None,
+        ..answer(VerdictKind::Stop, Some(Reason::CardNotGenuine))
+    };
+    let commands = model.update(Message::Answered { answer: Box::new(forged), card: None });
+    assert!(!commands.iter().any(|it| matches!(it, Command::OpenHolder(_))));
+    insta::assert_snapshot!("a_forged_card", screen(&model));
+}
+
+/// A long word about the reader takes lines of its own: nobody can act on half a sentence.
+#[test]
+fn what_is_the_matter_with_a_reader_is_said_whole_on_the_smallest_screen() {
+    let mut model = model();
+    let why = "the smart card service does not run: start pcscd, or install the package pcscd";
+    let lost = ReaderEvent::Lost { why: why.to_owned() };
+    model.update(Message::Reader { reader: 0, event: lost });
+    insta::assert_snapshot!("a_reader_that_is_lost", screen(&model));
 }
