@@ -1,14 +1,19 @@
 //! From a card that is put on the reader to the verdict on the screen: the emulated PN532 through the
-//! real libnfc, the console in a real terminal, the daemon, the disk. Then its parts, each on its own, and
-//! what a console costs that nobody taps at.
+//! real libnfc, the console in a real terminal, the daemon, the disk. Then its parts, each on its own, what
+//! a proof of the card adds, what a console costs that nobody taps at, and what a thousand taps leave behind.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hardware::card::{Attendant, CardChannel};
 use hardware::emulator::Pn532Emulator;
+use hardware::emulator::card::SharedCard;
+use hardware::emulator::ntag424::Ntag424;
 use hardware::libnfc::LibnfcReader;
 use hardware::reader::{ReaderEvent, spawn};
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number};
+use tui::card_desk::CardDesk;
 
 use crate::measure::Times;
 
@@ -112,6 +117,85 @@ fn by_the_reader(taps: u32, poll: Option<Duration>) -> Times {
     Times::of(times.collect())
 }
 
+/// Chips that a desk made, each with keys of its own.
+fn made(desk: &Desk, cards: u32) -> Vec<SharedCard> {
+    let card_desk = CardDesk::new(desk.client.clone());
+    let make = |n| {
+        let card = SharedCard::new(Ntag424::new(chip(n), u64::from(n)));
+        let presented = card.presented().expect("its chip number has seven bytes");
+        // The keys may still be on their way from the hub.
+        let begun = Instant::now();
+        while begun.elapsed() < LONG {
+            card.lay_down();
+            let mut channel: Box<dyn CardChannel> = Box::new(card.clone());
+            let view = card_desk.converse(&presented, true, &mut *channel);
+            if view.is_ok_and(|view| view.failed.is_none()) {
+                return card;
+            }
+        }
+        panic!("card {n} was not made");
+    };
+    (0..cards).map(make).collect()
+}
+
+/// The reader, with a daemon that checks each card: from a card to a tap that knows its proof.
+fn with_a_proof(desk: &Desk, cards: &[SharedCard]) -> Times {
+    let emulator = Pn532Emulator::start().expect("the system gives a terminal");
+    let attendant: Arc<dyn Attendant> = Arc::new(CardDesk::new(desk.client.clone()));
+    let reader = LibnfcReader::new(Some(emulator.connstring()))
+        .polling_every(Duration::from_millis(1))
+        .attended_by(attendant);
+    let mut handle = spawn(reader).expect("the system gives a thread");
+    let events = handle.events().expect("nobody has taken them");
+    while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Ready { .. })) {}
+    let times = cards.iter().map(|card| {
+        let begun = Instant::now();
+        emulator.present_shared(card);
+        let tap = loop {
+            if let Ok(ReaderEvent::Tapped(tap)) = events.recv_timeout(LONG) {
+                break tap;
+            }
+        };
+        let took = begun.elapsed();
+        assert!(tap.check.is_some(), "the daemon checked it");
+        emulator.remove();
+        while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(_))) {}
+        took
+    });
+    Times::of(times.collect())
+}
+
+/// Resident memory of this process in KiB, and how many files it has open.
+fn held() -> (u64, usize) {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this is a Linux");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    let kib = line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or_default();
+    (kib, std::fs::read_dir("/proc/self/fd").expect("this is a Linux").count())
+}
+
+/// Taps and removals with garbage between them, and what they leave behind: memory and open files after
+/// the first tenth, and after the last.
+fn left_behind(taps: u32) -> ((u64, usize), (u64, usize)) {
+    let emulator = Pn532Emulator::start().expect("the system gives a terminal");
+    let reader = LibnfcReader::new(Some(emulator.connstring()));
+    let mut handle =
+        spawn(reader.polling_every(Duration::from_millis(1))).expect("the system gives a thread");
+    let events = handle.events().expect("nobody has taken them");
+    let mut after_a_tenth = (0, 0);
+    for n in 0..taps {
+        if n == taps / 10 {
+            after_a_tenth = held();
+        }
+        let noise = n.wrapping_mul(2_654_435_761).to_be_bytes();
+        emulator.garble(&noise[..(n % 5) as usize]);
+        emulator.present(&chip(n));
+        while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Tapped(_))) {}
+        emulator.remove();
+        while !matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(_))) {}
+    }
+    (after_a_tenth, held())
+}
+
 pub(crate) async fn measure(taps: u32) {
     let world = tempfile::tempdir_in(".").expect("this folder can be written");
     let hub = Hub::start(world.path(), &catalogue(2 * taps));
@@ -129,6 +213,11 @@ pub(crate) async fn measure(taps: u32) {
         assert!(answer.entry.is_some(), "{answer:?}");
     }
     let answered = Times::of(answered);
+    let device = desk.client.status().await.expect("the desk answers").device.to_string();
+    hub.run(&["card-keys", "new"]);
+    hub.run(&["card-keys", "allow", &device]);
+    let proved = tokio::task::block_in_place(|| with_a_proof(&desk, &made(&desk, taps)));
+    let (before, after) = tokio::task::block_in_place(|| left_behind(1000));
     println!("{taps} taps on an emulated PN532; the line has no baud rate");
     println!("                                         median       p99");
     let row = |name: &str, times: &Times| {
@@ -140,7 +229,12 @@ pub(crate) async fn measure(taps: u32) {
     row("  desk API: decision and disk", &answered);
     let rest = whole.percentile(50) - polled.percentile(50) - answered.percentile(50);
     println!("  drawing and everything else        {rest:8.1} ms");
+    row("card to tap with an NTAG 424's proof", &proved);
     let share = (polled.percentile(50) - at_once.percentile(50)) / whole.percentile(50) * 100.0;
     println!("the poll loop's share: {share:.0} %");
     println!("an idle console with a reader: {idle:.1} % of a core (target 1)");
+    println!(
+        "1,000 taps and removals with garbage: memory {} KiB after 100, {} KiB after all; open files {} and {}",
+        before.0, after.0, before.1, after.1
+    );
 }
