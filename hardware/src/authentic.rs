@@ -7,12 +7,13 @@
 //! | --- | --- | --- | --- |
 //! | any | nothing | that somebody knows a chip number | a UID that was copied |
 //! | NTAG21x, Ultralight EV1 | [`signed`] | that the issuer made a pass of this chip | the memory copied to a card whose UID can be set |
-//! | NTAG 424 DNA, its message | [`sun`] | that the chip made this message, once | a message that was read earlier and not yet used here: a [`sun::CounterGuard`] is part of the check |
+//! | NTAG 424 DNA, its message | [`sun`] | that the chip made this message, once | a message that was read earlier: a [`sun::CounterGuard`] knows those that were used here |
 //! | NTAG 424 DNA, DESFire EV2 and EV3 | [`ev2`] | that the chip is here now | a relay to the real card elsewhere |
 //! | Ultralight AES | [`ultralight_aes`] | that the chip is here now | a relay to the real card elsewhere |
 //!
-//! The first is [`Authenticity::UidOnly`], the second [`Authenticity::Signed`], the others
-//! [`Authenticity::Cryptographic`].
+//! The first is [`Authenticity::UidOnly`], the second and third [`Authenticity::Signed`], the others
+//! [`Authenticity::Cryptographic`]. [`check`] asks a card for all that it can prove, with the keys of a
+//! [`keyring`]; [`make`] writes what it proves itself by.
 //!
 //! A proof is a proof of a chip number because every card has keys of its own, which [`diversify`]
 //! makes of a master key and the chip number. Who takes a card apart has that card's keys and no
