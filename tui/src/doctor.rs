@@ -98,12 +98,14 @@ pub fn look(root: &Path) -> Vec<Finding> {
     for reader in &readers {
         findings.extend(reader.findings(&modules, pcscd));
     }
-    let serial = serial_ports(root);
-    findings.extend(serial.iter().map(|port| serial_finding(port)));
-    if readers.is_empty() && serial.is_empty() {
+    // Many a computer has buses for other things: they are worth a word where nothing else was found.
+    let mut ports = ports(root);
+    ports.retain(|port| readers.is_empty() || port.kind.driver == "pn532_uart");
+    findings.extend(ports.iter().map(Port::finding));
+    if readers.is_empty() && ports.is_empty() {
         findings.push(Finding::new(
             Grade::Trouble,
-            "No reader was found: neither on USB nor on a serial port.".to_owned(),
+            "No reader was found: neither on USB nor on a serial port, I2C or SPI.".to_owned(),
             "Plug the reader in, try another cable or port, and run this again. Without a reader: stempel --reader none",
         ));
     }
@@ -192,29 +194,63 @@ fn usb_readers(root: &Path) -> Vec<UsbReader> {
     found
 }
 
-/// Ports on which a PN532 or Arygon may be.
-fn serial_ports(root: &Path) -> Vec<PathBuf> {
-    let is_port = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        ["ttyUSB", "ttyACM"].iter().any(|begin| name.starts_with(begin))
-    };
-    entries(&root.join("dev")).into_iter().filter(is_port).collect()
+/// A port on which a reader may be that no system can tell from something else.
+struct Port {
+    path: PathBuf,
+    kind: &'static PortKind,
 }
 
-fn serial_finding(port: &Path) -> Finding {
-    let shown = port.display();
-    if access(port, Access::READ_OK | Access::WRITE_OK).is_ok() {
-        Finding {
-            grade: Grade::Hint,
-            what: format!("{shown}: a serial port. A PN532 or Arygon may be on it."),
-            do_this: Some(format!("Try it: stempel --reader pn532_uart:{shown}")),
+/// What kind of port it is, by how its name begins; what libnfc calls a PN532 there, and whose it is.
+struct PortKind {
+    begins: &'static str,
+    name: &'static str,
+    driver: &'static str,
+    group: &'static str,
+}
+
+const PORTS: [PortKind; 4] = [
+    port_kind("ttyUSB", "a serial port", "pn532_uart", "dialout"),
+    port_kind("ttyACM", "a serial port", "pn532_uart", "dialout"),
+    port_kind("i2c-", "an I2C bus", "pn532_i2c", "i2c"),
+    port_kind("spidev", "an SPI bus", "pn532_spi", "spi"),
+];
+
+const fn port_kind(
+    begins: &'static str,
+    name: &'static str,
+    driver: &'static str,
+    group: &'static str,
+) -> PortKind {
+    PortKind { begins, name, driver, group }
+}
+
+/// Ports on which a PN532 may be, or on a serial one an Arygon.
+fn ports(root: &Path) -> Vec<Port> {
+    let port = |path: PathBuf| {
+        let name = path.file_name()?.to_string_lossy().into_owned();
+        let kind = PORTS.iter().find(|kind| name.starts_with(kind.begins))?;
+        Some(Port { path, kind })
+    };
+    entries(&root.join("dev")).into_iter().filter_map(port).collect()
+}
+
+impl Port {
+    fn finding(&self) -> Finding {
+        let shown = self.path.display();
+        let PortKind { name, driver, group, .. } = self.kind;
+        if access(&self.path, Access::READ_OK | Access::WRITE_OK).is_ok() {
+            Finding::new(
+                Grade::Hint,
+                format!("{shown}: {name}. A PN532 may be on it."),
+                &format!("Try it: stempel --reader {driver}:{shown}"),
+            )
+        } else {
+            Finding::new(
+                Grade::Trouble,
+                format!("{shown}: {name} that this user may not use."),
+                &format!("Join its group and log in anew: sudo usermod -aG {group} $USER"),
+            )
         }
-    } else {
-        Finding::new(
-            Grade::Trouble,
-            format!("{shown}: a serial port that this user may not use."),
-            "Join its group and log in anew: sudo usermod -aG dialout $USER",
-        )
     }
 }
 
@@ -301,5 +337,12 @@ mod tests {
         let found = look(machine.0.path());
         assert_eq!(found.len(), 1);
         assert!(found[0].do_this.as_ref().unwrap().contains("--reader pn532_uart:"));
+        let board = Machine::new();
+        board.file("dev/i2c-1", "").file("dev/spidev0.0", "");
+        let tries: Vec<_> = look(board.0.path()).into_iter().filter_map(|it| it.do_this).collect();
+        assert!(tries[0].contains("--reader pn532_i2c:") && tries[1].contains("pn532_spi:"));
+        // Beside a reader on USB a bus is most likely something else's.
+        board.usb("072f", "2200");
+        assert!(look(board.0.path()).iter().all(|finding| !finding.what.contains("bus")));
     }
 }
