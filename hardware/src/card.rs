@@ -27,6 +27,7 @@ pub struct Answered(
 #[serde(rename_all = "kebab-case")]
 pub enum Speaks {
     /// In pages of four bytes (NFC Forum Type 2: NTAG21x, Ultralight).
+    #[serde(rename = "type-2")]
     Type2,
     /// In APDUs (ISO 14443-4: NTAG 424 DNA, DESFire, telephones).
     IsoDep,
@@ -175,6 +176,8 @@ mod tests {
             assert_eq!(serde_json::to_string(&command).unwrap(), json);
             assert_eq!(serde_json::from_str::<Command>(json).unwrap(), command);
         }
+        assert_eq!(serde_json::to_string(&Speaks::Type2).unwrap(), "\"type-2\"");
+        assert_eq!(serde_json::to_string(&Speaks::IsoDep).unwrap(), "\"iso-dep\"");
         assert_eq!(format!("{:?}", Command::apdu([0xaa; 40])), "Apdu(40 bytes)");
         for wrong in [
             r#"{"kind":"write-page","page":5,"data":"0102"}"#,
