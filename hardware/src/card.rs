@@ -77,6 +77,9 @@ pub enum Command {
         #[serde(serialize_with = "to_hex", deserialize_with = "of_hex")]
         bytes: Vec<u8>,
     },
+    /// The card is selected anew, as if it had just been put there: what was begun with it is over, and keys
+    /// that were written count. The answer is empty.
+    SelectAnew,
     /// Of an ISO-DEP card: an APDU. The answer ends with its status.
     Apdu {
         /// The APDU.
@@ -103,6 +106,7 @@ impl std::fmt::Debug for Command {
         match self {
             Self::ReadPages { from } => write!(f, "ReadPages({from})"),
             Self::WritePage { page, .. } => write!(f, "WritePage({page})"),
+            Self::SelectAnew => f.write_str("SelectAnew"),
             Self::Raw { bytes } => write!(f, "Raw({} bytes)", bytes.len()),
             Self::Apdu { bytes } => write!(f, "Apdu({} bytes)", bytes.len()),
         }
@@ -170,6 +174,7 @@ mod tests {
                 Command::WritePage { page: 5, data: [1, 2, 3, 0xff] },
                 r#"{"kind":"write-page","page":5,"data":"010203FF"}"#,
             ),
+            (Command::SelectAnew, r#"{"kind":"select-anew"}"#),
             (Command::raw([0x1a, 0]), r#"{"kind":"raw","bytes":"1A00"}"#),
             (Command::apdu([0, 0xa4]), r#"{"kind":"apdu","bytes":"00A4"}"#),
         ] {

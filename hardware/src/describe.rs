@@ -11,12 +11,15 @@ use crate::authentic::sun::SunMessage;
 use crate::card::{Broken, CardChannel, Command, Presented, Speaks};
 
 /// GET_VERSION and READ_CNT of Type 2 cards.
-const GET_VERSION: [u8; 1] = [0x60];
+pub(crate) const TYPE_2_VERSION: [u8; 1] = [0x60];
 const READ_COUNTER: [u8; 2] = [0x39, 0x02];
 
 /// GetVersion of cards that take APDUs, and the command for the rest of its answer.
 const GET_VERSION_APDU: [u8; 5] = [0x90, 0x60, 0x00, 0x00, 0x00];
 const GO_ON: [u8; 5] = [0x90, 0xaf, 0x00, 0x00, 0x00];
+
+/// The product that has keys of its own among Type 2 cards.
+pub(crate) const ULTRALIGHT_AES: &str = "MIFARE Ultralight AES";
 
 /// Pages of a Type 2 card that are read at the most.
 const MOST_PAGES: u8 = 64;
@@ -38,7 +41,7 @@ pub fn describe(card: &Presented, channel: &mut dyn CardChannel) -> Description 
     match card.speaks {
         None => Description::default(),
         Some(Speaks::Type2) => {
-            let version = channel.exchange(&Command::raw(GET_VERSION));
+            let version = channel.exchange(&Command::raw(TYPE_2_VERSION));
             let counter = channel.exchange(&Command::raw(READ_COUNTER));
             Description {
                 product: version.ok().as_deref().and_then(type_2_product),
@@ -63,14 +66,14 @@ pub fn describe(card: &Presented, channel: &mut dyn CardChannel) -> Description 
 }
 
 /// The product behind a Type 2 card's version: vendor, type, and size of memory.
-fn type_2_product(version: &[u8]) -> Option<String> {
+pub(crate) fn type_2_product(version: &[u8]) -> Option<String> {
     let name = match version {
         [_, 0x04, 0x04, _, _, _, 0x0b, _] => "NTAG210",
         [_, 0x04, 0x04, _, _, _, 0x0e, _] => "NTAG212",
         [_, 0x04, 0x04, _, _, _, 0x0f, _] => "NTAG213",
         [_, 0x04, 0x04, _, _, _, 0x11, _] => "NTAG215",
         [_, 0x04, 0x04, _, _, _, 0x13, _] => "NTAG216",
-        [_, 0x04, 0x03, _, 0x04, _, _, _] => "MIFARE Ultralight AES",
+        [_, 0x04, 0x03, _, 0x04, _, _, _] => ULTRALIGHT_AES,
         [_, 0x04, 0x03, _, 0x01, _, _, _] => "MIFARE Ultralight EV1",
         _ => return None,
     };

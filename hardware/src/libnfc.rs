@@ -227,6 +227,7 @@ impl CardChannel for Selected<'_> {
             self.select().map_err(|_| Broken::Gone)?;
         }
         let (answer, type_2) = match command {
+            Command::SelectAnew => (self.select().map(|()| Vec::new()), false),
             Command::ReadPages { from } => (self.say(&[0x30, *from]), true),
             Command::WritePage { page, data: [a, b, c, d] } => {
                 (self.say(&[0xa2, *page, *a, *b, *c, *d]).map(|_| Vec::new()), true)

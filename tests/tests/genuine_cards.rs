@@ -8,6 +8,7 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
 use hardware::emulator::Pn532Emulator;
 use hardware::emulator::card::SharedCard;
+use hardware::emulator::desfire::{Desfire, Generation};
 use hardware::emulator::ntag424::Ntag424;
 use hardware::emulator::type2::{Model, Type2};
 use serde_json::{Value, json};
@@ -159,6 +160,30 @@ fn write_message(card: &SharedCard, message: &[u8]) {
     say(&hardware::authentic::ev2::SELECT_NTAG_424);
     say(&hardware::authentic::check::SELECT_NDEF_FILE);
     say(&[&[0x00, 0xd6, 0x00, 0x00, 0x78][..], message].concat());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_kind_of_card_is_made_and_proves_itself_through_libnfc() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_hub, office, desk) = world(folder.path()).await;
+    let reader = Pn532Emulator::start().unwrap();
+    for (card, product, proof) in [
+        (SharedCard::new(Type2::new(Model::Ntag216, CHIP, 1)), "NTAG216", "signed"),
+        (
+            SharedCard::new(Type2::new(Model::UltralightAes, CHIP, 1)),
+            "MIFARE Ultralight AES",
+            "cryptographic",
+        ),
+        (
+            SharedCard::new(Desfire::new(Generation::Ev3, CHIP, 1)),
+            "MIFARE DESFire EV3",
+            "cryptographic",
+        ),
+    ] {
+        reader.present_shared(&card);
+        assert_eq!(make(&office, &reader)["authenticity"], proof, "{product}");
+        assert_eq!(read(&desk, &reader, proof)["product"], product);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

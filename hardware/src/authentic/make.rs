@@ -5,6 +5,7 @@
 //! | card | what is written |
 //! | --- | --- |
 //! | NTAG21x | the issuer's signature over the chip number, as an NDEF message |
+//! | Ultralight AES | the same, its key, and last that both need that key to be changed |
 //! | NTAG 424 DNA | keys 2, 1 and 3, the NDEF file with its message, its settings, and last key 0 |
 //! | DESFire EV2, EV3 | our application, its key 1, and last its key 0 |
 //!
@@ -14,8 +15,12 @@
 //!
 //! Nothing is locked: a card can be made again, and a card stock be taken back.
 //!
+//! An Ultralight AES has one key for everything, so whoever checks such a card can also change it.
+//!
 //! Sources: NT4H2421Gx rev 3.0, 8.2 (files), 10.6.1 and 10.7.1; AN12196 rev 2.0, 5; DESFire EV2
-//! (MF3Dx2): CreateApplication.
+//! (MF3Dx2): CreateApplication; for the Ultralight AES see [`ultralight_aes`].
+
+mod ultralight_aes;
 
 use std::sync::Arc;
 
@@ -31,6 +36,8 @@ use super::keyring::{KeySet, Keyring};
 use super::ndef::{self, Record, TypeFormat};
 use super::signed::{Issued, SignedPass};
 use crate::card::{Broken, Command, Presented, Speaks};
+use crate::describe::{TYPE_2_VERSION, ULTRALIGHT_AES, type_2_product};
+use ultralight_aes::Ultralight;
 
 /// Random numbers that making a card may need: one for each session with it, and one for the check.
 pub const RANDOM_NUMBERS: usize = 16;
@@ -107,6 +114,9 @@ pub enum Step {
     Done(Result<Finding, MakeError>),
 }
 
+/// A page, and what it is to hold.
+type Write = (u8, [u8; 4]);
+
 /// A card that is being made, waiting for an answer.
 #[derive(Debug)]
 pub struct Making {
@@ -128,8 +138,14 @@ struct With {
 enum State {
     /// A Type 2 card's first pages are asked for.
     Look,
-    /// Its pages are written: those that are left, the next last.
-    Pages(u8, Vec<[u8; 4]>),
+    /// These first pages were read; whether the card has keys is asked for.
+    Version([u8; 16]),
+    /// An Ultralight AES, on the way to where it can be written.
+    Ultralight(Ultralight),
+    /// Pages are written: those that are left, the next last.
+    Writes(Vec<Write>),
+    /// All is written, and the card is to forget what was begun with it.
+    SelectedAnew,
     Selected,
     FileSelected,
     FileRead,
@@ -211,13 +227,24 @@ impl Making {
         let (answer, state) = match (answer, state) {
             // The check knows what to make of it.
             (answer, State::Checking(check)) => return with.checked(check.take(answer)),
+            // A reader that cannot ask, or an older tag that does not know the question: it is plain.
+            (Err(Broken::Unsupported | Broken::Refused), State::Version(memory)) => {
+                return with.plain(&memory);
+            }
+            (Err(Broken::Refused), State::Ultralight(state)) => return with.other_key(state),
+            (Err(Broken::Refused), State::Writes(_)) => return done(MakeError::Locked),
             (Err(broken), _) => return done(MakeError::Broken(broken)),
             (Ok(answer), state) => (answer, state),
         };
         match state {
             State::Look => with.look(answer),
-            State::Pages(_, left) if left.is_empty() => with.check(),
-            State::Pages(page, left) => with.write_pages(page, left),
+            State::Version(memory) if type_2_product(answer).as_deref() == Some(ULTRALIGHT_AES) => {
+                with.ultralight(&memory)
+            }
+            State::Version(memory) => with.plain(&memory),
+            State::Ultralight(state) => with.ultralight_answered(state, answer),
+            State::Writes(left) => with.write(left),
+            State::SelectedAnew => with.check(),
             State::Selected if answer == [0x90, 0x00] => {
                 with.ask(Command::apdu(SELECT_NDEF_FILE), State::FileSelected)
             }
@@ -324,35 +351,49 @@ impl With {
         self.keys.making()
     }
 
-    /// A Type 2 card's first pages: is there room for a pass?
+    /// A Type 2 card's first pages: may they be changed?
     fn look(self, memory: &[u8]) -> Step {
-        let Some((number, keys)) = self.set().and_then(|set| Some((set.number(), set.making()?)))
-        else {
-            return done(MakeError::NoKeys);
-        };
-        let Ok(memory) = <&[u8; 16]>::try_from(memory) else { return done(MakeError::Room) };
+        let Ok(memory) = <[u8; 16]>::try_from(memory) else { return done(MakeError::Room) };
         if memory[LOCKS] != [0, 0] {
             return done(MakeError::Locked);
         }
-        let issued = Issued { key: number.into(), day: self.day, keyed: false };
+        self.ask(Command::raw(TYPE_2_VERSION), State::Version(memory))
+    }
+
+    /// A Type 2 card without keys.
+    fn plain(self, memory: &[u8; 16]) -> Step {
+        match self.pass_in(&memory[CONTAINER], false) {
+            Ok(mut writes) => {
+                writes.reverse();
+                self.write(writes)
+            }
+            Err(error) => done(error),
+        }
+    }
+
+    /// The pages of a pass for this card, in the order in which they are written: where this capability
+    /// container says that there is room.
+    fn pass_in(&self, container: &[u8], keyed: bool) -> Result<Vec<Write>, MakeError> {
+        let set = self.set().ok_or(MakeError::NoKeys)?;
+        let keys = set.making().ok_or(MakeError::NoKeys)?;
+        let issued = Issued { key: set.number().into(), day: self.day, keyed };
         let pass = SignedPass::sign(&self.card.chip, issued, &keys.signing);
         let pages = ndef::type_2_pages(&pass.to_message()).unwrap_or_default();
-        let room = match memory[CONTAINER] {
-            [0xe1, _, eighths, _] => usize::from(eighths) * 8,
+        let room = match container {
+            [0xe1, _, eighths, _] => usize::from(*eighths) * 8,
             _ => 0,
         };
         if pages.is_empty() || pages.len() > room {
-            return done(MakeError::Room);
+            return Err(MakeError::Room);
         }
-        let mut left: Vec<[u8; 4]> = pages.as_chunks().0.to_vec();
-        left.reverse();
-        self.write_pages(FIRST_PAGE, left)
+        Ok((FIRST_PAGE..).zip(pages.as_chunks().0.iter().copied()).collect())
     }
 
-    fn write_pages(self, page: u8, mut left: Vec<[u8; 4]>) -> Step {
+    /// Writes the next page; behind the last the card is selected anew and checked.
+    fn write(self, mut left: Vec<Write>) -> Step {
         match left.pop() {
-            Some(data) => self.ask(Command::WritePage { page, data }, State::Pages(page + 1, left)),
-            None => self.check(),
+            Some((page, data)) => self.ask(Command::WritePage { page, data }, State::Writes(left)),
+            None => self.ask(Command::SelectAnew, State::SelectedAnew),
         }
     }
 

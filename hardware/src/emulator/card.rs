@@ -270,6 +270,13 @@ impl SharedCard {
 impl CardChannel for SharedCard {
     fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
         let bytes = match command {
+            Command::SelectAnew => {
+                let gone = self.with(|card| {
+                    card.power_off();
+                    card.is_gone()
+                });
+                return if gone { Err(Broken::Gone) } else { Ok(Vec::new()) };
+            }
             Command::ReadPages { from } => vec![0x30, *from],
             Command::WritePage { page, data } => [&[0xa2, *page][..], data].concat(),
             Command::Raw { bytes } | Command::Apdu { bytes } => bytes.clone(),

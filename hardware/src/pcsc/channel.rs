@@ -69,6 +69,12 @@ impl CardChannel for CardOnReader<'_> {
             Command::WritePage { page, data: [a, b, c, d] } => {
                 self.memory(&[0xff, 0xd6, 0x00, *page, 0x04, *a, *b, *c, *d]).map(|_| Vec::new())
             }
+            Command::SelectAnew => {
+                let card = self.card.as_mut().ok_or(Broken::Gone)?;
+                card.reconnect(ShareMode::Shared, Protocols::ANY, Disposition::ResetCard)
+                    .map_err(|_| Broken::Gone)?;
+                Ok(Vec::new())
+            }
             // There is no standard for it, only one pseudo-APDU for each maker.
             Command::Raw { .. } => Err(Broken::Unsupported),
             Command::Apdu { bytes } => self.transmit(bytes),

@@ -1,0 +1,178 @@
+//! Making an Ultralight AES. Its key is written in four pages, and a card that is taken away between them
+//! has a key that nobody knows: so before anything is written, nothing needs a key, and only at the end,
+//! when all is there, what is written needs it again.
+//!
+//! Sources: MF0AES(H)20, the memory (configuration from page 29h on, keys from page 30h on, each with its
+//! last byte first), which two independent open implementations use in the same way (pretix, stustapay).
+
+use zeroize::Zeroizing;
+
+use super::{CONTAINER, FACTORY, FIRST_PAGE, MakeError, State, Step, With, Write, done, refused};
+use crate::authentic::key::{BLOCK, Key};
+use crate::authentic::ultralight_aes::{
+    AwaitingChallenge, AwaitingProof, KeyNumber, UltralightError, start,
+};
+use crate::card::Command;
+
+/// The page whose last byte (AUTH0) is the first page that needs the key to be written.
+const CONFIGURATION: u8 = 0x29;
+
+/// AUTH0 where no page needs it, and behind the last page of the key.
+const NO_PAGE: u8 = 0x3c;
+const BEHIND_KEY: u8 = 0x34;
+
+/// DataProtKey.
+const KEY: u8 = 0x30;
+
+/// The capability container of a tag with 144 bytes, for one that the factory left empty. It is burnt in:
+/// its bits never go back.
+const EMPTY: [u8; 4] = [0; 4];
+const FORMATTED: [u8; 4] = [0xe1, 0x10, 0x12, 0x00];
+
+/// How far it is.
+#[derive(Debug)]
+pub(super) struct Ultralight {
+    container: [u8; 4],
+    /// The page of configuration, as it is.
+    configuration: [u8; 4],
+    /// The keys that it may have, by the number of their set (nothing is the factory's); the likeliest last.
+    guesses: Vec<Option<u8>>,
+    asked: Asked,
+}
+
+#[derive(Debug)]
+enum Asked {
+    Configuration,
+    Challenge(AwaitingChallenge),
+    Proof(AwaitingProof),
+    /// The card refused a key: it is selected anew.
+    Again,
+}
+
+impl With {
+    /// An Ultralight AES with these first pages.
+    pub(super) fn ultralight(self, memory: &[u8; 16]) -> Step {
+        let has_keys = self.set().is_some_and(|set| set.proof(self.card.chip).is_some());
+        if !has_keys {
+            // A set of signatures alone makes it a plain pass.
+            return self.plain(memory);
+        }
+        let mut container = EMPTY;
+        container.copy_from_slice(&memory[CONTAINER]);
+        let mut guesses = vec![None];
+        guesses.extend(self.keys.sets().iter().map(|set| Some(set.number())));
+        let state =
+            Ultralight { container, configuration: EMPTY, guesses, asked: Asked::Configuration };
+        self.ask(Command::ReadPages { from: CONFIGURATION }, State::Ultralight(state))
+    }
+
+    /// The card refused: where it was a key, the next is tried.
+    pub(super) fn other_key(self, mut state: Ultralight) -> Step {
+        match state.asked {
+            Asked::Configuration => done(MakeError::Locked),
+            Asked::Challenge(_) | Asked::Proof(_) | Asked::Again => {
+                state.guesses.pop();
+                state.asked = Asked::Again;
+                self.ask(Command::SelectAnew, State::Ultralight(state))
+            }
+        }
+    }
+
+    /// Takes the card's answer.
+    pub(super) fn ultralight_answered(self, state: Ultralight, answer: &[u8]) -> Step {
+        let Ultralight { container, configuration, guesses, asked } = state;
+        let on = |asked, configuration, guesses| {
+            State::Ultralight(Ultralight { container, configuration, guesses, asked })
+        };
+        match asked {
+            Asked::Configuration => {
+                let Some(configuration) = answer.first_chunk().copied() else {
+                    return refused(&"its configuration cannot be read");
+                };
+                if configuration[3] >= BEHIND_KEY {
+                    return self.write_ultralight(container, configuration, None);
+                }
+                self.try_key(Ultralight { container, configuration, guesses, asked })
+            }
+            Asked::Again => self.try_key(Ultralight { container, configuration, guesses, asked }),
+            Asked::Challenge(waiting) => match waiting.take(answer) {
+                Ok((command, waiting)) => {
+                    let state = on(Asked::Proof(waiting), configuration, guesses);
+                    self.ask(Command::raw(command), state)
+                }
+                Err(error) => refused(&error),
+            },
+            Asked::Proof(waiting) => match waiting.take(answer) {
+                Ok(_) => {
+                    let mut open = configuration;
+                    open[3] = NO_PAGE;
+                    self.write_ultralight(container, configuration, Some((CONFIGURATION, open)))
+                }
+                Err(UltralightError::NotGenuine) => self.other_key(Ultralight {
+                    container,
+                    configuration,
+                    guesses,
+                    asked: Asked::Again,
+                }),
+                Err(error) => refused(&error),
+            },
+        }
+    }
+
+    /// Authenticates with the key that the card likeliest has.
+    fn try_key(mut self, mut state: Ultralight) -> Step {
+        while let Some(guess) = state.guesses.last().copied() {
+            let key = match guess {
+                None => Some(Key::new(FACTORY)),
+                Some(set) => self.keys.set(set.into()).and_then(|set| set.proof(self.card.chip)),
+            };
+            let Some(key) = key else {
+                state.guesses.pop();
+                continue;
+            };
+            let Some(random) = self.random.pop() else {
+                return refused(&"it asked for too many sessions");
+            };
+            let (command, waiting) = start(key, KeyNumber::DataProtection, random);
+            state.asked = Asked::Challenge(waiting);
+            return self.ask(Command::raw(command), State::Ultralight(state));
+        }
+        done(MakeError::OtherKeys)
+    }
+
+    /// Writes everything, in the order in which a break does no harm. `first` is what opens the card.
+    fn write_ultralight(
+        self,
+        container: [u8; 4],
+        configuration: [u8; 4],
+        first: Option<Write>,
+    ) -> Step {
+        let Some(key) = self.set().and_then(|set| set.proof(self.card.chip)) else {
+            return done(MakeError::NoKeys);
+        };
+        let formats = container == EMPTY;
+        let pass = self.pass_in(if formats { &FORMATTED } else { &container }, true);
+        let pages = match pass {
+            Ok(pages) => pages,
+            Err(error) => return done(error),
+        };
+        let mut closed = configuration;
+        closed[3] = FIRST_PAGE;
+        let mut writes: Vec<Write> = first.into_iter().collect();
+        if formats {
+            writes.push((FIRST_PAGE - 1, FORMATTED));
+        }
+        writes.extend(pages);
+        writes.extend(key_pages(&key));
+        writes.push((CONFIGURATION, closed));
+        writes.reverse();
+        self.write(writes)
+    }
+}
+
+/// A key as it lies on the card.
+fn key_pages(key: &Key) -> impl Iterator<Item = Write> + use<> {
+    let mut stored: Zeroizing<[u8; BLOCK]> = Zeroizing::new(*key.bytes());
+    stored.reverse();
+    (KEY..).zip(stored.as_chunks::<4>().0.to_vec())
+}
