@@ -229,6 +229,29 @@ fn a_card_that_is_taken_away_while_it_is_checked_is_neither_proved_nor_refuted()
     }
 }
 
+/// After some failed authentications a card answers with 91AD for a while: that is no forgery.
+#[test]
+fn a_card_that_asks_for_patience_is_not_called_a_forgery() {
+    let card = ntag424();
+    made_by(&making(&[1]), &card).unwrap();
+    card.lay_down();
+    let mut channel = card.clone();
+    let mut step = Check::begin(&checking(&[1]), card.presented().unwrap(), random(1));
+    let found = loop {
+        match step {
+            Step::Done(finding) => break finding,
+            Step::Ask(command, check) => {
+                let asks_for_proof =
+                    matches!(&command, Command::Apdu { bytes } if bytes.get(1) == Some(&0x71));
+                let answer = channel.exchange(&command).unwrap();
+                let answer = if asks_for_proof { vec![0x91, 0xad] } else { answer };
+                step = check.take(Ok(&answer));
+            }
+        }
+    };
+    assert_eq!(found.authenticity(), Authenticity::Signed, "{found}");
+}
+
 /// Made, it can be written over only by whoever has its key; made anew and broken off at any point, it is
 /// never left with a key that nobody knows.
 #[test]

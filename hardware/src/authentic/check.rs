@@ -205,9 +205,14 @@ impl Before {
 
     fn failed(self, error: Ev2Error) -> Finding {
         match error {
+            Ev2Error::NotGenuine => Finding::refuted(&error),
+            // A genuine card makes itself slow after others have failed at it (91AD). Whoever imitates that
+            // has proved nothing either.
+            Ev2Error::Refused { .. } => self.broken_off(Broken::Refused),
             // What was sent did not arrive whole: that happens when a card slips.
-            Ev2Error::Length { .. } => self.broken_off(Broken::Gone),
-            error => Finding::refuted(&error),
+            Ev2Error::Length { .. } | Ev2Error::Mac | Ev2Error::Exhausted => {
+                self.broken_off(Broken::Gone)
+            }
         }
     }
 }
