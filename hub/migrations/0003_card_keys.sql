@@ -10,7 +10,7 @@ CREATE TABLE card_key_set (
     retired_at INTEGER
 ) STRICT;
 
--- One row: counts up with every change of a set, or of what a desk may do with them.
+-- One row: another random number with every change of a set, or of what a desk may do with them.
 CREATE TABLE card_keys_version (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     version INTEGER NOT NULL

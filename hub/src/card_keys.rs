@@ -59,11 +59,15 @@ pub async fn announced(pool: &SqlitePool, device: DeviceId) -> Result<Option<u64
     if known == Some(true) { version(pool).await } else { Ok(Some(0)) }
 }
 
+/// A random number: a hub that was restored from a backup must not come by the same one again, or desks
+/// would take other keys for theirs.
 async fn next_version(connection: &mut SqliteConnection) -> Result<(), HubError> {
+    let version: i64 = rand::rng().random_range(1..i64::MAX);
     sqlx::query(
-        "INSERT INTO card_keys_version (id, version) VALUES (1, 1)
-         ON CONFLICT (id) DO UPDATE SET version = version + 1",
+        "INSERT INTO card_keys_version (id, version) VALUES (1, ?1)
+         ON CONFLICT (id) DO UPDATE SET version = ?1",
     )
+    .bind(version)
     .execute(connection)
     .await?;
     Ok(())
@@ -182,8 +186,8 @@ pub async fn keep_sealing_key(
     Ok(())
 }
 
-/// The card keys for this desk, sealed to it; nothing where there never were any, or it has not said to
-/// which key.
+/// The card keys for this desk, sealed to it; nothing where there never were any, it has not said to which
+/// key, or it was revoked (invariant 7).
 ///
 /// # Errors
 /// [`HubError`].
@@ -195,10 +199,13 @@ pub async fn sealed_to(
     let version: Option<i64> = sqlx::query_scalar("SELECT version FROM card_keys_version")
         .fetch_optional(&mut *reading)
         .await?;
-    let desk = sqlx::query("SELECT makes_cards, sealing_key FROM device WHERE id = ?")
-        .bind(&device.0[..])
-        .fetch_optional(&mut *reading)
-        .await?;
+    let desk = sqlx::query(
+        "SELECT makes_cards, sealing_key FROM device
+         WHERE id = ? AND revoked_at IS NULL AND NOT is_hub",
+    )
+    .bind(&device.0[..])
+    .fetch_optional(&mut *reading)
+    .await?;
     let (Some(version), Some(desk)) = (version, desk) else { return Ok(None) };
     let makes: bool = desk.get(0);
     let Some(sealing_key) = desk.get::<Option<Vec<u8>>, _>(1) else { return Ok(None) };

@@ -51,7 +51,7 @@ impl std::fmt::Debug for CardKeySet {
 /// Card keys as the hub sends them and the desk keeps them.
 #[derive(Clone, PartialEq, Eq, Encode, Decode)]
 pub struct SealedCardKeys {
-    /// Counts up at the hub with every change of any set, or of what a desk may do.
+    /// Another number with every change of any set, or of what a desk may do.
     #[n(0)]
     pub version: u64,
     /// The sets, sealed.

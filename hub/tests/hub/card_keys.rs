@@ -6,8 +6,9 @@ use sync_protocol::card_keys::{CardKeySet, DeskSealingKey};
 use crate::desk::{Ending, TestDesk};
 use crate::sessions::RunningHub;
 
-/// Lets a desk talk until it has card keys of this version, and opens them.
-async fn keys_of(hub: &RunningHub, desk: &mut TestDesk, version: u64) -> Vec<CardKeySet> {
+/// Lets a desk talk until it has the hub's card keys, and opens them.
+async fn keys_of(hub: &RunningHub, desk: &mut TestDesk) -> Vec<CardKeySet> {
+    let version = card_keys::version(&hub.pool).await.unwrap().unwrap();
     let has = |desk: &TestDesk| desk.card_keys.as_ref().is_some_and(|it| it.version == version);
     let ending = desk.talk(hub.address, has).await;
     assert!(matches!(ending, Ending::Done), "{ending:?}");
@@ -24,13 +25,13 @@ async fn every_desk_gets_what_checks_cards_and_only_some_what_makes_them() {
     assert_eq!(card_keys::make(&hub.pool, Kind::Signatures).await.unwrap(), 2);
     card_keys::let_make(&hub.pool, makes.key.device(), true).await.unwrap();
 
-    let checking = keys_of(&hub, &mut checks, 3).await;
+    let checking = keys_of(&hub, &mut checks).await;
     assert_eq!(checking.iter().map(|set| set.number).collect::<Vec<_>>(), [1, 2]);
     assert!(checking[0].check.is_some());
     assert!(checking[1].check.is_none(), "signatures have no secret at a desk");
     assert!(checking.iter().all(|set| set.change.is_none() && set.signing.is_none()));
 
-    let making = keys_of(&hub, &mut makes, 3).await;
+    let making = keys_of(&hub, &mut makes).await;
     assert!(making[0].change.is_some() && making.iter().all(|set| set.signing.is_some()));
     assert_eq!(making[0].check, checking[0].check);
     assert_eq!(making[0].public, checking[0].public);
@@ -48,11 +49,11 @@ async fn a_retired_set_is_forgotten_and_a_withdrawn_desk_makes_no_more_cards() {
     card_keys::make(&hub.pool, Kind::Keys).await.unwrap();
     card_keys::make(&hub.pool, Kind::Keys).await.unwrap();
     card_keys::let_make(&hub.pool, device, true).await.unwrap();
-    assert_eq!(keys_of(&hub, &mut desk, 3).await.len(), 2);
+    assert_eq!(keys_of(&hub, &mut desk).await.len(), 2);
 
     card_keys::retire(&hub.pool, 1).await.unwrap();
     card_keys::let_make(&hub.pool, device, false).await.unwrap();
-    let left = keys_of(&hub, &mut desk, 5).await;
+    let left = keys_of(&hub, &mut desk).await;
     assert_eq!(left.iter().map(|set| set.number).collect::<Vec<_>>(), [2]);
     assert!(left[0].change.is_none() && left[0].signing.is_none());
 
@@ -85,10 +86,11 @@ async fn a_desk_that_is_connected_hears_of_a_new_set_at_once() {
     let hub = RunningHub::start().await;
     let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
     card_keys::make(&hub.pool, Kind::Keys).await.unwrap();
-    keys_of(&hub, &mut desk, 1).await;
-    let pool = hub.pool.clone();
+    keys_of(&hub, &mut desk).await;
+    let (pool, had) = (hub.pool.clone(), desk.card_keys.clone());
     let making = tokio::spawn(async move { card_keys::make(&pool, Kind::Keys).await });
-    let sets = keys_of(&hub, &mut desk, 2).await;
+    let ending = desk.talk(hub.address, |desk| desk.card_keys != had).await;
+    assert!(matches!(ending, Ending::Done), "{ending:?}");
     making.await.unwrap().unwrap();
-    assert_eq!(sets.len(), 2);
+    assert_eq!(keys_of(&hub, &mut desk).await.len(), 2);
 }
