@@ -15,11 +15,14 @@ pub(crate) const TYPE_2_VERSION: [u8; 1] = [0x60];
 const READ_COUNTER: [u8; 2] = [0x39, 0x02];
 
 /// GetVersion of cards that take APDUs, and the command for the rest of its answer.
-const GET_VERSION_APDU: [u8; 5] = [0x90, 0x60, 0x00, 0x00, 0x00];
-const GO_ON: [u8; 5] = [0x90, 0xaf, 0x00, 0x00, 0x00];
+pub(crate) const VERSION_APDU: [u8; 5] = [0x90, 0x60, 0x00, 0x00, 0x00];
+pub(crate) const VERSION_GOES_ON: [u8; 5] = [0x90, 0xaf, 0x00, 0x00, 0x00];
 
 /// The product that has keys of its own among Type 2 cards.
 pub(crate) const ULTRALIGHT_AES: &str = "MIFARE Ultralight AES";
+
+/// The product that writes messages.
+pub(crate) const NTAG_424: &str = "NTAG 424 DNA";
 
 /// Pages of a Type 2 card that are read at the most.
 const MOST_PAGES: u8 = 64;
@@ -28,7 +31,7 @@ const MOST_PAGES: u8 = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Description {
     /// Its product, such as `NTAG213`; nothing where it does not say, or the reader cannot ask.
-    pub product: Option<String>,
+    pub product: Option<&'static str>,
     /// How often it was read, where it counts and says so.
     pub readings: Option<u32>,
     /// The URL that is written on it, without what its chip adds at each reading, or the types of its
@@ -66,8 +69,8 @@ pub fn describe(card: &Presented, channel: &mut dyn CardChannel) -> Description 
 }
 
 /// The product behind a Type 2 card's version: vendor, type, and size of memory.
-pub(crate) fn type_2_product(version: &[u8]) -> Option<String> {
-    let name = match version {
+pub(crate) fn type_2_product(version: &[u8]) -> Option<&'static str> {
+    Some(match version {
         [_, 0x04, 0x04, _, _, _, 0x0b, _] => "NTAG210",
         [_, 0x04, 0x04, _, _, _, 0x0e, _] => "NTAG212",
         [_, 0x04, 0x04, _, _, _, 0x0f, _] => "NTAG213",
@@ -76,31 +79,29 @@ pub(crate) fn type_2_product(version: &[u8]) -> Option<String> {
         [_, 0x04, 0x03, _, 0x04, _, _, _] => ULTRALIGHT_AES,
         [_, 0x04, 0x03, _, 0x01, _, _, _] => "MIFARE Ultralight EV1",
         _ => return None,
-    };
-    Some(name.to_owned())
+    })
 }
 
-fn iso_dep_product(version: &[u8]) -> Option<String> {
-    let name = match version {
-        [0x04, 0x04, _, 0x30, ..] => "NTAG 424 DNA",
+pub(crate) fn iso_dep_product(version: &[u8]) -> Option<&'static str> {
+    Some(match version {
+        [0x04, 0x04, _, 0x30, ..] => NTAG_424,
         [0x04, 0x01, _, 0x12, ..] => "MIFARE DESFire EV2",
         [0x04, 0x01, _, 0x33, ..] => "MIFARE DESFire EV3",
         [0x04, 0x01, _, 0x01, ..] => "MIFARE DESFire EV1",
         _ => return None,
-    };
-    Some(name.to_owned())
+    })
 }
 
 /// The hardware's part of the version. The other two parts are taken as well, or the card would take the
 /// next command for another.
 fn version(channel: &mut dyn CardChannel) -> Option<Vec<u8>> {
-    let mut answer = channel.exchange(&Command::apdu(GET_VERSION_APDU)).ok()?;
+    let mut answer = channel.exchange(&Command::apdu(VERSION_APDU)).ok()?;
     let mut hardware = None;
     for _ in 0..3 {
         let (part, status) = answer.split_last_chunk::<2>()?;
         hardware = hardware.or_else(|| Some(part.to_vec()));
         match status {
-            [0x91, 0xaf] => answer = channel.exchange(&Command::apdu(GO_ON)).ok()?,
+            [0x91, 0xaf] => answer = channel.exchange(&Command::apdu(VERSION_GOES_ON)).ok()?,
             [0x91, 0x00] => return hardware,
             _ => return None,
         }
@@ -124,8 +125,10 @@ fn memory(channel: &mut dyn CardChannel) -> Result<Vec<u8>, Broken> {
     let mut memory = Vec::new();
     while memory.len() < usize::from(MOST_PAGES) * 4 {
         let from = u8::try_from(memory.len() / 4).unwrap_or(MOST_PAGES);
-        memory.extend(channel.exchange(&Command::ReadPages { from })?);
-        if ndef::type_2_message(&memory) != Err(NdefError::CutShort) {
+        let read = channel.exchange(&Command::ReadPages { from })?;
+        let cut_short = read.len() != 16;
+        memory.extend(read);
+        if cut_short || ndef::type_2_message(&memory) != Err(NdefError::CutShort) {
             break;
         }
     }
@@ -144,6 +147,8 @@ fn records(message: &[u8]) -> Vec<String> {
             Some(tail) => tail.to_owned(),
             None => String::from_utf8_lossy(record.kind).into_owned(),
         })
+        // Whoever wrote the card does not drive the terminal that shows it.
+        .map(|text| text.chars().filter(|c| !c.is_control()).collect())
         .collect()
 }
 
@@ -159,10 +164,10 @@ mod tests {
             ([0x00, 0x04, 0x03, 0x01, 0x04, 0x00, 0x0f, 0x03], Some("MIFARE Ultralight AES")),
             ([0x00, 0x05, 0x04, 0x02, 0x01, 0x00, 0x0f, 0x03], None),
         ] {
-            assert_eq!(type_2_product(&version).as_deref(), product, "{version:02X?}");
+            assert_eq!(type_2_product(&version), product, "{version:02X?}");
         }
         assert_eq!(
-            iso_dep_product(&[0x04, 0x04, 0x02, 0x30, 0x00, 0x11, 0x05]).as_deref(),
+            iso_dep_product(&[0x04, 0x04, 0x02, 0x30, 0x00, 0x11, 0x05]),
             Some("NTAG 424 DNA")
         );
         assert_eq!(iso_dep_product(&[]), None);

@@ -128,6 +128,9 @@ impl Finding {
     pub fn authenticity(&self) -> Authenticity {
         match self {
             Self::Proved { .. } => Authenticity::Cryptographic,
+            // A message can be read off a card that lies in somebody's pocket: whoever brings it and then
+            // refuses to go on has shown less than whoever only came too short.
+            Self::Message { not_proved: Broken::Refused, .. } => Authenticity::UidOnly,
             Self::Signed { .. } | Self::Message { .. } => Authenticity::Signed,
             Self::NothingOfOurs | Self::UnknownKeySet { .. } | Self::NotRead { .. } => {
                 Authenticity::UidOnly
@@ -168,16 +171,22 @@ pub enum Step {
 pub struct Check {
     keys: Arc<Keyring>,
     chip: ChipNumber,
-    random: Zeroizing<[u8; BLOCK]>,
+    random: Zeroizing<Randoms>,
     state: State,
 }
+
+/// Random numbers for the sessions that a check may need: a card whose first one failed on the air gets a
+/// second.
+pub type Randoms = [[u8; BLOCK]; 2];
 
 #[derive(Debug)]
 enum State {
     /// A Type 2 card's memory as far as it was read.
     Memory(Vec<u8>),
-    UltralightChallenge(Issued, ultralight_aes::AwaitingChallenge),
-    UltralightProof(Issued, ultralight_aes::AwaitingProof),
+    UltralightChallenge(Ultralight, ultralight_aes::AwaitingChallenge),
+    UltralightProof(Ultralight, ultralight_aes::AwaitingProof),
+    /// The card is selected anew, for its second session.
+    UltralightAgain(Issued),
     NtagSelected,
     NtagFileSelected,
     NtagMessage,
@@ -185,6 +194,14 @@ enum State {
     DesfireSelected(usize),
     Challenge(Before, ev2::AwaitingChallenge),
     Proof(Before, ev2::AwaitingProof),
+}
+
+/// An Ultralight AES whose pass says that its chip has a key.
+#[derive(Debug, Clone, Copy)]
+struct Ultralight {
+    issued: Issued,
+    /// It failed once already. A reader cannot tell a card that refuses from one that slipped.
+    second: bool,
 }
 
 /// What a card had shown before it was asked for its key.
@@ -206,8 +223,8 @@ impl Before {
     fn failed(self, error: Ev2Error) -> Finding {
         match error {
             Ev2Error::NotGenuine => Finding::refuted(&error),
-            // A genuine card makes itself slow after others have failed at it (91AD). Whoever imitates that
-            // has proved nothing either.
+            // A genuine card makes itself slow after others have failed at it (91AD): no forgery, and no
+            // proof.
             Ev2Error::Refused { .. } => self.broken_off(Broken::Refused),
             // What was sent did not arrive whole: that happens when a card slips.
             Ev2Error::Length { .. } | Ev2Error::Mac | Ev2Error::Exhausted => {
@@ -218,9 +235,9 @@ impl Before {
 }
 
 impl Check {
-    /// Begins with a card. `random` was never used before: with an old one a recording of the card
+    /// Begins with a card. The random numbers were never used before: with an old one a recording of the card
     /// passes for the card.
-    pub fn begin(keys: &Arc<Keyring>, card: Presented, random: [u8; BLOCK]) -> Step {
+    pub fn begin(keys: &Arc<Keyring>, card: Presented, random: Randoms) -> Step {
         let Presented { chip, speaks } = card;
         let check =
             |state| Self { keys: Arc::clone(keys), chip, random: Zeroizing::new(random), state };
@@ -242,9 +259,16 @@ impl Check {
         let on = |command, state| {
             Step::Ask(command, Self { keys: keys.clone(), chip, random: random.clone(), state })
         };
+        let desfire = |on: &dyn Fn(Command, State) -> Step| match keys.sets().first() {
+            Some(set) => on(select_ours(set), State::DesfireSelected(0)),
+            None => Step::Done(Finding::NothingOfOurs),
+        };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(broken) => return Step::Done(state.broken_off(broken, &keys, chip)),
+            Err(broken) => match state.second_try(broken) {
+                Ok(issued) => return on(Command::SelectAnew, State::UltralightAgain(issued)),
+                Err(state) => return Step::Done(state.broken_off(broken, &keys, chip)),
+            },
         };
         match state {
             State::Memory(mut memory) => {
@@ -266,11 +290,12 @@ impl Check {
                                     let (command, state) = ultralight_aes::start(
                                         key,
                                         KeyNumber::DataProtection,
-                                        *random,
+                                        random[0],
                                     );
+                                    let tag = Ultralight { issued, second: false };
                                     on(
                                         Command::raw(command),
-                                        State::UltralightChallenge(issued, state),
+                                        State::UltralightChallenge(tag, state),
                                     )
                                 }
                                 None => Step::Done(of_signature(issued, None)),
@@ -280,36 +305,50 @@ impl Check {
                     },
                 }
             }
-            State::UltralightChallenge(issued, state) => match state.take(answer) {
-                Ok((command, state)) => {
-                    on(Command::raw(command), State::UltralightProof(issued, state))
+            State::UltralightAgain(issued) => {
+                match keys.set(issued.key).and_then(|set| set.proof(chip)) {
+                    Some(key) => {
+                        let number = KeyNumber::DataProtection;
+                        let (command, state) = ultralight_aes::start(key, number, random[1]);
+                        let tag = Ultralight { issued, second: true };
+                        on(Command::raw(command), State::UltralightChallenge(tag, state))
+                    }
+                    None => Step::Done(of_signature(issued, None)),
                 }
-                Err(error) => Step::Done(ultralight_failed(issued, error)),
+            }
+            State::UltralightChallenge(tag, state) => match state.take(answer) {
+                Ok((command, state)) => {
+                    on(Command::raw(command), State::UltralightProof(tag, state))
+                }
+                Err(_) if !tag.second => {
+                    on(Command::SelectAnew, State::UltralightAgain(tag.issued))
+                }
+                Err(error) => Step::Done(ultralight_failed(tag.issued, error)),
             },
-            State::UltralightProof(issued, state) => Step::Done(match state.take(answer) {
-                Ok(_) => Finding::Proved { number: issued.key, counter: None },
-                Err(error) => ultralight_failed(issued, error),
-            }),
+            State::UltralightProof(tag, state) => match state.take(answer) {
+                Ok(_) => Step::Done(Finding::Proved { number: tag.issued.key, counter: None }),
+                Err(_) if !tag.second => {
+                    on(Command::SelectAnew, State::UltralightAgain(tag.issued))
+                }
+                Err(error) => Step::Done(ultralight_failed(tag.issued, error)),
+            },
             State::NtagSelected if answer == [0x90, 0x00] => {
                 on(Command::apdu(SELECT_NDEF_FILE), State::NtagFileSelected)
             }
-            State::NtagSelected => match keys.sets().first() {
-                Some(set) => on(select_ours(set), State::DesfireSelected(0)),
-                None => Step::Done(Finding::NothingOfOurs),
-            },
+            // A DESFire may have an NDEF application, too, beside ours.
+            State::NtagSelected => desfire(&on),
             State::NtagFileSelected if answer == [0x90, 0x00] => {
                 on(Command::apdu(READ_NDEF), State::NtagMessage)
             }
-            State::NtagFileSelected => Step::Done(Finding::NothingOfOurs),
+            State::NtagFileSelected => desfire(&on),
             State::NtagMessage => {
-                let [file @ .., 0x90, 0x00] = answer else {
-                    return Step::Done(Finding::NothingOfOurs);
-                };
+                let [file @ .., 0x90, 0x00] = answer else { return desfire(&on) };
                 match message(file, &keys, chip) {
                     Ok((before, key)) => {
-                        let (command, state) = ev2::start(key, NTAG_424_PROOF, *random);
+                        let (command, state) = ev2::start(key, NTAG_424_PROOF, random[0]);
                         on(Command::apdu(command), State::Challenge(before, state))
                     }
+                    Err(Finding::NothingOfOurs) => desfire(&on),
                     Err(finding) => Step::Done(finding),
                 }
             }
@@ -318,7 +357,7 @@ impl Check {
                 match (answer, set.and_then(|set| Some((set.number(), set.proof(chip)?)))) {
                     ([0x91, 0x00], Some((number, key))) => {
                         let before = Before { number: number.into(), counter: None };
-                        let (command, state) = ev2::start(key, DESFIRE_PROOF, *random);
+                        let (command, state) = ev2::start(key, DESFIRE_PROOF, random[0]);
                         on(Command::apdu(command), State::Challenge(before, state))
                     }
                     // No such application: it may have that of another set.
@@ -341,6 +380,19 @@ impl Check {
 }
 
 impl State {
+    /// Whether the card is to be asked once more: an Ultralight AES that fell silent in its first session,
+    /// and is still there.
+    fn second_try(self, broken: Broken) -> Result<Issued, Self> {
+        match self {
+            Self::UltralightChallenge(tag, _) | Self::UltralightProof(tag, _)
+                if broken == Broken::Refused && !tag.second =>
+            {
+                Ok(tag.issued)
+            }
+            state => Err(state),
+        }
+    }
+
     /// What a card has shown that says no more.
     fn broken_off(self, broken: Broken, keys: &Keyring, chip: ChipNumber) -> Finding {
         match self {
@@ -361,9 +413,9 @@ impl State {
             {
                 Finding::refuted(&UltralightError::NotGenuine)
             }
-            Self::UltralightChallenge(issued, _) | Self::UltralightProof(issued, _) => {
-                of_signature(issued, Some(broken))
-            }
+            Self::UltralightChallenge(Ultralight { issued, .. }, _)
+            | Self::UltralightProof(Ultralight { issued, .. }, _)
+            | Self::UltralightAgain(issued) => of_signature(issued, Some(broken)),
             Self::Challenge(before, _) | Self::Proof(before, _) => before.broken_off(broken),
         }
     }

@@ -6,12 +6,16 @@
 //! | --- | --- |
 //! | NTAG21x | the issuer's signature over the chip number, as an NDEF message |
 //! | Ultralight AES | the same, its key, and last that both need that key to be changed |
-//! | NTAG 424 DNA | keys 2, 1 and 3, the NDEF file with its message, its settings, and last key 0 |
+//! | NTAG 424 DNA | keys 2, 1 and 3, the settings of the NDEF file, its message, and last key 0 |
 //! | DESFire EV2, EV3 | our application, its key 1, and last its key 0 |
 //!
 //! A card that is taken away in the middle is finished at the next attempt: the key that allows changes
-//! is changed last, and of every other key it may be that it is the old one or the new one. A card of an
-//! earlier key set is made anew with the latest.
+//! is changed last, and every key may be the factory's or that of any set. What shows that a card is ours
+//! is taken off it first and written last, so a card that is half made claims nothing. A card of an earlier
+//! key set is made anew with the latest.
+//!
+//! Whoever hands in a card that is none, and plays a new one, is given the keys of the number that it
+//! shows: the factory's keys are known to everybody. So cards come from a stock that is trusted.
 //!
 //! Nothing is locked: a card can be made again, and a card stock be taken back.
 //!
@@ -36,11 +40,15 @@ use super::keyring::{KeySet, Keyring};
 use super::ndef::{self, Record, TypeFormat};
 use super::signed::{Issued, SignedPass};
 use crate::card::{Broken, Command, Presented, Speaks};
-use crate::describe::{TYPE_2_VERSION, ULTRALIGHT_AES, type_2_product};
+use crate::describe::{
+    NTAG_424, TYPE_2_VERSION, ULTRALIGHT_AES, VERSION_APDU, VERSION_GOES_ON, iso_dep_product,
+    type_2_product,
+};
 use ultralight_aes::Ultralight;
 
-/// Random numbers that making a card may need: one for each session with it, and one for the check.
-pub const RANDOM_NUMBERS: usize = 16;
+/// Random numbers that making a card may need: one for each session with it, of which there may be some
+/// for each key set that it may be of, and those of the check.
+pub const RANDOM_NUMBERS: usize = 40;
 
 /// The key that every card has from the factory.
 const FACTORY: [u8; BLOCK] = [0; BLOCK];
@@ -68,6 +76,10 @@ const INTEGRITY_ERROR: u16 = 0x911e;
 const CREATE_APPLICATION: u8 = 0xca;
 const APPLICATION_SETTINGS: [u8; 2] = [0x0b, 0x82];
 
+/// A Type 2 card's first data page where it holds no message, and an NTAG 424 DNA's file without one.
+const EMPTY_MESSAGE: [u8; 4] = [0x03, 0x00, 0xfe, 0x00];
+const NO_MESSAGE: [u8; 2] = [0x00, 0x00];
+
 /// Where an NTAG21x says that pages are locked, where it says how large it is, and where its data begins.
 const LOCKS: std::ops::Range<usize> = 10..12;
 const CONTAINER: std::ops::Range<usize> = 12..16;
@@ -85,8 +97,10 @@ pub enum MakeError {
     /// The card is not formatted, or is too small.
     #[error("the card is not formatted for NDEF, or has no room for a pass")]
     Room,
-    /// The card was locked: nothing on it changes any more.
-    #[error("the card's memory was locked, by whoever wrote it first")]
+    /// The card refused to be written. A reader cannot tell one that was locked from one that slipped.
+    #[error(
+        "the card's memory is locked, or the card slipped while it was written: hold it on the reader again, or take another card"
+    )]
     Locked,
     /// The card has other keys than ours and than those of the factory.
     #[error("the card has keys that are neither ours nor the factory's: it is somebody else's")]
@@ -146,6 +160,8 @@ enum State {
     Writes(Vec<Write>),
     /// All is written, and the card is to forget what was begun with it.
     SelectedAnew,
+    /// What card that takes APDUs it is; its first word of that.
+    Product(Option<Vec<u8>>),
     Selected,
     FileSelected,
     FileRead,
@@ -158,6 +174,7 @@ enum State {
     NewApplication,
     Challenge(Chip, ev2::AwaitingChallenge),
     Proof(Chip, ev2::AwaitingProof),
+    FileCleared(Chip, ev2::AwaitingPlainAnswer),
     KeyChanged(Chip, ev2::AwaitingAnswer),
     FileWritten(Chip, ev2::AwaitingPlainAnswer),
     SettingsChanged(Chip, ev2::AwaitingAnswer),
@@ -169,8 +186,8 @@ enum State {
 #[derive(Debug)]
 struct Chip {
     kind: ChipKind,
-    /// The set whose keys it may have: that of its message, else the one it is made with.
-    had: u32,
+    /// Its message was taken off it.
+    cleared: bool,
     /// What its change key may be, the likeliest last.
     change: Vec<Guess>,
     /// Keys that are still to be changed, the next last, with what each may be.
@@ -187,10 +204,8 @@ enum ChipKind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guess {
     Factory,
-    /// That of the set that the card names.
-    Had,
-    /// The one that it is to have: it was written at an earlier attempt.
-    New,
+    /// That of this set.
+    Set(u8),
 }
 
 fn done(error: MakeError) -> Step {
@@ -217,7 +232,7 @@ impl Making {
         match card.speaks {
             None => done(MakeError::Kind),
             Some(Speaks::Type2) => with.ask(Command::ReadPages { from: 0 }, State::Look),
-            Some(Speaks::IsoDep) => with.ask(Command::apdu(ev2::SELECT_NTAG_424), State::Selected),
+            Some(Speaks::IsoDep) => with.ask(Command::apdu(VERSION_APDU), State::Product(None)),
         }
     }
 
@@ -238,23 +253,18 @@ impl Making {
         };
         match state {
             State::Look => with.look(answer),
-            State::Version(memory) if type_2_product(answer).as_deref() == Some(ULTRALIGHT_AES) => {
+            State::Version(memory) if type_2_product(answer) == Some(ULTRALIGHT_AES) => {
                 with.ultralight(&memory)
             }
             State::Version(memory) => with.plain(&memory),
             State::Ultralight(state) => with.ultralight_answered(state, answer),
             State::Writes(left) => with.write(left),
             State::SelectedAnew => with.check(),
+            State::Product(first) => with.product(first, answer),
             State::Selected if answer == [0x90, 0x00] => {
                 with.ask(Command::apdu(SELECT_NDEF_FILE), State::FileSelected)
             }
-            State::Selected => match with.set() {
-                Some(set) => {
-                    let application = ev2::select_desfire(desfire_application(set.number()));
-                    with.ask(Command::apdu(application), State::Application)
-                }
-                None => done(MakeError::NoKeys),
-            },
+            State::Selected => done(MakeError::Kind),
             State::FileSelected if answer == [0x90, 0x00] => {
                 with.ask(Command::apdu([0x00, 0xb0, 0x00, 0x00, 0x80]), State::FileRead)
             }
@@ -263,9 +273,7 @@ impl Making {
                 let [file @ .., 0x90, 0x00] = answer else { return done(MakeError::Kind) };
                 with.ntag_424(key_set_of_file(file))
             }
-            State::Application if answer == [0x91, 0x00] => {
-                with.desfire(vec![Guess::Factory, Guess::New])
-            }
+            State::Application if answer == [0x91, 0x00] => with.desfire(),
             State::Application => with.ask(Command::apdu(ev2::select_desfire([0; 3])), State::Card),
             State::Card if answer == [0x91, 0x00] => match with.set() {
                 Some(set) => {
@@ -285,7 +293,7 @@ impl Making {
                 None => done(MakeError::NoKeys),
             },
             State::Created => done(MakeError::OtherKeys),
-            State::NewApplication if answer == [0x91, 0x00] => with.desfire(vec![Guess::Factory]),
+            State::NewApplication if answer == [0x91, 0x00] => with.desfire(),
             State::NewApplication => refused(&"its new application is not there"),
             State::Challenge(chip, state) => match state.take(answer) {
                 Ok((command, state)) => with.ask(Command::apdu(command), State::Proof(chip, state)),
@@ -296,6 +304,13 @@ impl Making {
                 Err(Ev2Error::NotGenuine) => {
                     chip.change.pop();
                     with.authenticate(chip)
+                }
+                Err(error) => refused(&error),
+            },
+            State::FileCleared(mut chip, state) => match state.take(answer) {
+                Ok(session) => {
+                    chip.cleared = true;
+                    with.go_on(chip, session)
                 }
                 Err(error) => refused(&error),
             },
@@ -317,18 +332,16 @@ impl Making {
                 }
                 Err(error) => refused(&error),
             },
-            State::FileWritten(chip, state) => match state.take(answer) {
-                Ok(session) => match with.url_file().as_deref().and_then(settings) {
-                    Some(settings) => {
-                        let (command, state) = session.change_file_settings(NDEF_FILE, &settings);
-                        with.ask(Command::apdu(command), State::SettingsChanged(chip, state))
-                    }
-                    None => done(MakeError::Room),
-                },
-                Err(error) => refused(&error),
+            State::SettingsChanged(chip, state) => match (state.take(answer), with.url_file()) {
+                (Ok((_, session)), Some(file)) => {
+                    let (command, state) = session.write_plain(NDEF_FILE, &file);
+                    with.ask(Command::apdu(command), State::FileWritten(chip, state))
+                }
+                (Ok(_), None) => done(MakeError::NoKeys),
+                (Err(error), _) => refused(&error),
             },
-            State::SettingsChanged(chip, state) => match state.take(answer) {
-                Ok((_, session)) => with.finish(&chip, session),
+            State::FileWritten(chip, state) => match state.take(answer) {
+                Ok(session) => with.finish(&chip, session),
                 Err(error) => refused(&error),
             },
             State::OwnKeyChanged => match ev2::changed_own_key(answer) {
@@ -363,16 +376,12 @@ impl With {
     /// A Type 2 card without keys.
     fn plain(self, memory: &[u8; 16]) -> Step {
         match self.pass_in(&memory[CONTAINER], false) {
-            Ok(mut writes) => {
-                writes.reverse();
-                self.write(writes)
-            }
+            Ok(pass) => self.write(in_order(Vec::new(), pass, Vec::new(), None)),
             Err(error) => done(error),
         }
     }
 
-    /// The pages of a pass for this card, in the order in which they are written: where this capability
-    /// container says that there is room.
+    /// The pages of a pass for this card: where this capability container says that there is room.
     fn pass_in(&self, container: &[u8], keyed: bool) -> Result<Vec<Write>, MakeError> {
         let set = self.set().ok_or(MakeError::NoKeys)?;
         let keys = set.making().ok_or(MakeError::NoKeys)?;
@@ -397,43 +406,70 @@ impl With {
         }
     }
 
+    /// What card that takes APDUs it is. Its version comes in three parts; the first tells.
+    fn product(self, first: Option<Vec<u8>>, answer: &[u8]) -> Step {
+        let Some((part, status)) = answer.split_last_chunk::<2>() else {
+            return done(MakeError::Kind);
+        };
+        let first = first.unwrap_or_else(|| part.to_vec());
+        match (status, iso_dep_product(&first)) {
+            ([0x91, 0xaf], _) => {
+                self.ask(Command::apdu(VERSION_GOES_ON), State::Product(Some(first)))
+            }
+            ([0x91, 0x00], Some(NTAG_424)) => {
+                self.ask(Command::apdu(ev2::SELECT_NTAG_424), State::Selected)
+            }
+            ([0x91, 0x00], Some(_)) => match self.set() {
+                Some(set) => {
+                    let application = ev2::select_desfire(desfire_application(set.number()));
+                    self.ask(Command::apdu(application), State::Application)
+                }
+                None => done(MakeError::NoKeys),
+            },
+            _ => done(MakeError::Kind),
+        }
+    }
+
+    /// What a key of a card may be, the likeliest last: that of the set that it names, else the
+    /// factory's, else that of the latest set, which an earlier attempt may have written.
+    fn guesses(&self, named: Option<u32>) -> Vec<Guess> {
+        let sets = self.keys.sets().iter().map(KeySet::number);
+        let (named, mut guesses): (Vec<u8>, Vec<u8>) =
+            sets.partition(|number| named == Some(u32::from(*number)));
+        let mut guesses: Vec<_> = guesses.drain(..).map(Guess::Set).collect();
+        guesses.push(Guess::Factory);
+        guesses.extend(named.into_iter().map(Guess::Set));
+        guesses
+    }
+
     /// An NTAG 424 DNA, whose message names this key set.
     fn ntag_424(self, named: Option<u32>) -> Step {
-        let Some(number) = self.set().map(|set| u32::from(set.number())) else {
-            return done(MakeError::NoKeys);
-        };
-        let (had, change) = match named {
-            Some(named) if self.keys.set(named).is_some() => {
-                (named, vec![Guess::New, Guess::Factory, Guess::Had])
-            }
-            Some(_) | None => (number, vec![Guess::New, Guess::Factory]),
-        };
-        let of_key = || match named {
-            Some(_) => vec![Guess::Factory, Guess::New, Guess::Had],
-            None => vec![Guess::New, Guess::Factory],
-        };
-        let left = [NTAG_424_PROOF, FILE_READ, META_READ].map(|key| (key, of_key())).to_vec();
-        self.authenticate(Chip { kind: ChipKind::Ntag424, had, change, left })
+        let guesses = self.guesses(named);
+        let left = [NTAG_424_PROOF, FILE_READ, META_READ].map(|key| (key, guesses.clone()));
+        let (kind, left) = (ChipKind::Ntag424, left.to_vec());
+        self.authenticate(Chip { kind, cleared: false, change: guesses, left })
     }
 
-    /// A DESFire, whose application is there.
-    fn desfire(self, change: Vec<Guess>) -> Step {
-        let Some(number) = self.set().map(|set| u32::from(set.number())) else {
+    /// A DESFire, whose application is there. There is one for each set, so it has that set's keys or the
+    /// factory's.
+    fn desfire(self) -> Step {
+        let Some(number) = self.set().map(KeySet::number) else {
             return done(MakeError::NoKeys);
         };
-        let left = vec![(DESFIRE_PROOF, vec![Guess::New, Guess::Factory])];
-        self.authenticate(Chip { kind: ChipKind::Desfire, had: number, change, left })
+        let change = vec![Guess::Set(number), Guess::Factory];
+        let left = vec![(DESFIRE_PROOF, change.clone())];
+        // It has no message.
+        self.authenticate(Chip { kind: ChipKind::Desfire, cleared: true, change, left })
     }
 
-    /// A key of the card, as it may be or as it is to be.
-    fn key(&self, chip: &Chip, number: u8, guess: Guess) -> Option<Key> {
+    /// A key of the card, as it may be.
+    fn key(&self, kind: ChipKind, number: u8, guess: Guess) -> Option<Key> {
         let set = match guess {
             Guess::Factory => return Some(Key::new(FACTORY)),
-            Guess::Had => self.keys.set(chip.had)?,
-            Guess::New => self.set()?,
+            Guess::Set(set) => self.keys.set(set.into())?,
         };
         let card = self.card.chip;
-        match (chip.kind, number) {
+        match (kind, number) {
             (_, CHANGE) => set.change(card),
             (ChipKind::Desfire, _) | (ChipKind::Ntag424, NTAG_424_PROOF) => set.proof(card),
             (ChipKind::Ntag424, FILE_READ) => set.file_read(card),
@@ -441,10 +477,15 @@ impl With {
         }
     }
 
+    /// A key of the card, as it is to be.
+    fn new_key(&self, kind: ChipKind, number: u8) -> Option<Key> {
+        self.key(kind, number, Guess::Set(self.set()?.number()))
+    }
+
     /// Opens a session with the change key, as it likeliest is.
     fn authenticate(mut self, mut chip: Chip) -> Step {
         while let Some(guess) = chip.change.last().copied() {
-            let Some(key) = self.key(&chip, CHANGE, guess) else {
+            let Some(key) = self.key(chip.kind, CHANGE, guess) else {
                 chip.change.pop();
                 continue;
             };
@@ -459,28 +500,33 @@ impl With {
         done(if signs_only { MakeError::NoKeys } else { MakeError::OtherKeys })
     }
 
-    /// Changes the next key; behind the last, what the card says, and then its change key.
+    /// Takes the message off the card, changes the next key; behind the last, what the card says, and then
+    /// its change key.
     fn go_on(self, chip: Chip, session: ev2::Session) -> Step {
+        if !chip.cleared {
+            let (command, state) = session.write_plain(NDEF_FILE, &NO_MESSAGE);
+            return self.ask(Command::apdu(command), State::FileCleared(chip, state));
+        }
         if let Some((number, guesses)) = chip.left.last() {
             let number = *number;
             let Some(guess) = guesses.last().copied() else { return done(MakeError::OtherKeys) };
-            let keys = (self.key(&chip, number, guess), self.key(&chip, number, Guess::New));
+            let keys = (self.key(chip.kind, number, guess), self.new_key(chip.kind, number));
             let (Some(old), Some(new)) = keys else { return done(MakeError::NoKeys) };
             let (command, state) = session.change_key(number, &old, &new, KEY_VERSION);
             return self.ask(Command::apdu(command), State::KeyChanged(chip, state));
         }
-        match chip.kind {
-            ChipKind::Ntag424 => {
-                let Some(file) = self.url_file() else { return done(MakeError::NoKeys) };
-                let (command, state) = session.write_plain(NDEF_FILE, &file);
-                self.ask(Command::apdu(command), State::FileWritten(chip, state))
+        match (chip.kind, self.url_file().as_deref().and_then(settings)) {
+            (ChipKind::Desfire, _) => self.finish(&chip, session),
+            (ChipKind::Ntag424, Some(settings)) => {
+                let (command, state) = session.change_file_settings(NDEF_FILE, &settings);
+                self.ask(Command::apdu(command), State::SettingsChanged(chip, state))
             }
-            ChipKind::Desfire => self.finish(&chip, session),
+            (ChipKind::Ntag424, None) => done(MakeError::NoKeys),
         }
     }
 
     fn finish(self, chip: &Chip, session: ev2::Session) -> Step {
-        let Some(new) = self.key(chip, CHANGE, Guess::New) else { return done(MakeError::NoKeys) };
+        let Some(new) = self.new_key(chip.kind, CHANGE) else { return done(MakeError::NoKeys) };
         let command = session.change_own_key(CHANGE, &new, KEY_VERSION);
         self.ask(Command::apdu(command), State::OwnKeyChanged)
     }
@@ -498,10 +544,10 @@ impl With {
 
     /// Checks the card as any desk would.
     fn check(mut self) -> Step {
-        let Some(random) = self.random.pop() else {
+        let (Some(first), Some(second)) = (self.random.pop(), self.random.pop()) else {
             return refused(&"it asked for too many sessions");
         };
-        let step = Check::begin(&self.keys, self.card, random);
+        let step = Check::begin(&self.keys, self.card, [first, second]);
         self.checked(step)
     }
 
@@ -514,6 +560,24 @@ impl With {
             CheckStep::Done(finding) => done(MakeError::NotProved(finding)),
         }
     }
+}
+
+/// Everything that is written on a Type 2 card, in the order in which a break does no harm and the first of
+/// it last: what opens the card, an empty message, the pass from its second page on, the key, then the page
+/// that makes it a pass, and what closes the card.
+fn in_order(
+    opening: Vec<Write>,
+    pass: Vec<Write>,
+    key: Vec<Write>,
+    closing: Option<Write>,
+) -> Vec<Write> {
+    let mut pass = pass.into_iter();
+    let first = pass.next();
+    let opened = opening.into_iter().chain([(FIRST_PAGE, EMPTY_MESSAGE)]);
+    let mut writes: Vec<Write> =
+        opened.chain(pass).chain(key).chain(first).chain(closing).collect();
+    writes.reverse();
+    writes
 }
 
 /// The settings of the NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18), and where

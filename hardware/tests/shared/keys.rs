@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use hardware::authentic::Key;
-use hardware::authentic::check::{Check, Finding, Step};
+use hardware::authentic::check::{Check, Finding, Randoms, Step};
 use hardware::authentic::keyring::{KeySet, Keyring, Making as Makes, public_of};
 use hardware::authentic::make::{self, MakeError, Making, RANDOM_NUMBERS};
 use hardware::card::{CardChannel, Presented};
@@ -33,6 +33,11 @@ pub fn checking(sets: &[u8]) -> Arc<Keyring> {
     Arc::new(Keyring::new(sets.iter().map(|number| set(*number, false)).collect()))
 }
 
+/// Random numbers for one check.
+pub fn randoms() -> Randoms {
+    [random(1), random(2)]
+}
+
 /// Random numbers that differ from those of every other conversation.
 pub fn random(n: u8) -> [u8; 16] {
     std::array::from_fn(|place| n.wrapping_mul(31).wrapping_add(u8::try_from(place).unwrap()))
@@ -49,7 +54,7 @@ pub fn converse_through(
     card: &Presented,
     channel: &mut dyn CardChannel,
 ) -> (Finding, usize) {
-    let mut step = Check::begin(keys, *card, random(1));
+    let mut step = Check::begin(keys, *card, randoms());
     let mut asked = 0;
     loop {
         match step {

@@ -7,7 +7,9 @@
 
 use zeroize::Zeroizing;
 
-use super::{CONTAINER, FACTORY, FIRST_PAGE, MakeError, State, Step, With, Write, done, refused};
+use super::{
+    CONTAINER, FACTORY, FIRST_PAGE, MakeError, State, Step, With, Write, done, in_order, refused,
+};
 use crate::authentic::key::{BLOCK, Key};
 use crate::authentic::ultralight_aes::{
     AwaitingChallenge, AwaitingProof, KeyNumber, UltralightError, start,
@@ -158,15 +160,12 @@ impl With {
         };
         let mut closed = configuration;
         closed[3] = FIRST_PAGE;
-        let mut writes: Vec<Write> = first.into_iter().collect();
+        let mut opening: Vec<Write> = first.into_iter().collect();
         if formats {
-            writes.push((FIRST_PAGE - 1, FORMATTED));
+            opening.push((FIRST_PAGE - 1, FORMATTED));
         }
-        writes.extend(pages);
-        writes.extend(key_pages(&key));
-        writes.push((CONFIGURATION, closed));
-        writes.reverse();
-        self.write(writes)
+        let closing = Some((CONFIGURATION, closed));
+        self.write(in_order(opening, pages, key_pages(&key).collect(), closing))
     }
 }
 
