@@ -13,7 +13,7 @@ use hardware::libnfc::LibnfcReader;
 use hardware::reader::{ReaderEvent, spawn};
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number};
-use tui::card_desk::CardDesk;
+use tui::card_desk::{CardDesk, Purpose};
 
 use crate::measure::Times;
 
@@ -128,7 +128,7 @@ fn made(desk: &Desk, cards: u32) -> Vec<SharedCard> {
         while begun.elapsed() < LONG {
             card.lay_down();
             let mut channel: Box<dyn CardChannel> = Box::new(card.clone());
-            let view = card_desk.converse(&presented, true, &mut *channel);
+            let view = card_desk.converse(&presented, Purpose::Make { again: true }, &mut *channel);
             if view.is_ok_and(|view| view.failed.is_none()) {
                 return card;
             }

@@ -119,6 +119,7 @@ async fn check_of_a_forgery(desk: &Desk) -> String {
         chip_number: FORGED.parse().unwrap(),
         speaks: Some(Speaks::Type2),
         make: false,
+        again: false,
     };
     let kind = RECORD_TYPE.as_bytes();
     let record = Record { format: TypeFormat::External, kind, payload: &[0xff] };

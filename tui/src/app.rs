@@ -1,6 +1,7 @@
 //! The console's model, and what every message makes of it. Pure: time, keys, cards and answers come
 //! in as messages, and what is to be done comes out as commands.
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::VerdictKind;
 use crdt_model::entry::EntryRef;
 use crdt_model::money::Cents;
@@ -349,6 +350,8 @@ impl Model {
 
     fn answered(&mut self, answer: Answer, card: Option<ShownCard>) -> Vec<Command> {
         let reader = card.as_ref().and_then(|card| card.reader);
+        // Nothing is asked with a forged card: it buys nothing and is nobody of a group.
+        let card = card.filter(|_| answer.authenticity != Some(Authenticity::Refuted));
         let mut commands = vec![Command::Signal(answer.verdict, reader)];
         let wants_rewards = answer.pass.as_ref().is_some_and(|pass| pass.points > 0);
         if let (Some(card), true) = (&card, wants_rewards) {

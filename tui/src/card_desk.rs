@@ -1,5 +1,5 @@
 //! Between a card on a reader and the daemon, which holds the keys: carries questions and answers, and
-//! understands neither. So no key is ever in the process that shows things.
+//! understands neither. So no master key is ever in the process that shows things.
 
 use std::time::Duration;
 
@@ -14,6 +14,18 @@ const MOST_QUESTIONS: usize = 256;
 /// How long the daemon may think about one answer. It takes less than a millisecond: a daemon that hangs is
 /// not to hold up the reader with it.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What is to be done with a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is checked.
+    Check,
+    /// It is made a pass.
+    Make {
+        /// Although a pass has its chip number already.
+        again: bool,
+    },
+}
 
 /// Carries what the daemon and a card have to say to each other.
 #[derive(Debug)]
@@ -35,11 +47,15 @@ impl CardDesk {
     pub fn converse(
         &self,
         card: &Presented,
-        make: bool,
+        purpose: Purpose,
         channel: &mut dyn CardChannel,
     ) -> Result<CardCheckView, ClientError> {
         let Presented { chip, speaks } = *card;
-        let request = CardCheckRequest { chip_number: chip, speaks, make };
+        let (make, again) = match purpose {
+            Purpose::Check => (false, false),
+            Purpose::Make { again } => (true, again),
+        };
+        let request = CardCheckRequest { chip_number: chip, speaks, make, again };
         let mut view = self.wait(self.client.begin_card_check(&request))?;
         for _ in 0..MOST_QUESTIONS {
             let Some(command) = &view.ask else { break };
@@ -65,6 +81,6 @@ impl CardDesk {
 impl Attendant for CardDesk {
     fn attend(&self, card: &Presented, channel: &mut dyn CardChannel) -> Option<String> {
         // Without the daemon there is no verdict either: the tap says why.
-        self.converse(card, false, channel).ok().map(|view| view.check)
+        self.converse(card, Purpose::Check, channel).ok().map(|view| view.check)
     }
 }

@@ -277,6 +277,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
                 regular_price_cents: price,
                 tariff_id: tariff,
                 tickets: Some(tickets),
+                check: None,
             };
             let sold = client.sell(&sale).await?;
             if json {

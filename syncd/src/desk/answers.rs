@@ -150,8 +150,11 @@ impl Desk {
     pub fn tap(&mut self, tap: &TapRequest, wall: UnixMillis) -> Result<Answer, Refusal> {
         let card: Identification = tap.pass.parse()?;
         let code = tap.checkin_code.as_deref();
-        let authenticity = self.checks.authenticity(tap.check.as_deref(), &card);
+        let authenticity = self.checks.authenticity(tap.check.as_deref(), &card)?;
         let now = self.next_at(wall);
+        if authenticity == Authenticity::Refuted {
+            return Ok(self.answer_forged(Kind::CheckIn, now));
+        }
         if let Identification::External(external) = &card {
             return self.answer_external(&card, external, now);
         }
@@ -165,6 +168,20 @@ impl Desk {
             }
             None => self.answer_unknown(&card, code, authenticity, now),
         }
+    }
+
+    /// A card that was refuted is stopped before anything else is looked at: whoever shows it learns
+    /// nothing of the pass whose number it has, not even whether there is one.
+    pub(super) fn answer_forged(&mut self, kind: Kind, now: UnixMillis) -> Answer {
+        let reason = Reason::CardNotGenuine;
+        let answer = Answer {
+            verdict: reason.verdict(),
+            reason: Some(reason),
+            authenticity: Some(Authenticity::Refuted),
+            ..Answer::without_pass(kind, now.0)
+        };
+        self.remember(&answer);
+        answer
     }
 
     /// The activity that a check-in is to: the one of the code, or the desk's.
@@ -276,8 +293,6 @@ impl Desk {
             Err(reason) => (None, Some(reason), 0),
         };
         let account = self.account(record, card);
-        // Whoever shows a forged card learns nothing of the pass whose number it has.
-        let forged = decided.authenticity == Some(Authenticity::Refuted);
         let answer = Answer {
             verdict: reason.map_or(VerdictKind::Ok, |reason| match decided.kind {
                 Kind::TicketSale => decide::verdict_of_sale(reason),
@@ -289,7 +304,7 @@ impl Desk {
             at: now.0,
             entry,
             points_change,
-            pass: (!forged).then(|| Self::pass_view(record, &account)),
+            pass: Some(Self::pass_view(record, &account)),
             title: decided.title,
             earlier_at: decided.earlier_at.map(|at| at.0),
             policy: decided.policy,
@@ -367,8 +382,11 @@ impl Desk {
         wall: UnixMillis,
     ) -> Result<Answer, Refusal> {
         let card: Identification = asked.pass.parse()?;
-        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card);
+        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card)?;
         let now = self.next_at(wall);
+        if authenticity == Authenticity::Refuted {
+            return Ok(self.answer_forged(Kind::Redemption, now));
+        }
         let Some(record) = self.record(&card)? else {
             return Ok(self.answer_unknown_pass(Kind::Redemption, now));
         };
@@ -533,7 +551,10 @@ impl Desk {
         let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
         let account = self.account(&record, Some(&card));
         let now = self.next_at(wall);
-        let authenticity = self.checks.authenticity(check, &card);
+        let authenticity = self.checks.authenticity(check, &card)?;
+        if authenticity == Authenticity::Refuted {
+            return Ok(Vec::new());
+        }
         let standing = self.standing(&record, &account, &card, authenticity, now);
         let next_unit = |reward: &_| self.next_unit(reward);
         let offers = rewards_for(standing, &self.rewards, next_unit, &self.here(now));

@@ -18,8 +18,9 @@ use super::{Desk, Refusal};
 use crate::card_key_file::CardKeyFileError;
 use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 
-/// Checks that are remembered at the most: a desk has one card on each of a few readers.
-const MOST: usize = 32;
+/// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
+/// named for as long as its verdict is on the screen.
+const MOST: usize = 256;
 
 /// For so long what a card proved counts: as long as its verdict stays on the screen, twice over, for
 /// whoever chooses a reward meanwhile.
@@ -27,6 +28,9 @@ const COUNTS_FOR: Duration = Duration::from_secs(60);
 
 /// Cards whose last reading is remembered at the most: some days of the largest museum.
 const MOST_READINGS: usize = 100_000;
+
+/// What is said of a card that is not made because its number is in use.
+const IN_USE: &str = "a pass has this chip number already. Whoever only shows a number must not be given the keys of its pass: if you know this card, make it with --again";
 
 /// All checks.
 #[derive(Debug, Default)]
@@ -57,16 +61,34 @@ enum State {
 }
 
 impl Checks {
-    /// What this card proved in the check of this name; nothing but its number where there is none.
-    pub(super) fn authenticity(&self, name: Option<&str>, card: &Identification) -> Authenticity {
-        let (Some(name), Identification::Chip(chip)) = (name, card) else {
-            return Authenticity::UidOnly;
-        };
-        let check = self.known.iter().find(|check| check.name == name && check.chip == *chip);
-        match check.map(|check| &check.state) {
-            Some(State::Found(finding, at)) if at.elapsed() < COUNTS_FOR => finding.authenticity(),
-            _ => Authenticity::UidOnly,
+    /// What this card proved in the check of this name; nothing but its number where none was made, or
+    /// where it was made of another card. A proof counts for a while, a forgery stays one.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchCheck`]: what is not known any more may have been a forgery.
+    pub(super) fn authenticity(
+        &self,
+        name: Option<&str>,
+        card: &Identification,
+    ) -> Result<Authenticity, Refusal> {
+        let Some(name) = name else { return Ok(Authenticity::UidOnly) };
+        let check = self.known.iter().find(|check| check.name == name);
+        let check = check.ok_or(Refusal::NoSuchCheck)?;
+        if *card != Identification::Chip(check.chip) {
+            return Ok(Authenticity::UidOnly);
         }
+        Ok(match &check.state {
+            State::Found(finding, at) => match finding.authenticity() {
+                Authenticity::Refuted => Authenticity::Refuted,
+                shown if at.elapsed() < COUNTS_FOR => shown,
+                Authenticity::UidOnly | Authenticity::Signed | Authenticity::Cryptographic => {
+                    Authenticity::UidOnly
+                }
+            },
+            State::Checking(_) | State::Making(_) | State::NotMade | State::Taken => {
+                Authenticity::UidOnly
+            }
+        })
     }
 
     /// A message that was used before in this run proves nothing: somebody read it off the card earlier.
@@ -131,6 +153,9 @@ impl Checks {
                 (State::Making(Box::new(making)), view)
             }
             Outcome::Make(make::Step::Done(Ok(finding))) => found(self.fresh(chip, finding), view),
+            Outcome::InUse => {
+                (State::NotMade, CardCheckView { failed: Some(IN_USE.to_owned()), ..view })
+            }
             Outcome::Make(make::Step::Done(Err(error))) => {
                 let view = CardCheckView { failed: Some(error.to_string()), ..view };
                 (State::NotMade, view)
@@ -143,6 +168,9 @@ impl Checks {
 enum Outcome {
     Check(check::Step),
     Make(make::Step),
+    /// The card is not made: a pass has its chip number already, and the keys of a pass are not given to
+    /// whatever shows its number.
+    InUse,
 }
 
 impl Desk {
@@ -151,7 +179,10 @@ impl Desk {
         let card = Presented { chip: request.chip_number, speaks: request.speaks };
         let keys = Arc::clone(&self.card_keys);
         let mut random = rand::rng();
-        let outcome = if request.make {
+        let known = self.record(&Identification::Chip(card.chip));
+        let outcome = if request.make && !request.again && !matches!(known, Ok(None)) {
+            Outcome::InUse
+        } else if request.make {
             let day = crdt_model::time::day_number(self.calendar.day(super::wall_clock()));
             let numbers: [[u8; 16]; RANDOM_NUMBERS] = random.random();
             Outcome::Make(Making::begin(keys, card, day, numbers))

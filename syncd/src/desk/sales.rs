@@ -56,7 +56,12 @@ impl Desk {
     /// [`Refusal`].
     pub fn sell(&mut self, sale: &SaleRequest, wall: UnixMillis) -> Result<SaleAnswer, Refusal> {
         let card: Identification = sale.pass.parse()?;
+        let authenticity = self.checks.authenticity(sale.check.as_deref(), &card)?;
         let now = self.next_at(wall);
+        if authenticity == Authenticity::Refuted {
+            let answer = self.answer_forged(Kind::TicketSale, now);
+            return Ok(SaleAnswer { answer, sale: None });
+        }
         let Some(record) = self.record(&card)? else {
             let answer = self.answer_unknown_pass(Kind::TicketSale, now);
             return Ok(SaleAnswer { answer, sale: None });
@@ -72,7 +77,7 @@ impl Desk {
         };
         let price = regular_price_of(activity, sale.regular_price_cents)?;
         let account = self.account(&record, Some(&card));
-        let standing = self.standing(&record, &account, &card, Authenticity::UidOnly, now);
+        let standing = self.standing(&record, &account, &card, authenticity, now);
         let (of, title) = (activity.activity, activity.title.clone());
         let (outcome, view) = match self.decide_sale(standing, activity, price, sale, now) {
             Ok((sold, tariff)) => {

@@ -53,6 +53,9 @@ pub struct CardCheckRequest {
     /// It is not checked but made: only where the hub allows this desk to.
     #[serde(default)]
     pub make: bool,
+    /// It is made although a pass has its chip number already: whoever asks knows the card.
+    #[serde(default)]
+    pub again: bool,
 }
 
 /// Body of `POST /v1/card-checks/{check}/answers`: what the card said, or why it said nothing.
@@ -108,6 +111,10 @@ pub struct SaleRequest {
     /// How many; without it, one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tickets: Option<u32>,
+    /// As in [`TapRequest`]: a forged card buys nothing. No ticket needs a proof, for a rule about tariffs
+    /// would tell of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
 }
 
 /// Answer of `POST /v1/ticket-sales`. The history keeps the [`Answer`] alone: no row tells a price

@@ -14,7 +14,7 @@ use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::CardCheckView;
 
 use super::{CliError, Exit, json_of};
-use crate::card_desk::CardDesk;
+use crate::card_desk::{CardDesk, Purpose};
 use crate::readers::Readers;
 
 /// What is done with the card on the reader.
@@ -32,6 +32,10 @@ pub enum CardCommand {
     /// Makes a card a pass that cannot be faked. Only at desks that the hub allows to. What was written on
     /// the card is lost.
     Write {
+        /// Although a pass has this chip number already: only for a card that you know, for whatever shows
+        /// the number is given the keys of its pass.
+        #[arg(long)]
+        again: bool,
         /// Seconds to wait for a card.
         #[arg(long, default_value_t = 60)]
         wait: u64,
@@ -67,14 +71,14 @@ struct ReportView<'a> {
 /// Asks each card what it is and has it checked, or made.
 struct Asking {
     desk: CardDesk,
-    make: bool,
+    purpose: Purpose,
     reports: Sender<Report>,
 }
 
 impl Attendant for Asking {
     fn attend(&self, card: &Presented, channel: &mut dyn CardChannel) -> Option<String> {
         let description = describe(card, channel);
-        let outcome = self.desk.converse(card, self.make, channel);
+        let outcome = self.desk.converse(card, self.purpose, channel);
         // Whoever asked may have got what they wanted.
         let _ = self.reports.send(Report { card: *card, description, outcome });
         None
@@ -86,13 +90,13 @@ impl Attendant for Asking {
 /// # Errors
 /// [`CliError`].
 pub fn run(command: &CardCommand, client: DeskClient, readers: &Readers) -> Result<Exit, CliError> {
-    let (make, wait, json) = match command {
-        CardCommand::Read { wait, json } => (false, *wait, *json),
-        CardCommand::Write { wait, json } => (true, *wait, *json),
+    let (purpose, wait, json) = match command {
+        CardCommand::Read { wait, json } => (Purpose::Check, *wait, *json),
+        CardCommand::Write { again, wait, json } => (Purpose::Make { again: *again }, *wait, *json),
     };
     let (reports, reported) = channel();
     let asking: Arc<dyn Attendant> =
-        Arc::new(Asking { desk: CardDesk::new(client), make, reports });
+        Arc::new(Asking { desk: CardDesk::new(client), purpose, reports });
     let mut handles = readers.start(&asking)?;
     drop(asking);
     if !json {
@@ -130,14 +134,14 @@ pub fn run(command: &CardCommand, client: DeskClient, readers: &Readers) -> Resu
             json_of(&ReportView {
                 chip_number: card.chip.to_string(),
                 speaks: card.speaks,
-                product: description.product.as_deref(),
+                product: description.product,
                 readings: description.readings,
                 records: &description.records,
                 check: &view,
             })
         );
     } else {
-        explain(&card, &description, &view, make);
+        explain(&card, &description, &view, purpose != Purpose::Check);
     }
     Ok(match (&view.failed, view.authenticity) {
         (Some(_), _) => Exit::Failed,
@@ -154,7 +158,7 @@ fn explain(card: &Presented, description: &Description, view: &CardCheckView, ma
     };
     println!("chip number  {}", card.chip);
     println!("speaks       {speaks}");
-    println!("product      {}", description.product.as_deref().unwrap_or("it does not say"));
+    println!("product      {}", description.product.unwrap_or("it does not say"));
     if let Some(readings) = description.readings {
         println!("readings     {readings}");
     }
