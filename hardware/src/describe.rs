@@ -156,6 +156,36 @@ fn records(message: &[u8]) -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// A card that answers with nothing at all, for ever.
+    struct Empty;
+
+    impl CardChannel for Empty {
+        fn exchange(&mut self, command: &Command) -> Result<Vec<u8>, Broken> {
+            Ok(match command {
+                Command::ReadPages { from: 0 } => {
+                    vec![4, 1, 2, 3, 4, 5, 6, 7, 0, 0, 0, 0, 0xe1, 0x10, 0x12, 0]
+                }
+                _ => Vec::new(),
+            })
+        }
+    }
+
+    #[test]
+    fn a_card_that_says_nothing_is_not_asked_for_ever() {
+        let chip = "04784CDAEE3880".parse().unwrap();
+        for speaks in [Speaks::Type2, Speaks::IsoDep] {
+            let card = Presented { chip, speaks: Some(speaks) };
+            assert_eq!(describe(&card, &mut Empty).product, None);
+        }
+    }
+
+    #[test]
+    fn what_stands_on_a_card_does_not_drive_a_terminal() {
+        let kind = b"a:b\x1b[2J";
+        let record = ndef::Record { format: ndef::TypeFormat::External, kind, payload: &[] };
+        assert_eq!(records(&record.message().unwrap()), ["a:b[2J"]);
+    }
+
     #[test]
     fn products_are_known_by_their_versions() {
         for (version, product) in [

@@ -152,6 +152,8 @@ fn follow(
         });
         wait_with(None);
         let Err(error) = followed else { return };
+        // No reader is there to give it.
+        session.take_signal();
         if !say(session, readers.lost(error, Instant::now())) {
             return;
         }
@@ -187,11 +189,20 @@ fn follow_service(
                 Err(error) => return Err(error),
             };
         if let Some(signal) = session.take_signal() {
-            for slot in readers.slots.iter().filter(|slot| slot.lying != Lying::Nothing) {
+            // It is about the card that was tapped last.
+            let lies =
+                |slot: &&Slot| slot.lying != Lying::Nothing && slot.lying == readers.last_tapped;
+            let tapped = readers.slots.iter().find(lies);
+            if let Some(slot) = tapped {
                 signal::give(context, &slot.name, signal);
             }
         }
         let read = readers.read(|name| uid(context, name), Instant::now);
+        let tapped = read.iter().rev().find_map(|(_, event)| match event {
+            ReaderEvent::Tapped(tap) => Some(Lying::Card(tap.chip)),
+            _ => None,
+        });
+        readers.last_tapped = tapped.unwrap_or(readers.last_tapped);
         events.extend(read.into_iter().map(|(name, event)| {
             let mut card = CardOnReader::new(context, &name);
             event.attended(attendant, &mut card, CardOnReader::speaks)
@@ -383,12 +394,21 @@ struct Readers {
     unplugged: Option<String>,
     /// The last `Ready` or `Lost`.
     said: Option<ReaderEvent>,
+    /// The card that was tapped last: [`Lying::Card`], or nothing yet.
+    last_tapped: Lying,
 }
 
 impl Readers {
     fn new(chosen: Option<String>) -> Self {
         let states = vec![ReaderState::new(PNP_NOTIFICATION(), State::UNAWARE)];
-        Self { chosen, states, slots: Vec::new(), unplugged: None, said: None }
+        Self {
+            chosen,
+            states,
+            slots: Vec::new(),
+            unplugged: None,
+            said: None,
+            last_tapped: Lying::Nothing,
+        }
     }
 
     fn takes(&self, name: &CStr) -> bool {

@@ -213,6 +213,14 @@ async fn every_reason_is_reached_on_the_command_line() {
     hub.run(&["card-keys", "new"]);
     let forged = check_of_a_forgery(&desk).await;
     expect(&["tap", FORGED, "--check", &forged], Reason::CardNotGenuine);
+    expect(&["redeem", FORGED, "cheap", "--check", &forged], Reason::CardNotGenuine);
+    let sale =
+        SaleRequest { pass: FORGED.to_owned(), check: Some(forged), ..SaleRequest::default() };
+    let sold = desk.client.sell(&sale).await.unwrap();
+    assert_eq!((sold.answer.reason, sold.sale), (Some(Reason::CardNotGenuine), None));
+    // A check that is not known may have been of a forgery.
+    let unknown = said(&desk, &["tap", FORGED, "--check", "nonsense"]);
+    assert!(unknown["type"].as_str().unwrap().ends_with("/check-not-found"), "{unknown}");
     expect(&["redeem", one, "online"], Reason::RewardOnlineOnly);
     expect(&["redeem", one, "elsewhere"], Reason::RewardOtherOrganizer);
     expect(&["redeem", one, "other-region"], Reason::RewardPassholderNoApplicableCardsystems);

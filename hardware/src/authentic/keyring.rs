@@ -13,7 +13,7 @@
 //! | proof | the check key | 3 | 1 | every desk |
 //!
 //! Whoever opens a desk that only checks has the keys to imitate cards, but not to change those that
-//! were made. The signature of a plain card has no secret at a desk at all: a set may have nothing but
+//! were made, except an Ultralight AES, which has one key for both. The signature of a plain card has no secret at a desk at all: a set may have nothing but
 //! that.
 
 use crdt_model::ids::ChipNumber;

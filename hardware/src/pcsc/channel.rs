@@ -26,8 +26,12 @@ impl<'a> CardOnReader<'a> {
         match &mut self.card {
             Some(card) => Ok(card),
             card => {
+                // Nobody is to select another application in the middle of a conversation. Where somebody
+                // has the card already, it goes on beside them.
                 let connected =
-                    self.context.connect(self.name, ShareMode::Shared, Protocols::ANY)?;
+                    self.context.connect(self.name, ShareMode::Exclusive, Protocols::ANY).or_else(
+                        |_| self.context.connect(self.name, ShareMode::Shared, Protocols::ANY),
+                    )?;
                 Ok(card.insert(connected))
             }
         }
