@@ -22,7 +22,7 @@
 //! An Ultralight AES has one key for everything, so whoever checks such a card can also change it.
 //!
 //! Sources: NT4H2421Gx rev 3.0, 8.2 (files), 10.6.1 and 10.7.1; AN12196 rev 2.0, 5; DESFire EV2
-//! (MF3Dx2): CreateApplication; for the Ultralight AES see [`ultralight_aes`].
+//! (MF3Dx2): CreateApplication; for the Ultralight AES see `make/ultralight_aes.rs`.
 
 mod ultralight_aes;
 
