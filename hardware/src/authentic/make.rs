@@ -24,6 +24,7 @@
 //! Sources: NT4H2421Gx rev 3.0, 8.2 (files), 10.6.1 and 10.7.1; AN12196 rev 2.0, 5; DESFire EV2
 //! (MF3Dx2): CreateApplication; for the Ultralight AES see `make/ultralight_aes.rs`.
 
+mod type_2;
 mod ultralight_aes;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::describe::{
     NTAG_424, TYPE_2_VERSION, ULTRALIGHT_AES, VERSION_APDU, VERSION_GOES_ON, iso_dep_product,
     type_2_product,
 };
+use type_2::Write;
 use ultralight_aes::Ultralight;
 
 /// Random numbers that making a card may need: one for each session with it, of which there may be some
@@ -76,14 +78,8 @@ const INTEGRITY_ERROR: u16 = 0x911e;
 const CREATE_APPLICATION: u8 = 0xca;
 const APPLICATION_SETTINGS: [u8; 2] = [0x0b, 0x82];
 
-/// A Type 2 card's first data page where it holds no message, and an NTAG 424 DNA's file without one.
-const EMPTY_MESSAGE: [u8; 4] = [0x03, 0x00, 0xfe, 0x00];
+/// An NTAG 424 DNA's file without a message.
 const NO_MESSAGE: [u8; 2] = [0x00, 0x00];
-
-/// Where an NTAG21x says that pages are locked, where it says how large it is, and where its data begins.
-const LOCKS: std::ops::Range<usize> = 10..12;
-const CONTAINER: std::ops::Range<usize> = 12..16;
-const FIRST_PAGE: u8 = 4;
 
 /// Why a card was not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -127,9 +123,6 @@ pub enum Step {
     /// It is over.
     Done(Result<Finding, MakeError>),
 }
-
-/// A page, and what it is to hold.
-type Write = (u8, [u8; 4]);
 
 /// A card that is being made, waiting for an answer.
 #[derive(Debug)]
@@ -364,48 +357,6 @@ impl With {
         self.keys.making()
     }
 
-    /// A Type 2 card's first pages: may they be changed?
-    fn look(self, memory: &[u8]) -> Step {
-        let Ok(memory) = <[u8; 16]>::try_from(memory) else { return done(MakeError::Room) };
-        if memory[LOCKS] != [0, 0] {
-            return done(MakeError::Locked);
-        }
-        self.ask(Command::raw(TYPE_2_VERSION), State::Version(memory))
-    }
-
-    /// A Type 2 card without keys.
-    fn plain(self, memory: &[u8; 16]) -> Step {
-        match self.pass_in(&memory[CONTAINER], false) {
-            Ok(pass) => self.write(in_order(Vec::new(), pass, Vec::new(), None)),
-            Err(error) => done(error),
-        }
-    }
-
-    /// The pages of a pass for this card: where this capability container says that there is room.
-    fn pass_in(&self, container: &[u8], keyed: bool) -> Result<Vec<Write>, MakeError> {
-        let set = self.set().ok_or(MakeError::NoKeys)?;
-        let keys = set.making().ok_or(MakeError::NoKeys)?;
-        let issued = Issued { key: set.number().into(), day: self.day, keyed };
-        let pass = SignedPass::sign(&self.card.chip, issued, &keys.signing);
-        let pages = ndef::type_2_pages(&pass.to_message()).unwrap_or_default();
-        let room = match container {
-            [0xe1, _, eighths, _] => usize::from(*eighths) * 8,
-            _ => 0,
-        };
-        if pages.is_empty() || pages.len() > room {
-            return Err(MakeError::Room);
-        }
-        Ok((FIRST_PAGE..).zip(pages.as_chunks().0.iter().copied()).collect())
-    }
-
-    /// Writes the next page; behind the last the card is selected anew and checked.
-    fn write(self, mut left: Vec<Write>) -> Step {
-        match left.pop() {
-            Some((page, data)) => self.ask(Command::WritePage { page, data }, State::Writes(left)),
-            None => self.ask(Command::SelectAnew, State::SelectedAnew),
-        }
-    }
-
     /// What card that takes APDUs it is. Its version comes in three parts; the first tells.
     fn product(self, first: Option<Vec<u8>>, answer: &[u8]) -> Step {
         let Some((part, status)) = answer.split_last_chunk::<2>() else {
@@ -560,24 +511,6 @@ impl With {
             CheckStep::Done(finding) => done(MakeError::NotProved(finding)),
         }
     }
-}
-
-/// Everything that is written on a Type 2 card, in the order in which a break does no harm and the first of
-/// it last: what opens the card, an empty message, the pass from its second page on, the key, then the page
-/// that makes it a pass, and what closes the card.
-fn in_order(
-    opening: Vec<Write>,
-    pass: Vec<Write>,
-    key: Vec<Write>,
-    closing: Option<Write>,
-) -> Vec<Write> {
-    let mut pass = pass.into_iter();
-    let first = pass.next();
-    let opened = opening.into_iter().chain([(FIRST_PAGE, EMPTY_MESSAGE)]);
-    let mut writes: Vec<Write> =
-        opened.chain(pass).chain(key).chain(first).chain(closing).collect();
-    writes.reverse();
-    writes
 }
 
 /// The settings of the NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18), and where

@@ -7,9 +7,8 @@
 
 use zeroize::Zeroizing;
 
-use super::{
-    CONTAINER, FACTORY, FIRST_PAGE, MakeError, State, Step, With, Write, done, in_order, refused,
-};
+use super::type_2::{CONTAINER, FIRST_PAGE, Write, in_order};
+use super::{FACTORY, MakeError, State, Step, With, done, refused};
 use crate::authentic::key::{BLOCK, Key};
 use crate::authentic::ultralight_aes::{
     AwaitingChallenge, AwaitingProof, KeyNumber, UltralightError, start,
