@@ -80,8 +80,9 @@ async fn a_reader_that_is_unplugged_is_said_and_the_other_goes_on_and_it_comes_b
     let folder = desk.folder.display().to_string();
     let port = world.path().join("ttyReader");
     let readers = format!("{},{}", one.plugged_in_at(&port).unwrap(), other.connstring());
-    let mut terminal =
-        Terminal::open(&["--folder", &folder, "--language", "nl", "--reader", &readers]);
+    let settings = format!("readers = [\"{}\"]\n", readers.replace(',', "\", \""));
+    std::fs::write(desk.folder.join("readers.toml"), settings).unwrap();
+    let mut terminal = Terminal::open(&["--folder", &folder, "--language", "nl"]);
     terminal.wait_for("lezer ✔");
     let begun = std::time::Instant::now();
     std::fs::remove_file(&port).unwrap();

@@ -26,7 +26,7 @@ use crate::demo::{self, DemoError};
 use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
-use crate::readers::{ReaderChoiceError, Readers};
+use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -42,8 +42,8 @@ pub struct Arguments {
     #[arg(long, global = true)]
     language: Option<Language>,
     /// A reader: auto, none, pcsc, pcsc:NAME, scripted:FILE, or a libnfc connection string. Several are
-    /// fine.
-    #[arg(long, env = "STEMPEL_READER", default_value = "auto", value_delimiter = ',')]
+    /// fine. By default those of `readers.toml` in the folder, else auto.
+    #[arg(long, env = "STEMPEL_READER", value_delimiter = ',')]
     reader: Vec<String>,
     /// Lines instead of a screen, for screen readers.
     #[arg(long)]
@@ -260,7 +260,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     match arguments.command {
         None if arguments.plain => plain::run(&client, language).await?,
         None => {
-            let reader = Readers::parse(&arguments.reader)?;
+            let reader = readers(arguments.reader, &folder)?;
             let scanner = settings(&folder.root().join("scanner.toml"))?;
             let feedback = settings(&folder.root().join("feedback.toml"))?;
             console::run(client, reader, scanner, feedback, language).await?;
@@ -362,7 +362,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             }
         }
         Some(Command::Card(command)) => {
-            let readers = Readers::parse(&arguments.reader)?;
+            let readers = readers(arguments.reader, &folder)?;
             // Its own thread waits for the card.
             return tokio::task::block_in_place(|| card::run(&command, client, &readers));
         }
@@ -399,6 +399,16 @@ fn doctor_reader(json: bool) -> Exit {
     } else {
         Exit::Ok
     }
+}
+
+/// The desk's readers: those that were named, else those of its folder, else whatever is found.
+fn readers(named: Vec<String>, folder: &DeskFolder) -> Result<Readers, CliError> {
+    let chosen = if named.is_empty() {
+        settings::<ReaderSettings>(&folder.root().join("readers.toml"))?.readers
+    } else {
+        named
+    };
+    Ok(Readers::parse(&chosen)?)
 }
 
 /// How the desk is set, where a file in its folder says so.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use hardware::card::Attendant;
 use hardware::reader::{Reader, ReaderHandle, Session};
 use hardware::scripted::{ScriptError, ScriptedReader};
+use serde::Deserialize;
 use thiserror::Error;
 
 /// One reader.
@@ -18,6 +19,21 @@ pub enum ReaderChoice {
     Pcsc(Option<String>),
     /// A script.
     Script(ScriptedReader),
+}
+
+/// Which readers a desk has: `readers.toml` in its folder.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ReaderSettings {
+    /// As `--reader` takes them.
+    pub readers: Vec<String>,
+}
+
+impl Default for ReaderSettings {
+    /// Whatever is found.
+    fn default() -> Self {
+        Self { readers: vec!["auto".to_owned()] }
+    }
 }
 
 /// The readers of a console.

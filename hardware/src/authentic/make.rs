@@ -38,12 +38,10 @@ use super::check::{
 use super::ev2::{self, Ev2Error};
 use super::key::{BLOCK, Key};
 use super::keyring::{KeySet, Keyring};
-use super::ndef::{self, Record, TypeFormat};
-use super::signed::{Issued, SignedPass};
+use super::ndef::{Record, TypeFormat};
 use crate::card::{Broken, Command, Presented, Speaks};
 use crate::describe::{
-    NTAG_424, TYPE_2_VERSION, ULTRALIGHT_AES, VERSION_APDU, VERSION_GOES_ON, iso_dep_product,
-    type_2_product,
+    NTAG_424, ULTRALIGHT_AES, VERSION_APDU, VERSION_GOES_ON, iso_dep_product, type_2_product,
 };
 use type_2::Write;
 use ultralight_aes::Ultralight;
