@@ -1,0 +1,207 @@
+//! Passes, their cards, coupons and holders.
+
+use crdt_model::account::Account;
+use crdt_model::catalogue::{
+    Card, CardName, CardStatus, GrantedCoupon, Membership, PassRecord, SocialTariffRight,
+};
+use crdt_model::ids::{Identification, PassId};
+use crdt_model::time::day_number;
+
+use super::{
+    ImportError, Importing, MembershipRow, PassRow, at, cards_of, granted_by_residence, hash_of,
+    is_active, telling_digits, together,
+};
+use crate::db::HubError;
+use crate::ledgers::encoded;
+
+impl Importing<'_> {
+    /// The coupons that a pass is granted, by name and by where its holder lives.
+    pub(super) fn granted(
+        &self,
+        place: usize,
+        row: &PassRow,
+    ) -> Result<Vec<GrantedCoupon>, ImportError> {
+        let mut granted = Vec::new();
+        for it in &row.coupons {
+            let Some(coupon) = self.coupons.get(&it.coupon) else {
+                let why = format!("there is no coupon {}", it.coupon);
+                return together(format!("passes[{place}].coupons"), &why);
+            };
+            granted.push(GrantedCoupon {
+                coupon: *coupon,
+                begin: at(&it.validity_period.begin),
+                end: it.validity_period.end.as_ref().map(at),
+            });
+        }
+        let of_here = granted_by_residence(&self.by_residence, row.postal_code.as_deref());
+        let new = of_here.filter(|it| !granted.iter().any(|known| known.coupon == it.coupon));
+        let new: Vec<_> = new.collect();
+        granted.extend(new);
+        Ok(granted)
+    }
+
+    /// Imports a pass; says which it is where entries were waiting for it.
+    pub(super) async fn pass(
+        &mut self,
+        place: usize,
+        row: &PassRow,
+    ) -> Result<Option<i64>, ImportError> {
+        let cards: Vec<Identification> = cards_of(row).map(|(_, card)| card).collect();
+        let Some(number) = cards.first() else { return Ok(None) };
+        let row_hash = hash_of(row);
+        let taken: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT row_hash FROM imported WHERE number = ?")
+                .bind(number.to_string())
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        let (id, before) = self.pass_of_any(&cards).await?;
+        let pass_id = PassId(u64::try_from(id).unwrap_or_default());
+        if taken.as_ref() == Some(&row_hash) && before.is_some() {
+            if row.holder.is_some() && self.lacks_holder(id).await? {
+                self.to_seal.push((place, pass_id));
+            }
+            self.count(false);
+            return Ok(None);
+        }
+        let before: Option<PassRecord> =
+            before.map(|record| minicbor::decode(&record)).transpose().map_err(HubError::from)?;
+        let blocked = row
+            .earlier_cards
+            .iter()
+            .flat_map(|it| [it.uitpas_number.is_some(), it.chip_number.is_some()]);
+        let current = cards.len() - blocked.filter(|is_there| *is_there).count();
+        let mut named: Vec<Card> = before.iter().flat_map(|record| record.cards.clone()).collect();
+        for (position, card) in cards.iter().enumerate() {
+            let status = if position < current { row.card_status } else { CardStatus::Blocked };
+            let name = CardName(self.lookup.card_key(card));
+            match named.iter_mut().find(|known| known.name == name) {
+                Some(known) => known.status = status,
+                None => named.push(Card { name, status }),
+            }
+        }
+        let account = before.as_ref().map_or_else(
+            || Account { earned: u64::from(row.points), ..Account::default() },
+            |record| record.account.clone(),
+        );
+        let record = PassRecord {
+            pass: pass_id,
+            programme: row.programme,
+            holder: row.holder_status,
+            memberships: row.memberships.iter().map(membership).collect(),
+            valid_until: row.subscription_end_date.map(day_number),
+            coupons: self.granted(place, row)?,
+            telling_digits: telling_digits(number),
+            cards: named,
+            account,
+            folded: Vec::new(),
+            tickets_per_year: row.total_tickets_per_year,
+        };
+        // The row is another one than was last taken, or the first: also where the record is the same,
+        // for a subscription or a postal code stand beside it.
+        sqlx::query(
+            "INSERT INTO pass (id, record, opening_points, active, version, subscription, postal_code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE
+             SET record = ?2, active = ?4, version = ?5, subscription = ?6, postal_code = ?7",
+        )
+        .bind(id)
+        .bind(encoded(&record)?)
+        .bind(i64::from(row.points))
+        .bind(is_active(&record))
+        .bind(self.versions.next())
+        .bind(row.subscription.map(|it| format!("{it:?}")))
+        .bind(&row.postal_code)
+        .execute(&mut *self.connection)
+        .await?;
+        for card in &cards {
+            self.card(place, id, card).await?;
+        }
+        sqlx::query("INSERT OR REPLACE INTO imported (number, row_hash) VALUES (?, ?)")
+            .bind(number.to_string())
+            .bind(row_hash)
+            .execute(&mut *self.connection)
+            .await?;
+        if row.holder.is_some() {
+            self.to_seal.push((place, pass_id));
+        }
+        self.count(true);
+        let Some(chip) = row.chip_number.filter(|_| self.chips_are_waiting) else {
+            return Ok(None);
+        };
+        // Entries that were written under the chip number before the pass was known are its own.
+        let settled = sqlx::query("UPDATE entry SET pass = ? WHERE chip = ? AND pass IS NULL")
+            .bind(id)
+            .bind(chip.to_string())
+            .execute(&mut *self.connection)
+            .await?;
+        Ok((settled.rows_affected() > 0).then_some(id))
+    }
+
+    /// The pass that carries any of these cards, or a new id.
+    pub(super) async fn pass_of_any(
+        &mut self,
+        cards: &[Identification],
+    ) -> Result<(i64, Option<Vec<u8>>), ImportError> {
+        let mut found = (0, None);
+        for card in cards {
+            found = self
+                .known(
+                    "SELECT p.id, p.record FROM pass p JOIN card c ON c.pass = p.id WHERE c.identification = ?",
+                    &card.to_string(),
+                    "SELECT COALESCE(MAX(id), 0) FROM pass",
+                )
+                .await?;
+            if found.1.is_some() {
+                break;
+            }
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn lacks_holder(&mut self, pass: i64) -> Result<bool, ImportError> {
+        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM holder WHERE pass = ?")
+            .bind(pass)
+            .fetch_optional(&mut *self.connection)
+            .await?;
+        Ok(known.is_none())
+    }
+
+    pub(super) async fn card(
+        &mut self,
+        place: usize,
+        pass: i64,
+        card: &Identification,
+    ) -> Result<(), ImportError> {
+        let text = card.to_string();
+        let added = sqlx::query("INSERT OR IGNORE INTO card (identification, pass) VALUES (?, ?)")
+            .bind(&text)
+            .bind(pass)
+            .execute(&mut *self.connection)
+            .await?;
+        if added.rows_affected() > 0 {
+            return Ok(());
+        }
+        let owner: i64 = sqlx::query_scalar("SELECT pass FROM card WHERE identification = ?")
+            .bind(&text)
+            .fetch_one(&mut *self.connection)
+            .await?;
+        if owner == pass {
+            Ok(())
+        } else {
+            together(format!("passes[{place}].chipNumber"), "another pass has this card")
+        }
+    }
+}
+
+fn membership(row: &MembershipRow) -> Membership {
+    Membership {
+        card_system: row.card_system,
+        status: row.status,
+        ends: row.end_date.map(day_number),
+        suspended_until: row.suspended_until_date.map(day_number),
+        social_tariff: row.social_tariff.as_ref().map(|right| SocialTariffRight {
+            ends: day_number(right.end_date),
+            suspended_until: right.suspended_until_date.map(day_number),
+        }),
+    }
+}
