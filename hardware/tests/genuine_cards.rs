@@ -19,7 +19,7 @@ use hardware::emulator::card::{Card, Kind, SharedCard};
 use hardware::emulator::desfire::{Desfire, Generation};
 use hardware::emulator::ntag424::Ntag424;
 use hardware::emulator::type2::{Model, Type2};
-use keys::{TODAY, checking, converse, make, making, randoms, set};
+use keys::{TODAY, checking, converse, make, making, randoms, set, signatures_alone};
 use proptest::prelude::*;
 
 const UID: [u8; 7] = [0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80];
@@ -371,6 +371,12 @@ fn a_card_that_cannot_be_written_says_why() {
         MakeError::Broken(Broken::Gone)
     );
     assert_eq!(made_by(&checking(&[1]), &ntag213()).unwrap_err(), MakeError::NoKeys);
+    // A set of signatures alone makes plain cards, and leaves the others as they are.
+    let signs = Arc::new(Keyring::new(vec![signatures_alone(1)]));
+    assert!(made_by(&signs, &ntag213()).is_ok());
+    for card in [ntag424(), desfire()] {
+        assert_eq!(made_by(&signs, &card).unwrap_err(), MakeError::NoKeys);
+    }
     // Somebody else's chip: its keys are neither ours nor the factory's.
     for card in [ntag424(), desfire()] {
         let elsewhere = Arc::new(Keyring::new(vec![set(9, true)]));

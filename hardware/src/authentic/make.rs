@@ -223,6 +223,10 @@ impl Making {
         match card.speaks {
             None => done(MakeError::Kind),
             Some(Speaks::Type2) => with.ask(Command::ReadPages { from: 0 }, State::Look),
+            // A set of signatures alone makes no cards with keys.
+            Some(Speaks::IsoDep) if with.new_key(ChipKind::Desfire, CHANGE).is_none() => {
+                done(MakeError::NoKeys)
+            }
             Some(Speaks::IsoDep) => with.ask(Command::apdu(VERSION_APDU), State::Product(None)),
         }
     }
@@ -276,13 +280,7 @@ impl Making {
                 None => done(MakeError::NoKeys),
             },
             State::Card => done(MakeError::Kind),
-            State::Created if answer == [0x91, 0x00] => match with.set() {
-                Some(set) => {
-                    let application = ev2::select_desfire(desfire_application(set.number()));
-                    with.ask(Command::apdu(application), State::NewApplication)
-                }
-                None => done(MakeError::NoKeys),
-            },
+            State::Created if answer == [0x91, 0x00] => with.select_ours(State::NewApplication),
             State::Created => done(MakeError::OtherKeys),
             State::NewApplication if answer == [0x91, 0x00] => with.desfire(),
             State::NewApplication => refused(&"its new application is not there"),
@@ -368,14 +366,16 @@ impl With {
             ([0x91, 0x00], Some(NTAG_424)) => {
                 self.ask(Command::apdu(ev2::SELECT_NTAG_424), State::Selected)
             }
-            ([0x91, 0x00], Some(_)) => match self.set() {
-                Some(set) => {
-                    let application = ev2::select_desfire(desfire_application(set.number()));
-                    self.ask(Command::apdu(application), State::Application)
-                }
-                None => done(MakeError::NoKeys),
-            },
+            ([0x91, 0x00], Some(_)) => self.select_ours(State::Application),
             _ => done(MakeError::Kind),
+        }
+    }
+
+    /// Asks a DESFire for our application.
+    fn select_ours(self, state: State) -> Step {
+        match self.set().map(|set| ev2::select_desfire(desfire_application(set.number()))) {
+            Some(select) => self.ask(Command::apdu(select), state),
+            None => done(MakeError::NoKeys),
         }
     }
 
@@ -444,9 +444,7 @@ impl With {
             let (command, state) = ev2::start(key, CHANGE, random);
             return self.ask(Command::apdu(command), State::Challenge(chip, state));
         }
-        // A set of signatures alone makes no cards with keys.
-        let signs_only = self.set().is_some_and(|set| set.change(self.card.chip).is_none());
-        done(if signs_only { MakeError::NoKeys } else { MakeError::OtherKeys })
+        done(MakeError::OtherKeys)
     }
 
     /// Takes the message off the card, changes the next key; behind the last, what the card says, and then

@@ -23,6 +23,13 @@ pub fn set(number: u8, makes: bool) -> KeySet {
     KeySet::new(number, public, Some([0xa0 | number; 16]), making)
 }
 
+/// A key set that has nothing but signatures, at a desk that makes cards.
+pub fn signatures_alone(number: u8) -> KeySet {
+    let signing = Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap();
+    let public = public_of(&signing);
+    KeySet::new(number, public, None, Some(Makes { change: None, signing }))
+}
+
 /// What a desk holds that makes cards of these sets.
 pub fn making(sets: &[u8]) -> Arc<Keyring> {
     Arc::new(Keyring::new(sets.iter().map(|number| set(*number, true)).collect()))
