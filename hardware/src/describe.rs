@@ -4,7 +4,7 @@
 //! Sources: NTAG213/215/216 rev 3.2, 10.1 (GET_VERSION) and 10.5 (READ_CNT); NT4H2421Gx rev 3.0, 10.5.2
 //! and MF3D(H)x3 (GetVersion); MF0AES(H)20 (GET_VERSION).
 
-use crate::authentic::check::SELECT_NDEF_FILE;
+use crate::authentic::check::{MOST_PAGES, READ_NDEF, SELECT_NDEF_FILE};
 use crate::authentic::ev2::SELECT_NTAG_424;
 use crate::authentic::ndef::{self, NdefError};
 use crate::authentic::sun::SunMessage;
@@ -23,9 +23,6 @@ pub(crate) const ULTRALIGHT_AES: &str = "MIFARE Ultralight AES";
 
 /// The product that writes messages.
 pub(crate) const NTAG_424: &str = "NTAG 424 DNA";
-
-/// Pages of a Type 2 card that are read at the most.
-const MOST_PAGES: u8 = 64;
 
 /// What a card says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -116,7 +113,7 @@ fn ndef_file(channel: &mut dyn CardChannel) -> Option<Vec<u8>> {
             return None;
         }
     }
-    let answer = channel.exchange(&Command::apdu([0x00, 0xb0, 0x00, 0x00, 0x80])).ok()?;
+    let answer = channel.exchange(&Command::apdu(READ_NDEF)).ok()?;
     answer.strip_suffix(&[0x90, 0x00]).map(<[u8]>::to_vec)
 }
 

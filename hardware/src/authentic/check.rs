@@ -44,7 +44,7 @@ pub const KEY_SET: &str = "k";
 pub const SELECT_NDEF_FILE: [u8; 7] = [0x00, 0xa4, 0x00, 0x0c, 0x02, 0xe1, 0x04];
 
 /// READ BINARY of the first 128 bytes: our message has less than a hundred.
-const READ_NDEF: [u8; 5] = [0x00, 0xb0, 0x00, 0x00, 0x80];
+pub const READ_NDEF: [u8; 5] = [0x00, 0xb0, 0x00, 0x00, 0x80];
 
 /// The key with which an NTAG 424 DNA proves itself.
 pub const NTAG_424_PROOF: u8 = 3;
@@ -53,7 +53,7 @@ pub const NTAG_424_PROOF: u8 = 3;
 pub const DESFIRE_PROOF: u8 = 1;
 
 /// Pages of a Type 2 card that are read at the most: all of an NTAG216 that can hold a pass.
-const MOST_PAGES: u8 = 64;
+pub(crate) const MOST_PAGES: u8 = 64;
 
 /// The AID of our application on a DESFire, for this key set.
 pub fn desfire_application(set: u8) -> [u8; 3] {

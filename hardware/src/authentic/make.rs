@@ -32,8 +32,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use super::check::{
-    Check, DESFIRE_PROOF, Finding, KEY_SET, NTAG_424_PROOF, SELECT_NDEF_FILE, Step as CheckStep,
-    URL, desfire_application, key_set_of_file,
+    Check, DESFIRE_PROOF, Finding, KEY_SET, NTAG_424_PROOF, READ_NDEF, SELECT_NDEF_FILE,
+    Step as CheckStep, URL, desfire_application, key_set_of_file,
 };
 use super::ev2::{self, Ev2Error};
 use super::key::{BLOCK, Key};
@@ -261,7 +261,7 @@ impl Making {
             }
             State::Selected => done(MakeError::Kind),
             State::FileSelected if answer == [0x90, 0x00] => {
-                with.ask(Command::apdu([0x00, 0xb0, 0x00, 0x00, 0x80]), State::FileRead)
+                with.ask(Command::apdu(READ_NDEF), State::FileRead)
             }
             State::FileSelected => done(MakeError::Kind),
             State::FileRead => {
@@ -383,12 +383,10 @@ impl With {
     /// factory's, else that of the latest set, which an earlier attempt may have written.
     fn guesses(&self, named: Option<u32>) -> Vec<Guess> {
         let sets = self.keys.sets().iter().map(KeySet::number);
-        let (named, mut guesses): (Vec<u8>, Vec<u8>) =
+        let (named, others): (Vec<u8>, Vec<u8>) =
             sets.partition(|number| named == Some(u32::from(*number)));
-        let mut guesses: Vec<_> = guesses.drain(..).map(Guess::Set).collect();
-        guesses.push(Guess::Factory);
-        guesses.extend(named.into_iter().map(Guess::Set));
-        guesses
+        let of_sets = |numbers: Vec<u8>| numbers.into_iter().map(Guess::Set);
+        of_sets(others).chain([Guess::Factory]).chain(of_sets(named)).collect()
     }
 
     /// An NTAG 424 DNA, whose message names this key set.
@@ -509,7 +507,7 @@ impl With {
     }
 }
 
-/// The settings of the NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18), and where
+/// The settings of this NDEF file (NT4H2421Gx rev 3.0, table 69; AN12196 rev 2.0, table 18). They say where
 /// the two places are that the chip writes: chip number and counter hidden under the meta read key, then
 /// the MAC. Anybody may read it; who has the change key may write it.
 fn settings(file: &[u8]) -> Option<Vec<u8>> {

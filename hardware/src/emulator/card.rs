@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crdt_model::ids::{ChipNumber, ChipNumberError};
 
 use super::desfire::Desfire;
+use super::dialogue::ApduCard;
 use super::ntag424::Ntag424;
 use super::type2::Type2;
 use crate::card::{Broken, CardChannel, Command, Presented, Speaks};

@@ -2,8 +2,8 @@
 //! (so nobody authenticates at the level of the card), ISO file names, delays after failed
 //! authentications.
 
-use super::dialogue::{ADDITIONAL_FRAME, AUTHENTICATE_EV2_FIRST, CommMode, Dialogue};
-use super::iso_dep::{Apdu, ISO, NATIVE, StoredKey, answer, status};
+use super::dialogue::{ADDITIONAL_FRAME, AUTHENTICATE_EV2_FIRST, ApduCard, CommMode, Dialogue};
+use super::iso_dep::{Apdu, StoredKey, answer, status};
 use super::random::Random;
 
 /// Which DESFire.
@@ -73,48 +73,6 @@ impl Desfire {
     pub(super) fn power_off(&mut self) {
         self.selected = None;
         self.dialogue = Dialogue::default();
-    }
-
-    /// The answer to an APDU.
-    pub(super) fn exchange(&mut self, command: &[u8]) -> Vec<u8> {
-        let Some(apdu) = Apdu::parse(command) else {
-            return answer(&[], status::ISO_LENGTH);
-        };
-        match (apdu.class, apdu.instruction) {
-            (NATIVE, instruction) if self.dialogue.interrupts(instruction) => {
-                answer(&[], status::ABORTED)
-            }
-            (NATIVE, instruction) => match self.native(instruction, apdu.data) {
-                Ok(answer) => answer,
-                Err(status) => self.dialogue.refuse(status),
-            },
-            (ISO, 0xa4) => answer(&[], status::ISO_NOT_FOUND),
-            (ISO, _) => answer(&[], status::ISO_INSTRUCTION),
-            _ => answer(&[], status::ISO_CLASS),
-        }
-    }
-
-    fn native(&mut self, instruction: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
-        let mac_if_open = self.dialogue.mac_if_open();
-        match instruction {
-            ADDITIONAL_FRAME => Ok(self.dialogue.additional_frame(data)),
-            AUTHENTICATE_EV2_FIRST => self.authenticate(data),
-            0x5a => self.select_application(data),
-            0xca => self.create_application(data),
-            0xc4 => self.change_key(data),
-            // GetVersion.
-            0x60 => {
-                self.dialogue.received(instruction, mac_if_open, 0, data)?;
-                Ok(self.dialogue.answered_in_frames(&self.version()))
-            }
-            // GetKeyVersion.
-            0x64 => {
-                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
-                let version = self.selected_key(header[0])?.version;
-                Ok(self.dialogue.answered(mac_if_open, &[version]))
-            }
-            _ => Err(status::ILLEGAL_COMMAND),
-        }
     }
 
     fn selected_key(&self, number: u8) -> Result<StoredKey, u16> {
@@ -201,6 +159,42 @@ impl Desfire {
         // Batch, week and year of production.
         let chip = [&self.uid[..], &[0xb9, 0x0c, 0x15, 0x4e, 0x60, 0x12, 0x21]].concat();
         [of(hardware), of(software), chip]
+    }
+}
+
+impl ApduCard for Desfire {
+    fn dialogue(&mut self) -> &mut Dialogue {
+        &mut self.dialogue
+    }
+
+    fn native(&mut self, instruction: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
+        let mac_if_open = self.dialogue.mac_if_open();
+        match instruction {
+            ADDITIONAL_FRAME => Ok(self.dialogue.additional_frame(data)),
+            AUTHENTICATE_EV2_FIRST => self.authenticate(data),
+            0x5a => self.select_application(data),
+            0xca => self.create_application(data),
+            0xc4 => self.change_key(data),
+            // GetVersion.
+            0x60 => {
+                self.dialogue.received(instruction, mac_if_open, 0, data)?;
+                Ok(self.dialogue.answered_in_frames(&self.version()))
+            }
+            // GetKeyVersion.
+            0x64 => {
+                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
+                let version = self.selected_key(header[0])?.version;
+                Ok(self.dialogue.answered(mac_if_open, &[version]))
+            }
+            _ => Err(status::ILLEGAL_COMMAND),
+        }
+    }
+
+    fn iso(&mut self, apdu: &Apdu<'_>) -> Vec<u8> {
+        match apdu.instruction {
+            0xa4 => answer(&[], status::ISO_NOT_FOUND),
+            _ => answer(&[], status::ISO_INSTRUCTION),
+        }
     }
 }
 

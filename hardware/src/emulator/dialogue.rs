@@ -3,7 +3,7 @@
 //! (NT4H2421Gx rev 3.0, 9.1).
 
 use super::aes::{Agreed, BLOCK, Challenge, Purpose, decrypted_and_unpadded, padded_and_encrypted};
-use super::iso_dep::{answer, status};
+use super::iso_dep::{Apdu, ISO, NATIVE, answer, status};
 use super::random::Random;
 use crate::authentic::Key;
 
@@ -247,4 +247,34 @@ fn third_pass(agreed: &Agreed, ti: [u8; TI]) -> [u8; 2 * BLOCK] {
     plain[..TI].copy_from_slice(&ti);
     plain[TI..TI + BLOCK].copy_from_slice(&agreed.proof());
     agreed.encrypted(plain)
+}
+
+/// A card that takes APDUs. Native commands are its dialogue's business, those of ISO 7816-4 its own.
+pub(super) trait ApduCard {
+    /// Its dialogue.
+    fn dialogue(&mut self) -> &mut Dialogue;
+
+    /// The answer to a native command, or the status with which it is refused.
+    fn native(&mut self, instruction: u8, data: &[u8]) -> Result<Vec<u8>, u16>;
+
+    /// The answer to a command of ISO 7816-4.
+    fn iso(&mut self, apdu: &Apdu<'_>) -> Vec<u8>;
+
+    /// The answer to an APDU.
+    fn exchange(&mut self, command: &[u8]) -> Vec<u8> {
+        let Some(apdu) = Apdu::parse(command) else {
+            return answer(&[], status::ISO_LENGTH);
+        };
+        match (apdu.class, apdu.instruction) {
+            (NATIVE, instruction) if self.dialogue().interrupts(instruction) => {
+                answer(&[], status::ABORTED)
+            }
+            (NATIVE, instruction) => match self.native(instruction, apdu.data) {
+                Ok(answer) => answer,
+                Err(status) => self.dialogue().refuse(status),
+            },
+            (ISO, _) => self.iso(&apdu),
+            _ => answer(&[], status::ISO_CLASS),
+        }
+    }
 }

@@ -2,8 +2,8 @@
 //! reading (NT4H2421Gx rev 3.0; AN12196 rev 2.0). Not emulated: LRP mode, random UIDs, delays after
 //! failed authentications, file counters, SetConfiguration.
 
-use super::dialogue::{ADDITIONAL_FRAME, AUTHENTICATE_EV2_FIRST, CommMode, Dialogue};
-use super::iso_dep::{Apdu, ISO, NATIVE, StoredKey, answer, status};
+use super::dialogue::{ADDITIONAL_FRAME, AUTHENTICATE_EV2_FIRST, ApduCard, CommMode, Dialogue};
+use super::iso_dep::{Apdu, StoredKey, answer, status};
 use super::random::Random;
 use super::sdm::{Reading, Sdm};
 
@@ -148,27 +148,6 @@ impl Ntag424 {
         self.counted = false;
     }
 
-    /// The answer to an APDU.
-    pub(super) fn exchange(&mut self, command: &[u8]) -> Vec<u8> {
-        let Some(apdu) = Apdu::parse(command) else {
-            return answer(&[], status::ISO_LENGTH);
-        };
-        match (apdu.class, apdu.instruction) {
-            (NATIVE, instruction) if self.dialogue.interrupts(instruction) => {
-                answer(&[], status::ABORTED)
-            }
-            (NATIVE, instruction) => match self.native(instruction, apdu.data) {
-                Ok(answer) => answer,
-                Err(status) => self.dialogue.refuse(status),
-            },
-            (ISO, 0xa4) => answer(&[], self.select(&apdu)),
-            (ISO, 0xb0) => self.read_binary(&apdu).unwrap_or_else(|status| answer(&[], status)),
-            (ISO, 0xd6) => answer(&[], self.update_binary(&apdu)),
-            (ISO, _) => answer(&[], status::ISO_INSTRUCTION),
-            _ => answer(&[], status::ISO_CLASS),
-        }
-    }
-
     /// ISOSelectFile: the card's root, its application, or a file in it.
     fn select(&mut self, apdu: &Apdu<'_>) -> u16 {
         let selected = match (apdu.parameters, apdu.data) {
@@ -253,45 +232,6 @@ impl Ntag424 {
                 sdm.mirrored(content, &reading, &self.keys)
             }
             _ => content.clone(),
-        }
-    }
-
-    fn native(&mut self, instruction: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
-        if instruction == ADDITIONAL_FRAME {
-            return Ok(self.dialogue.additional_frame(data));
-        }
-        let mac_if_open = self.dialogue.mac_if_open();
-        if instruction == 0x60 {
-            self.dialogue.received(instruction, mac_if_open, 0, data)?;
-            return Ok(self.dialogue.answered_in_frames(&self.version()));
-        }
-        if self.selected == Selected::Nothing {
-            return Err(status::PERMISSION_DENIED);
-        }
-        match instruction {
-            AUTHENTICATE_EV2_FIRST => self.authenticate(data),
-            0xad => self.read_data(data),
-            0x8d => self.write_data(data),
-            0x5f => self.change_file_settings(data),
-            0xc4 => self.change_key(data),
-            // GetFileSettings.
-            0xf5 => {
-                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
-                let settings = settings_of(&self.files[file_number(header[0])?]);
-                Ok(self.dialogue.answered(mac_if_open, &settings))
-            }
-            // GetKeyVersion.
-            0x64 => {
-                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
-                let key = self.keys.get(usize::from(header[0])).ok_or(status::NO_SUCH_KEY)?;
-                Ok(self.dialogue.answered(mac_if_open, &[key.version]))
-            }
-            // GetCardUID.
-            0x51 => {
-                self.dialogue.received(instruction, CommMode::Mac, 0, data)?;
-                Ok(self.dialogue.answered(CommMode::Full, &self.uid))
-            }
-            _ => Err(status::ILLEGAL_COMMAND),
         }
     }
 
@@ -419,6 +359,60 @@ fn settings_of(file: &File) -> Vec<u8> {
     let head = [0x00, mode | mirrors, file.rights[0], file.rights[1], low, middle, 0x00];
     let sdm = file.sdm.as_ref().map_or(&[][..], |sdm| &sdm.settings);
     [&head[..], sdm].concat()
+}
+
+impl ApduCard for Ntag424 {
+    fn dialogue(&mut self) -> &mut Dialogue {
+        &mut self.dialogue
+    }
+
+    fn native(&mut self, instruction: u8, data: &[u8]) -> Result<Vec<u8>, u16> {
+        if instruction == ADDITIONAL_FRAME {
+            return Ok(self.dialogue.additional_frame(data));
+        }
+        let mac_if_open = self.dialogue.mac_if_open();
+        if instruction == 0x60 {
+            self.dialogue.received(instruction, mac_if_open, 0, data)?;
+            return Ok(self.dialogue.answered_in_frames(&self.version()));
+        }
+        if self.selected == Selected::Nothing {
+            return Err(status::PERMISSION_DENIED);
+        }
+        match instruction {
+            AUTHENTICATE_EV2_FIRST => self.authenticate(data),
+            0xad => self.read_data(data),
+            0x8d => self.write_data(data),
+            0x5f => self.change_file_settings(data),
+            0xc4 => self.change_key(data),
+            // GetFileSettings.
+            0xf5 => {
+                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
+                let settings = settings_of(&self.files[file_number(header[0])?]);
+                Ok(self.dialogue.answered(mac_if_open, &settings))
+            }
+            // GetKeyVersion.
+            0x64 => {
+                let (header, _) = self.dialogue.received(instruction, mac_if_open, 1, data)?;
+                let key = self.keys.get(usize::from(header[0])).ok_or(status::NO_SUCH_KEY)?;
+                Ok(self.dialogue.answered(mac_if_open, &[key.version]))
+            }
+            // GetCardUID.
+            0x51 => {
+                self.dialogue.received(instruction, CommMode::Mac, 0, data)?;
+                Ok(self.dialogue.answered(CommMode::Full, &self.uid))
+            }
+            _ => Err(status::ILLEGAL_COMMAND),
+        }
+    }
+
+    fn iso(&mut self, apdu: &Apdu<'_>) -> Vec<u8> {
+        match apdu.instruction {
+            0xa4 => answer(&[], self.select(apdu)),
+            0xb0 => self.read_binary(apdu).unwrap_or_else(|status| answer(&[], status)),
+            0xd6 => answer(&[], self.update_binary(apdu)),
+            _ => answer(&[], status::ISO_INSTRUCTION),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 use zeroize::Zeroizing;
 
 use super::type_2::{CONTAINER, FIRST_PAGE, Write, in_order};
-use super::{FACTORY, MakeError, State, Step, With, done, refused};
+use super::{FACTORY, Guess, MakeError, State, Step, With, done, refused};
 use crate::authentic::key::{BLOCK, Key};
 use crate::authentic::ultralight_aes::{
     AwaitingChallenge, AwaitingProof, KeyNumber, UltralightError, start,
@@ -36,8 +36,8 @@ pub(super) struct Ultralight {
     container: [u8; 4],
     /// The page of configuration, as it is.
     configuration: [u8; 4],
-    /// The keys that it may have, by the number of their set (nothing is the factory's); the likeliest last.
-    guesses: Vec<Option<u8>>,
+    /// The keys that it may have, the likeliest last.
+    guesses: Vec<Guess>,
     asked: Asked,
 }
 
@@ -60,8 +60,9 @@ impl With {
         }
         let mut container = EMPTY;
         container.copy_from_slice(&memory[CONTAINER]);
-        let mut guesses = vec![None];
-        guesses.extend(self.keys.sets().iter().map(|set| Some(set.number())));
+        // Only a card that was made once needs its key here.
+        let mut guesses = vec![Guess::Factory];
+        guesses.extend(self.keys.sets().iter().map(|set| Guess::Set(set.number())));
         let state =
             Ultralight { container, configuration: EMPTY, guesses, asked: Asked::Configuration };
         self.ask(Command::ReadPages { from: CONFIGURATION }, State::Ultralight(state))
@@ -80,41 +81,33 @@ impl With {
     }
 
     /// Takes the card's answer.
-    pub(super) fn ultralight_answered(self, state: Ultralight, answer: &[u8]) -> Step {
-        let Ultralight { container, configuration, guesses, asked } = state;
-        let on = |asked, configuration, guesses| {
-            State::Ultralight(Ultralight { container, configuration, guesses, asked })
-        };
-        match asked {
+    pub(super) fn ultralight_answered(self, mut state: Ultralight, answer: &[u8]) -> Step {
+        match std::mem::replace(&mut state.asked, Asked::Again) {
             Asked::Configuration => {
-                let Some(configuration) = answer.first_chunk().copied() else {
+                let Some(configuration) = answer.first_chunk() else {
                     return refused(&"its configuration cannot be read");
                 };
+                state.configuration = *configuration;
                 if configuration[3] >= BEHIND_KEY {
-                    return self.write_ultralight(container, configuration, None);
+                    return self.write_ultralight(&state, None);
                 }
-                self.try_key(Ultralight { container, configuration, guesses, asked })
+                self.try_key(state)
             }
-            Asked::Again => self.try_key(Ultralight { container, configuration, guesses, asked }),
+            Asked::Again => self.try_key(state),
             Asked::Challenge(waiting) => match waiting.take(answer) {
                 Ok((command, waiting)) => {
-                    let state = on(Asked::Proof(waiting), configuration, guesses);
-                    self.ask(Command::raw(command), state)
+                    state.asked = Asked::Proof(waiting);
+                    self.ask(Command::raw(command), State::Ultralight(state))
                 }
                 Err(error) => refused(&error),
             },
             Asked::Proof(waiting) => match waiting.take(answer) {
                 Ok(_) => {
-                    let mut open = configuration;
+                    let mut open = state.configuration;
                     open[3] = NO_PAGE;
-                    self.write_ultralight(container, configuration, Some((CONFIGURATION, open)))
+                    self.write_ultralight(&state, Some((CONFIGURATION, open)))
                 }
-                Err(UltralightError::NotGenuine) => self.other_key(Ultralight {
-                    container,
-                    configuration,
-                    guesses,
-                    asked: Asked::Again,
-                }),
+                Err(UltralightError::NotGenuine) => self.other_key(state),
                 Err(error) => refused(&error),
             },
         }
@@ -124,8 +117,10 @@ impl With {
     fn try_key(mut self, mut state: Ultralight) -> Step {
         while let Some(guess) = state.guesses.last().copied() {
             let key = match guess {
-                None => Some(Key::new(FACTORY)),
-                Some(set) => self.keys.set(set.into()).and_then(|set| set.proof(self.card.chip)),
+                Guess::Factory => Some(Key::new(FACTORY)),
+                Guess::Set(set) => {
+                    self.keys.set(set.into()).and_then(|set| set.proof(self.card.chip))
+                }
             };
             let Some(key) = key else {
                 state.guesses.pop();
@@ -142,22 +137,18 @@ impl With {
     }
 
     /// Writes everything, in the order in which a break does no harm. `first` is what opens the card.
-    fn write_ultralight(
-        self,
-        container: [u8; 4],
-        configuration: [u8; 4],
-        first: Option<Write>,
-    ) -> Step {
+    fn write_ultralight(self, state: &Ultralight, first: Option<Write>) -> Step {
+        let Ultralight { container, configuration, .. } = state;
         let Some(key) = self.set().and_then(|set| set.proof(self.card.chip)) else {
             return done(MakeError::NoKeys);
         };
-        let formats = container == EMPTY;
-        let pass = self.pass_in(if formats { &FORMATTED } else { &container }, true);
+        let formats = *container == EMPTY;
+        let pass = self.pass_in(if formats { &FORMATTED } else { container }, true);
         let pages = match pass {
             Ok(pages) => pages,
             Err(error) => return done(error),
         };
-        let mut closed = configuration;
+        let mut closed = *configuration;
         closed[3] = FIRST_PAGE;
         let mut opening: Vec<Write> = first.into_iter().collect();
         if formats {
