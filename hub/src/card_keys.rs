@@ -5,7 +5,7 @@ use crdt_model::ids::DeviceId;
 use rand::RngExt;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 use sync_protocol::card_keys::{CardKeySet, SealedCardKeys, seal_card_keys};
 
 use crate::db::{HubError, Writing, from_sql, wall_clock};
@@ -38,9 +38,10 @@ pub struct KeySetRow {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn version(pool: &SqlitePool) -> Result<Option<u64>, HubError> {
-    let version: Option<i64> =
-        sqlx::query_scalar("SELECT version FROM card_keys_version").fetch_optional(pool).await?;
+pub async fn version(database: impl SqliteExecutor<'_>) -> Result<Option<u64>, HubError> {
+    let version: Option<i64> = sqlx::query_scalar("SELECT version FROM card_keys_version")
+        .fetch_optional(database)
+        .await?;
     Ok(version.map(from_sql))
 }
 
@@ -196,9 +197,7 @@ pub async fn sealed_to(
     device: DeviceId,
 ) -> Result<Option<SealedCardKeys>, HubError> {
     let mut reading = pool.begin().await?;
-    let version: Option<i64> = sqlx::query_scalar("SELECT version FROM card_keys_version")
-        .fetch_optional(&mut *reading)
-        .await?;
+    let version = version(&mut *reading).await?;
     let desk = sqlx::query(
         "SELECT makes_cards, sealing_key FROM device
          WHERE id = ? AND revoked_at IS NULL AND NOT is_hub",
@@ -236,7 +235,7 @@ pub async fn sealed_to(
             signing: makes.then_some(seed),
         });
     }
-    let sealed = seal_card_keys(from_sql(version), &sets, &sealing_key, &mut rand::rng())
+    let sealed = seal_card_keys(version, &sets, &sealing_key, &mut rand::rng())
         .map_err(|error| HubError::Record(format!("card keys for desk {device}: {error}")))?;
     Ok(Some(sealed))
 }

@@ -179,8 +179,8 @@ impl Desk {
         let card = Presented { chip: request.chip_number, speaks: request.speaks };
         let keys = Arc::clone(&self.card_keys);
         let mut random = rand::rng();
-        let known = self.record(&Identification::Chip(card.chip));
-        let outcome = if request.make && !request.again && !matches!(known, Ok(None)) {
+        let in_use = || !matches!(self.record(&Identification::Chip(card.chip)), Ok(None));
+        let outcome = if request.make && !request.again && in_use() {
             Outcome::InUse
         } else if request.make {
             let day = crdt_model::time::day_number(self.calendar.day(super::wall_clock()));
