@@ -61,15 +61,7 @@ fn cpu_seconds(id: u32) -> f64 {
 
 /// The console: from a card to its verdict, and what it costs when nobody comes.
 fn in_a_terminal(desk: &Desk, emulator: &Pn532Emulator, taps: u32) -> (Times, f64) {
-    let folder = desk.folder.display().to_string();
-    let mut terminal = Terminal::open(&[
-        "--folder",
-        &folder,
-        "--language",
-        "nl",
-        "--reader",
-        &emulator.connstring(),
-    ]);
+    let mut terminal = Terminal::of_desk(desk, &emulator.connstring());
     terminal.wait_for("lezer ✔");
     let times = (0..taps).map(|n| {
         at_any_moment(n);

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 
-use crate::{PATIENCE, program};
+use crate::{Desk, PATIENCE, program};
 
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
@@ -51,6 +51,15 @@ impl Terminal {
         );
         let keys = pair.master.take_writer().expect("nobody has taken the keys");
         Self { child, screen, bytes, keys, _master: pair.master }
+    }
+
+    /// Starts the console of a desk, in Dutch, with this reader.
+    ///
+    /// # Panics
+    /// As [`Terminal::open`].
+    pub fn of_desk(desk: &Desk, reader: &str) -> Self {
+        let folder = desk.folder.display().to_string();
+        Self::open(&["--folder", &folder, "--language", "nl", "--reader", reader])
     }
 
     /// Waits until the screen shows this. What it shows then.

@@ -13,15 +13,7 @@ async fn a_tap_on_the_reader_shows_the_verdict() {
     let desk = Desk::start(world.path(), &hub, "balie-1").await;
     assert_eq!(desk.client.status().await.unwrap().activity.unwrap().event_id, ACTIVITY);
     let reader = Pn532Emulator::start().unwrap();
-    let folder = desk.folder.display().to_string();
-    let mut terminal = Terminal::open(&[
-        "--folder",
-        &folder,
-        "--language",
-        "nl",
-        "--reader",
-        &reader.connstring(),
-    ]);
+    let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
     terminal.wait_for("lezer ✔");
     reader.present(&[0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80]);
     let shown = terminal.wait_for("WELKOM. Ingecheckt.");
@@ -45,9 +37,7 @@ async fn a_code_that_is_scanned_is_a_tap_and_not_what_somebody_typed() {
     let settings =
         "[[external-cards]]\ncard-type = \"museumkaart\"\nbegins = \"NL\"\nlengths = [12]\n";
     std::fs::write(desk.folder.join("scanner.toml"), settings).unwrap();
-    let folder = desk.folder.display().to_string();
-    let arguments = ["--folder", &folder, "--language", "nl", "--reader", "none"];
-    let mut terminal = Terminal::open(&arguments);
+    let mut terminal = Terminal::of_desk(&desk, "none");
     terminal.wait_for("geen lezer");
     terminal.press("0900000095902\r");
     terminal.wait_for("WELKOM. Ingecheckt.");

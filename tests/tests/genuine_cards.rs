@@ -113,10 +113,7 @@ async fn a_card_that_one_desk_made_proves_itself_at_another_and_a_copy_is_stoppe
     reader.remove();
 
     // In the console: the verdict knows the proof, and the reward that needs one is handed out.
-    let connection = reader.connstring();
-    let shown = desk.folder.display().to_string();
-    let arguments = ["--folder", &shown, "--language", "nl", "--reader", &connection];
-    let mut terminal = Terminal::open(&arguments);
+    let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
     terminal.wait_for("lezer ✔");
     reader.present_shared(&genuine);
     let screen = terminal.wait_for("Echte kaart ✔");
