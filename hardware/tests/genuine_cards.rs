@@ -19,7 +19,7 @@ use hardware::emulator::card::{Card, Kind, SharedCard};
 use hardware::emulator::desfire::{Desfire, Generation};
 use hardware::emulator::ntag424::Ntag424;
 use hardware::emulator::type2::{Model, Type2};
-use keys::{TODAY, checking, converse, make, making, randoms, set, signatures_alone};
+use keys::{TODAY, checking, converse, make, making, randoms, set, set_of, signatures_alone};
 use proptest::prelude::*;
 
 const UID: [u8; 7] = [0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80];
@@ -279,10 +279,9 @@ fn a_card_that_is_taken_away_while_it_is_made_anew_is_finished_later() {
 }
 
 /// What is half written claims nothing: a genuine card is not called a forgery because somebody was quick.
-/// But for a DESFire: our application without its key is what a forger would make, too.
 #[test]
 fn a_card_that_is_half_made_is_not_called_a_forgery() {
-    for fresh in [ntag213, ntag424, fresh_ultralight] {
+    for fresh in [ntag213, ntag424, desfire, fresh_ultralight] {
         for sets in [&[1][..], &[1, 2]] {
             for exchanges in 0..100 {
                 let card = fresh();
@@ -305,6 +304,43 @@ fn a_card_that_is_half_made_is_not_called_a_forgery() {
             }
         }
     }
+}
+
+/// Our application with somebody else's keys is a forgery; with those of the factory it is one that was begun,
+/// and proves as little as none.
+#[test]
+fn a_desfire_with_our_application_and_other_keys_is_refuted() {
+    let forged = desfire();
+    made_by(&Arc::new(Keyring::new(vec![set_of(1, 9, true)])), &forged).unwrap();
+    let (found, _) = checked_by(&checking(&[1]), &forged);
+    assert_eq!(found.authenticity(), Authenticity::Refuted, "{found}");
+    let begun = desfire();
+    begun.lay_down();
+    let create = [0x90, 0xca, 0, 0, 5, b'S', b'T', 1, 0x0b, 0x82, 0];
+    assert_eq!(begun.clone().exchange(&Command::apdu(create)).unwrap(), [0x91, 0x00]);
+    let (found, _) = checked_by(&checking(&[1, 2]), &begun);
+    assert_eq!(found, Finding::HalfMade { number: 1 });
+    assert_eq!(found.authenticity(), Authenticity::UidOnly);
+}
+
+/// The application of the set before is there until the new one is whole.
+#[test]
+fn a_desfire_that_is_half_made_anew_proves_the_key_that_it_had() {
+    let mut interrupted = 0;
+    for exchanges in 0..100 {
+        let card = desfire();
+        made_by(&making(&[1]), &card).unwrap();
+        card.lay_down();
+        card.with(|card| card.take_away_after(exchanges));
+        let outcome = make(&making(&[1, 2]), &card);
+        let (found, _) = checked_by(&checking(&[1, 2]), &card);
+        assert!(matches!(found, Finding::Proved { .. }), "behind {exchanges}: {found}");
+        if outcome.is_ok() {
+            break;
+        }
+        interrupted += 1;
+    }
+    assert!((10..100).contains(&interrupted), "{interrupted}");
 }
 
 /// Made, an Ultralight AES can be written over only by whoever has its key.

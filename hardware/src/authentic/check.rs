@@ -5,7 +5,7 @@
 //! ```text
 //! Type 2     read the memory ─▶ the issuer's signature ─▶ where the pass says that the chip has a key: prove it
 //! ISO-DEP    select NTAG 424 ─▶ read its message ─▶ MAC ─▶ prove the key
-//!            or select our DESFire application ─▶ prove the key
+//!            or select our DESFire application ─▶ prove the key ─▶ where it fails: whether it got one
 //! ```
 //!
 //! Nothing is asked of a card that does not show first, without any key, that it is one of ours: cards
@@ -52,6 +52,9 @@ pub const NTAG_424_PROOF: u8 = 3;
 /// The key with which a DESFire proves itself, in our application.
 pub const DESFIRE_PROOF: u8 = 1;
 
+/// The version of a key as it leaves the factory. We write our keys with another.
+const FACTORY_VERSION: u8 = 0;
+
 /// Pages of a Type 2 card that are read at the most: all of an NTAG216 that can hold a pass.
 pub(crate) const MOST_PAGES: u8 = 64;
 
@@ -72,6 +75,13 @@ pub enum Finding {
     #[serde(rename_all = "camelCase")]
     UnknownKeySet {
         /// Which.
+        number: u32,
+    },
+    /// Its making broke off before it got its key, so there is nothing that it could prove.
+    #[error("the making of the card broke off: write it again (key set {number})")]
+    #[serde(rename_all = "camelCase")]
+    HalfMade {
+        /// With which key set.
         number: u32,
     },
     /// It carries the issuer's signature over its chip number.
@@ -132,9 +142,10 @@ impl Finding {
             // refuses to go on has shown less than whoever only came too short.
             Self::Message { not_proved: Broken::Refused, .. } => Authenticity::UidOnly,
             Self::Signed { .. } | Self::Message { .. } => Authenticity::Signed,
-            Self::NothingOfOurs | Self::UnknownKeySet { .. } | Self::NotRead { .. } => {
-                Authenticity::UidOnly
-            }
+            Self::NothingOfOurs
+            | Self::UnknownKeySet { .. }
+            | Self::HalfMade { .. }
+            | Self::NotRead { .. } => Authenticity::UidOnly,
             Self::Refuted { .. } => Authenticity::Refuted,
         }
     }
@@ -146,6 +157,7 @@ impl Finding {
             Self::Proved { counter, .. } => *counter,
             Self::NothingOfOurs
             | Self::UnknownKeySet { .. }
+            | Self::HalfMade { .. }
             | Self::Signed { .. }
             | Self::Refuted { .. }
             | Self::NotRead { .. } => None,
@@ -190,8 +202,10 @@ enum State {
     NtagSelected,
     NtagFileSelected,
     NtagMessage,
-    /// Our application of the key set at this place in the ring was asked for.
-    DesfireSelected(usize),
+    /// Our application of a key set was asked for.
+    DesfireSelected(Place),
+    /// The card does not know the key of our application: how often that key was changed was asked for.
+    DesfireKeyVersion(Place),
     Challenge(Before, ev2::AwaitingChallenge),
     Proof(Before, ev2::AwaitingProof),
 }
@@ -206,17 +220,36 @@ struct Ultralight {
 
 /// What a card had shown before it was asked for its key.
 #[derive(Debug, Clone, Copy)]
-struct Before {
-    number: u32,
-    /// The counter of its message; a DESFire has none.
-    counter: Option<u32>,
+enum Before {
+    /// A message that holds.
+    Message { number: u32, counter: u32 },
+    /// That it has our application of a key set.
+    Application { number: u32, place: Place },
+}
+
+/// How far the search for our applications on a DESFire is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Place {
+    /// The key set's place in the ring.
+    at: usize,
+    /// The latest set whose application is there without its key.
+    half_made: Option<u32>,
 }
 
 impl Before {
+    fn proved(self) -> Finding {
+        match self {
+            Self::Message { number, counter } => Finding::Proved { number, counter: Some(counter) },
+            Self::Application { number, .. } => Finding::Proved { number, counter: None },
+        }
+    }
+
     fn broken_off(self, broken: Broken) -> Finding {
-        match self.counter {
-            Some(counter) => Finding::Message { number: self.number, counter, not_proved: broken },
-            None => Finding::NotRead { why: broken },
+        match self {
+            Self::Message { number, counter } => {
+                Finding::Message { number, counter, not_proved: broken }
+            }
+            Self::Application { .. } => Finding::NotRead { why: broken },
         }
     }
 
@@ -259,9 +292,13 @@ impl Check {
         let on = |command, state| {
             Step::Ask(command, Self { keys: keys.clone(), chip, random: random.clone(), state })
         };
-        let desfire = |on: &dyn Fn(Command, State) -> Step| match keys.sets().first() {
-            Some(set) => on(select_ours(set), State::DesfireSelected(0)),
-            None => Step::Done(Finding::NothingOfOurs),
+        let desfire = |on: &dyn Fn(Command, State) -> Step, place: Place| match (
+            keys.sets().get(place.at),
+            place.half_made,
+        ) {
+            (Some(set), _) => on(select_ours(set), State::DesfireSelected(place)),
+            (None, Some(number)) => Step::Done(Finding::HalfMade { number }),
+            (None, None) => Step::Done(Finding::NothingOfOurs),
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -336,44 +373,55 @@ impl Check {
                 on(Command::apdu(SELECT_NDEF_FILE), State::NtagFileSelected)
             }
             // A DESFire may have an NDEF application, too, beside ours.
-            State::NtagSelected => desfire(&on),
+            State::NtagSelected => desfire(&on, Place::default()),
             State::NtagFileSelected if answer == [0x90, 0x00] => {
                 on(Command::apdu(READ_NDEF), State::NtagMessage)
             }
-            State::NtagFileSelected => desfire(&on),
+            State::NtagFileSelected => desfire(&on, Place::default()),
             State::NtagMessage => {
-                let [file @ .., 0x90, 0x00] = answer else { return desfire(&on) };
+                let [file @ .., 0x90, 0x00] = answer else { return desfire(&on, Place::default()) };
                 match message(file, &keys, chip) {
                     Ok((before, key)) => {
                         let (command, state) = ev2::start(key, NTAG_424_PROOF, random[0]);
                         on(Command::apdu(command), State::Challenge(before, state))
                     }
-                    Err(Finding::NothingOfOurs) => desfire(&on),
+                    Err(Finding::NothingOfOurs) => desfire(&on, Place::default()),
                     Err(finding) => Step::Done(finding),
                 }
             }
-            State::DesfireSelected(at) => {
-                let set = keys.sets().get(at);
+            State::DesfireSelected(place) => {
+                let set = keys.sets().get(place.at);
                 match (answer, set.and_then(|set| Some((set.number(), set.proof(chip)?)))) {
                     ([0x91, 0x00], Some((number, key))) => {
-                        let before = Before { number: number.into(), counter: None };
+                        let before = Before::Application { number: number.into(), place };
                         let (command, state) = ev2::start(key, DESFIRE_PROOF, random[0]);
                         on(Command::apdu(command), State::Challenge(before, state))
                     }
                     // No such application: it may have that of another set.
-                    _ => match keys.sets().get(at + 1) {
-                        Some(next) => on(select_ours(next), State::DesfireSelected(at + 1)),
-                        None => Step::Done(Finding::NothingOfOurs),
-                    },
+                    _ => desfire(&on, Place { at: place.at + 1, ..place }),
                 }
             }
+            State::DesfireKeyVersion(place) => match (answer, keys.sets().get(place.at)) {
+                // Whoever forges our application may as well say this, and has then proved as little as with
+                // no application at all.
+                ([FACTORY_VERSION, 0x91, 0x00], Some(set)) => {
+                    let half_made = place.half_made.or(Some(set.number().into()));
+                    desfire(&on, Place { at: place.at + 1, half_made })
+                }
+                _ => Step::Done(Finding::refuted(&Ev2Error::NotGenuine)),
+            },
             State::Challenge(before, state) => match state.take(answer) {
                 Ok((command, state)) => on(Command::apdu(command), State::Proof(before, state)),
                 Err(error) => Step::Done(before.failed(error)),
             },
-            State::Proof(before, state) => Step::Done(match state.take(answer) {
-                Ok(_) => Finding::Proved { number: before.number, counter: before.counter },
-                Err(error) => before.failed(error),
+            State::Proof(before, state) => Step::Done(match (state.take(answer), before) {
+                // Its making broke off, or it is a forgery.
+                (Err(Ev2Error::NotGenuine), Before::Application { place, .. }) => {
+                    let command = ev2::key_version(DESFIRE_PROOF);
+                    return on(Command::apdu(command), State::DesfireKeyVersion(place));
+                }
+                (Ok(_), before) => before.proved(),
+                (Err(error), before) => before.failed(error),
             }),
         }
     }
@@ -406,7 +454,9 @@ impl State {
             Self::Memory(_) | Self::NtagSelected | Self::NtagFileSelected | Self::NtagMessage => {
                 Finding::NotRead { why: broken }
             }
-            Self::DesfireSelected(_) => Finding::NotRead { why: broken },
+            Self::DesfireSelected(_) | Self::DesfireKeyVersion(_) => {
+                Finding::NotRead { why: broken }
+            }
             // A copy of a card's memory lies on a card that knows no such command.
             Self::UltralightChallenge(..) | Self::UltralightProof(..)
                 if broken == Broken::Refused =>
@@ -470,7 +520,7 @@ fn message(file: &[u8], keys: &Keyring, chip: ChipNumber) -> Result<(Before, sup
     if sun.uid != chip {
         return Err(Finding::refuted(&SunError::Mac));
     }
-    Ok((Before { number, counter: Some(sun.counter) }, proof))
+    Ok((Before::Message { number, counter: sun.counter }, proof))
 }
 
 /// The URL of an NDEF file, less its `https://`, where it is one of ours.

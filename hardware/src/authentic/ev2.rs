@@ -29,6 +29,12 @@ pub fn select_desfire(application: [u8; 3]) -> Vec<u8> {
     framed(0x5a, &application)
 }
 
+/// Asks an application's key for its version, which ChangeKey writes. No session is needed for it
+/// (MF3D(H)x2, GetKeyVersion). The answer is the version and 9100.
+pub fn key_version(number: u8) -> Vec<u8> {
+    framed(GET_KEY_VERSION, &[number])
+}
+
 /// Done.
 const OK: u16 = 0x9100;
 
@@ -42,6 +48,7 @@ const AUTHENTICATE_EV2_FIRST: u8 = 0x71;
 const ADDITIONAL_FRAME: u8 = 0xaf;
 const READ_DATA: u8 = 0xad;
 const WRITE_DATA: u8 = 0x8d;
+const GET_KEY_VERSION: u8 = 0x64;
 const CHANGE_KEY: u8 = 0xc4;
 const CHANGE_FILE_SETTINGS: u8 = 0x5f;
 

@@ -17,10 +17,15 @@ pub const TODAY: i32 = 20_778;
 
 /// A key set.
 pub fn set(number: u8, makes: bool) -> KeySet {
-    let signing = Ed25519KeyPair::from_seed_unchecked(&[number; 32]).unwrap();
+    set_of(number, number, makes)
+}
+
+/// A key set of this number whose keys are those of another one.
+pub fn set_of(number: u8, keys: u8, makes: bool) -> KeySet {
+    let signing = Ed25519KeyPair::from_seed_unchecked(&[keys; 32]).unwrap();
     let public = public_of(&signing);
-    let making = makes.then(|| Makes { change: Some(Key::new([0xc0 | number; 16])), signing });
-    KeySet::new(number, public, Some([0xa0 | number; 16]), making)
+    let making = makes.then(|| Makes { change: Some(Key::new([0xc0 | keys; 16])), signing });
+    KeySet::new(number, public, Some([0xa0 | keys; 16]), making)
 }
 
 /// A key set that has nothing but signatures, at a desk that makes cards.
