@@ -10,7 +10,7 @@ use nfc1::target_info::TargetInfo;
 use nfc1::{BaudRate, Context, Device, Error, Modulation, ModulationType, Property, Timeout};
 
 use crate::card::{Attendant, Broken, CardChannel, Command, MAX_ANSWER, Speaks};
-use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
+use crate::reader::{Debounce, NoReader, Reader, ReaderEvent, Session, is_random};
 
 /// Between two polls. A card is noticed within this time plus some 30 ms of anticollision.
 const POLL: Duration = Duration::from_millis(100);
@@ -68,12 +68,12 @@ impl LibnfcReader {
     }
 
     /// Why it makes no sense to try to open the reader: its port is not there.
-    fn missing(&self) -> Option<String> {
+    fn missing(&self) -> Option<NoReader> {
         let (_, port) = self.connection.as_deref()?.split_once(':')?;
         // A speed may stand behind the port.
         let port = Path::new(port.split(':').next().unwrap_or_default());
         let missing = port.is_absolute() && !port.exists();
-        missing.then(|| format!("the reader at {} is unplugged: plug it in again", port.display()))
+        missing.then(|| NoReader::Unplugged { reader: port.display().to_string() })
     }
 
     /// Waits before the next attempt, but not beyond the moment at which the port comes or goes.
@@ -85,23 +85,21 @@ impl LibnfcReader {
         {}
     }
 
-    fn open(&self) -> Result<(Context, Device), String> {
-        let mut context =
-            Context::new().map_err(|error| format!("libnfc does not start: {error}"))?;
+    fn open(&self) -> Result<(Context, Device), NoReader> {
+        let mut context = Context::new()
+            .map_err(|error| NoReader::System { detail: format!("libnfc: {error}") })?;
         let opened = match &self.connection {
             Some(connection) => context.open_with_connstring(connection),
             None => context.open(),
         };
         let mut device = opened.map_err(|_| match &self.connection {
-            Some(connection) => format!(
-                "the reader {connection} cannot be opened: plug it in, and check that this user may use it"
-            ),
-            None => "no reader was found: plug one in, and check that this user may use it".to_owned(),
+            Some(connection) => NoReader::NotOpened { reader: connection.clone() },
+            None => NoReader::NotFound,
         })?;
         let begun = device
             .initiator_init()
             .and_then(|()| device.set_property_bool(Property::InfiniteSelect, false));
-        begun.map_err(|error| format!("the reader does not answer: {error}"))?;
+        begun.map_err(|error| NoReader::Silent { detail: error.to_string() })?;
         Ok((context, device))
     }
 
@@ -111,7 +109,7 @@ impl LibnfcReader {
         device: &mut Device,
         session: &Session,
         debounce: &mut Debounce,
-    ) -> Result<(), String> {
+    ) -> Result<(), NoReader> {
         let mut failures = 0;
         while !session.is_over() {
             let found = found(device);
@@ -131,7 +129,7 @@ impl LibnfcReader {
                     debounce.trouble(ReaderEvent::ReadError).into_iter().collect()
                 }
                 Ok(Found::Random) => debounce.trouble(ReaderEvent::RandomUid).into_iter().collect(),
-                Err(error) => return Err(format!("the reader stopped answering: {error}")),
+                Err(error) => return Err(NoReader::Silent { detail: error.to_string() }),
             };
             if !events.into_iter().all(|event| session.say(event)) || !session.wait(self.poll) {
                 break;
@@ -278,7 +276,7 @@ impl Reader for LibnfcReader {
                 return;
             }
             if said.as_ref() != Some(&why) {
-                tracing::warn!(why, "no reader");
+                tracing::warn!(%why, "no reader");
                 said = Some(why.clone());
                 if !session.say(ReaderEvent::Lost { why }) {
                     return;

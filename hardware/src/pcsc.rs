@@ -27,7 +27,7 @@ use pcsc::{
 
 use self::channel::CardOnReader;
 use crate::card::Attendant;
-use crate::reader::{Debounce, Reader, ReaderEvent, Session, is_random};
+use crate::reader::{Debounce, NoReader, Reader, ReaderEvent, Session, is_random};
 
 /// GET DATA for the UID: every PC/SC reader answers it itself, whatever card it is.
 pub const GET_UID: [u8; 5] = [0xff, 0xca, 0, 0, 0];
@@ -96,7 +96,8 @@ impl Reader for PcscReader {
             let follower = match follower {
                 Ok(follower) => follower,
                 Err(error) => {
-                    session.say(ReaderEvent::Lost { why: format!("the system is full: {error}") });
+                    let why = NoReader::System { detail: error.to_string() };
+                    session.say(ReaderEvent::Lost { why });
                     return;
                 }
             };
@@ -430,7 +431,8 @@ impl Readers {
             self.states.remove(place + 1);
             events.extend(gone.taken_away(now));
             let name = text(&gone.name);
-            events.extend(self.status(ReaderEvent::Lost { why: unplugged(&name) }));
+            let why = NoReader::Unplugged { reader: name.clone() };
+            events.extend(self.status(ReaderEvent::Lost { why }));
             self.unplugged = Some(name);
         }
         for name in taken {
@@ -448,17 +450,14 @@ impl Readers {
         events
     }
 
-    fn why_none(&self, others: &[CString]) -> String {
+    fn why_none(&self, others: &[CString]) -> NoReader {
         match (&self.unplugged, &self.chosen) {
-            (Some(name), _) => unplugged(name),
-            (None, Some(part)) if others.is_empty() => {
-                format!("no reader is called {part}: plug it in")
-            }
-            (None, Some(part)) => {
-                let others = joined(others);
-                format!("no reader is called {part}: plug it in, or choose one of {others}")
-            }
-            (None, None) => "no reader was found: plug one in".to_owned(),
+            (Some(name), _) => NoReader::Unplugged { reader: name.clone() },
+            (None, Some(part)) => NoReader::NotNamed {
+                wanted: part.clone(),
+                others: others.iter().map(|name| text(name)).collect(),
+            },
+            (None, None) => NoReader::NotFound,
         }
     }
 
@@ -519,7 +518,7 @@ impl Readers {
             return None;
         }
         if let ReaderEvent::Lost { why } = &event {
-            tracing::warn!(why, "no reader");
+            tracing::warn!(%why, "no reader");
         }
         self.said = Some(event.clone());
         Some(event)
@@ -534,22 +533,14 @@ fn joined<'a>(names: impl IntoIterator<Item = &'a CString>) -> String {
     names.into_iter().map(|name| text(name)).collect::<Vec<_>>().join(", ")
 }
 
-fn unplugged(name: &str) -> String {
-    format!("the reader {name} was unplugged: plug it in again")
-}
-
-fn why(error: Error) -> String {
+fn why(error: Error) -> NoReader {
     match error {
         // libpcsclite has a different one of these for every moment at which pcscd can go.
         Error::NoService | Error::ServiceStopped | Error::CommError | Error::InvalidHandle => {
-            "the smart card service does not run: start pcscd, or install the package pcscd"
-                .to_owned()
+            NoReader::NoService
         }
-        Error::SecurityViolation | Error::NoAccess => {
-            "this user may not use the smart card service: allow org.debian.pcsc-lite.access_pcsc in polkit"
-                .to_owned()
-        }
-        error => format!("the smart card service fails: {error}"),
+        Error::SecurityViolation | Error::NoAccess => NoReader::NoAccess,
+        error => NoReader::System { detail: format!("PC/SC: {error}") },
     }
 }
 

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crdt_model::ids::ChipNumber;
+use thiserror::Error;
 
 use crate::card::{Attendant, CardChannel, Presented, Speaks};
 
@@ -47,9 +48,67 @@ pub enum ReaderEvent {
     RandomUid,
     /// The reader is gone, or does not work; it is tried again by itself.
     Lost {
-        /// One sentence: what is the matter.
-        why: String,
+        /// What is the matter.
+        why: NoReader,
     },
+}
+
+/// Why a reader is not there, or does not work. As text it is a sentence for operators; the console has its
+/// own for volunteers, in their language.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum NoReader {
+    /// There is none.
+    #[error("no reader was found: plug one in, and check that this user may use it")]
+    NotFound,
+    /// It was there, or should be there, and is not.
+    #[error("the reader {reader} is unplugged: plug it in again")]
+    Unplugged {
+        /// Its name, or the port it should be at.
+        reader: String,
+    },
+    /// It does not open.
+    #[error(
+        "the reader {reader} cannot be opened: plug it in anew, and check that this user may use it"
+    )]
+    NotOpened {
+        /// Its connection string.
+        reader: String,
+    },
+    /// It opened, and does not answer any more, or never did.
+    #[error("the reader does not answer: plug it in anew ({detail})")]
+    Silent {
+        /// What its driver says.
+        detail: String,
+    },
+    /// None has this name.
+    #[error("no reader is called {wanted}: plug it in{}", or_choose(.others))]
+    NotNamed {
+        /// The part of a name that was chosen.
+        wanted: String,
+        /// Those that are there.
+        others: Vec<String>,
+    },
+    /// PC/SC's service does not run.
+    #[error("the smart card service does not run: start pcscd, or install the package pcscd")]
+    NoService,
+    /// PC/SC's service does not take this user.
+    #[error(
+        "this user may not use the smart card service: allow org.debian.pcsc-lite.access_pcsc in polkit"
+    )]
+    NoAccess,
+    /// Something fails that is no reader: a driver, a service, the system.
+    #[error("readers cannot be used ({detail}): start this computer anew, or tell an operator")]
+    System {
+        /// What it says.
+        detail: String,
+    },
+}
+
+fn or_choose(others: &[String]) -> String {
+    match others {
+        [] => String::new(),
+        others => format!(", or choose one of {}", others.join(", ")),
+    }
 }
 
 impl ReaderEvent {

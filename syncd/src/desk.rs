@@ -30,7 +30,7 @@ use tokio::sync::{Notify, broadcast};
 
 use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
-    ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount,
+    ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
 };
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
@@ -194,8 +194,8 @@ impl Desk {
             hub_since: now,
             confirmed: false,
             disk: Health::Fine,
-            store_health: store_trouble.map_or(Health::Fine, |why| Health::Trouble {
-                why: format!("the pass list was damaged ({why}) and is fetched anew from the hub; until then cards may be unknown"),
+            store_health: store_trouble.map_or(Health::Fine, |why| {
+                Health::Trouble(Trouble::PassListDamaged { detail: why })
             }),
             clock: Health::Fine,
             events: broadcast::channel(EVENT_BACKLOG).0,
@@ -227,10 +227,7 @@ impl Desk {
                         chunks_left_out,
                         "a ledger file was damaged and set aside; what could be read goes on"
                     );
-                    self.disk = Health::Trouble {
-                        why: "a ledger file was damaged and is kept aside; tell an operator"
-                            .to_owned(),
-                    };
+                    self.disk = Health::Trouble(Trouble::LedgerSetAside);
                     self.ledger_lost |= *chunks_left_out > 0;
                     // What the hub has of the lost part comes back with everything else.
                     self.store.set_cursor(Cursor::Venue, 0)?;
@@ -277,12 +274,9 @@ impl Desk {
             .appended(writer, &entry)
             .map_err(|error| Refusal::Ledger(error.into()))?;
         if let Err(error) = self.files.append(day, &extension) {
-            let why = if error.is_disk_full() {
-                "the disk is full: nothing can be recorded until there is room".to_owned()
-            } else {
-                "the disk does not take what is written: nothing can be recorded".to_owned()
-            };
-            self.disk = Health::Trouble { why };
+            let full = error.is_disk_full();
+            let trouble = if full { Trouble::DiskFull } else { Trouble::DiskFails };
+            self.disk = Health::Trouble(trouble);
             self.publish_status();
             return Err(Refusal::Ledger(error));
         }

@@ -6,11 +6,11 @@ use crdt_model::decide::VerdictKind;
 use crdt_model::entry::EntryRef;
 use crdt_model::money::Cents;
 use crossterm::event::{KeyCode, KeyEvent};
-use hardware::reader::{ReaderEvent, Tap};
+use hardware::reader::{NoReader, ReaderEvent, Tap};
 use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
 use crate::holder::Holder;
-use crate::i18n::Language;
+use crate::i18n::{Language, Notice};
 use crate::keys::Action;
 use crate::wedge::Scanned;
 
@@ -83,8 +83,8 @@ pub enum Message {
         /// The card.
         card: Option<ShownCard>,
     },
-    /// There is no answer: a sentence says why.
-    Failed(String),
+    /// There is no answer.
+    Failed(Notice),
     /// What the pass on the screen can have.
     Rewards(Vec<RewardView>),
     /// What is to be paid, by one pass or by a group; nothing where no price is known.
@@ -138,10 +138,12 @@ pub enum Command {
 pub enum ReaderState {
     /// None was asked for.
     None,
+    /// It has not said yet how it is.
+    Starting,
     /// It works.
     Ready,
     /// It is gone.
-    Lost(String),
+    Lost(NoReader),
 }
 
 /// What lies over the desk's screen.
@@ -221,8 +223,8 @@ pub struct Model {
     pub any_reader_is_enough: bool,
     /// An activity's code that was scanned, for the next card, and when, in milliseconds.
     pub code: Option<(String, i64)>,
-    /// A sentence about what just failed.
-    pub notice: Option<String>,
+    /// What just failed.
+    pub notice: Option<Notice>,
     /// What the reader last could not read.
     pub reader_notice: Option<ReaderEvent>,
     /// Whether the console is to end.
@@ -288,8 +290,8 @@ impl Model {
             Message::DaemonGone => self.status = None,
             Message::History(rows) => self.rows = rows,
             Message::Answered { answer, card } => return self.answered(*answer, card),
-            Message::Failed(sentence) => {
-                self.notice = Some(sentence);
+            Message::Failed(notice) => {
+                self.notice = Some(notice);
                 return vec![Command::Signal(VerdictKind::Retry, None)];
             }
             Message::Rewards(rewards) => {
@@ -430,8 +432,9 @@ impl Model {
         let lost = self.readers.iter().find(|state| matches!(state, ReaderState::Lost(_)));
         match lost {
             Some(lost) if !(ready && self.any_reader_is_enough) => lost.clone(),
+            _ if self.readers.is_empty() => ReaderState::None,
             _ if ready => ReaderState::Ready,
-            _ => ReaderState::None,
+            _ => ReaderState::Starting,
         }
     }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use hardware::card::Attendant;
@@ -13,14 +14,14 @@ use jiff::tz::TimeZone;
 use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Event, TapRequest};
+use syncd::desk_api::types::{Answer, Event, ProblemKind, TapRequest};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, Model, ReaderState, ShownCard};
 use crate::card_desk::CardDesk;
 use crate::feedback::{self, Feedback};
 use crate::holder::Holder;
-use crate::i18n::{Language, Texts};
+use crate::i18n::{Language, Notice, Texts};
 use crate::readers::Readers;
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
@@ -37,7 +38,7 @@ const TICK: Duration = Duration::from_millis(250);
 const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// How the type of the problem ends that the daemon answers to what is no card.
-const NOT_A_CARD: &str = "/invalid-uitpas-number";
+const NOT_A_CARD: ProblemKind = ProblemKind::Reason(Reason::InvalidUitpasNumber);
 
 /// The time zone of the venues.
 const TIME_ZONE: &str = "Europe/Brussels";
@@ -82,7 +83,7 @@ pub async fn run(
     tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
     // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
     let terminal = ratatui::try_init()?;
-    let states = vec![ReaderState::Lost(String::new()); handles.len()];
+    let states = vec![ReaderState::Starting; handles.len()];
     let model = Model::new(language, states, readers.any_is_enough, now());
     let keys = sender.clone();
     std::thread::spawn(move || {
@@ -97,9 +98,9 @@ pub async fn run(
             }
         }
     });
-    if let Some(sentence) = no_sound {
+    if let Some(detail) = no_sound {
         // The queue is empty, and somebody takes from it.
-        let _ = sender.send(Message::Failed(sentence)).await;
+        let _ = sender.send(Message::Failed(Notice::NoSounds { detail })).await;
     }
     let surroundings = Surroundings { client, sender, feedback, handles };
     let ended = show(terminal, model, &surroundings, receiver, scanner).await;
@@ -182,7 +183,7 @@ impl Surroundings {
         tokio::spawn(async move {
             let message = match ask(command, &client).await {
                 Ok(message) => message,
-                Err(error) => Message::Failed(error.to_string()),
+                Err(error) => Message::Failed(error.into()),
             };
             // The console has ended meanwhile where nobody takes it.
             let _ = sender.send(message).await;
@@ -195,7 +196,7 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
     Ok(match command {
         Command::Tap { card, code } => match client.answer_tap(&tap_of(&card, code)).await {
             // What was typed is no number of a card: that is a verdict, too, in the desk's language.
-            Err(ClientError::Problem(problem)) if problem.kind.ends_with(NOT_A_CARD) => {
+            Err(ClientError::Problem(problem)) if problem.kind() == Some(NOT_A_CARD) => {
                 answered(Answer::not_a_card(now()), None)
             }
             answer => answered(answer?, Some(card)),

@@ -70,8 +70,8 @@ impl std::fmt::Debug for Feedback {
 }
 
 impl Feedback {
-    /// Opens what the settings ask for. Without a loudspeaker everything else goes on: the second is a
-    /// sentence that says so. To be called before the terminal is the console's, for the system's sound
+    /// Opens what the settings ask for. Without a loudspeaker everything else goes on: the second is why
+    /// there is none. To be called before the terminal is the console's, for the system's sound
     /// library writes to it.
     pub fn open(settings: Settings) -> (Self, Option<String>) {
         if !settings.sounds {
@@ -79,12 +79,7 @@ impl Feedback {
         }
         match loudspeaker::Loudspeaker::open() {
             Ok(loudspeaker) => (Self { settings, loudspeaker: Some(loudspeaker) }, None),
-            Err(why) => {
-                let said = format!(
-                    "There are no sounds: {why}. Plug a loudspeaker in and start anew, or set sounds = false in feedback.toml"
-                );
-                (Self { settings, loudspeaker: None }, Some(said))
-            }
+            Err(why) => (Self { settings, loudspeaker: None }, Some(why)),
         }
     }
 

@@ -1,6 +1,8 @@
 //! The texts for the people at the desk, in their language. Every reason and every word stands in
 //! a Fluent file, checked when the program is compiled.
 
+mod troubles;
+
 use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
@@ -11,6 +13,8 @@ use i18n_embed_fl::fl;
 use rust_embed::RustEmbed;
 use syncd::desk_api::types::{Answer, HubState, Kind, Outcome};
 use unic_langid::{LanguageIdentifier, langid};
+
+pub use self::troubles::Notice;
 
 #[derive(RustEmbed)]
 #[folder = "i18n/"]

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crdt_model::catalogue::Programme;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Event, HistoryRow, HubLink, Status};
+use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubLink, Status};
 
 use crate::i18n::{Language, Texts, sign};
 
@@ -32,13 +32,13 @@ pub fn line(answer: &Answer, texts: &Texts) -> String {
 pub async fn run(client: &DeskClient, language: Language) -> Result<(), ClientError> {
     let texts = Texts::new(language);
     let mut events = client.events().await?;
-    let mut said: Option<(bool, u64)> = None;
+    let mut said = None;
     while let Some(event) = events.next().await {
         let text = match event? {
             Event::Row(row) => Some(row_line(&row, &texts)),
             Event::Status(status) => {
-                let state = (status.hub == HubLink::Connected, status.pending);
-                (said.replace(state) != Some(state)).then(|| status_line(&status, &texts))
+                let line = status_line(&status, &texts);
+                (said.replace(line.clone()) != Some(line.clone())).then_some(line)
             }
             Event::Missed => None,
         };
@@ -57,7 +57,7 @@ fn row_line(row: &HistoryRow, texts: &Texts) -> String {
     format!("{}: {} ({}{outcome})", row.id, line(&row.answer, texts), texts.hub(&row.hub))
 }
 
-/// The link to the hub and what waits, in one line.
+/// The link to the hub, what waits, and what is the matter with the desk, in one line.
 pub fn status_line(status: &Status, texts: &Texts) -> String {
     let link = match &status.hub {
         HubLink::Connected => fl!(texts.loader, "status-connected"),
@@ -70,5 +70,12 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         }
         HubLink::Refused { .. } => fl!(texts.loader, "status-refused"),
     };
-    format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending))
+    let mut line =
+        format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
+    for health in [&status.disk, &status.store, &status.clock] {
+        if let Health::Trouble(trouble) = health {
+            line.push_str(&format!(" ✖ {}", texts.trouble(trouble)));
+        }
+    }
+    line
 }

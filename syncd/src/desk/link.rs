@@ -15,7 +15,7 @@ use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 
 use super::Desk;
-use crate::desk_api::types::{Health, HubLink};
+use crate::desk_api::types::{Health, HubLink, Trouble};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{Cursor, StoreError};
 
@@ -150,9 +150,7 @@ impl Desk {
             DeskEvent::Diverged { day, writer } => {
                 // Two desks share one key. The hub sets apart what this one sent; the rest goes on.
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
-                self.disk = Health::Trouble {
-                    why: "another desk wrote under this desk's name; tell an operator".to_owned(),
-                };
+                self.disk = Health::Trouble(Trouble::NameUsedTwice);
             }
             DeskEvent::Shared(share) => self.merge(&share)?,
             DeskEvent::Advanced(version) => {
@@ -191,13 +189,8 @@ impl Desk {
     fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
         let offset = wall.0.saturating_sub(welcome.clock);
         self.clock = if offset.abs() > self.policy.clock_tolerance {
-            let minutes = offset.abs() / 60_000;
-            let way = if offset > 0 { "ahead of" } else { "behind" };
-            Health::Trouble {
-                why: format!(
-                    "this computer's clock is {minutes} minutes {way} the hub's; set it right"
-                ),
-            }
+            let minutes = offset.unsigned_abs() / 60_000;
+            Health::Trouble(Trouble::ClockOff { minutes, ahead: offset > 0 })
         } else {
             Health::Fine
         };

@@ -9,6 +9,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
@@ -16,21 +17,15 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::types::{
     ActivityRequest, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event, HistoryRow,
-    MembershipPriceView, PassView, Problem, RedemptionRequest, RequestBody, RequestView,
-    RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest, TariffsView,
-    VoidRequest,
+    MembershipPriceView, PassView, Problem, ProblemKind, RedemptionRequest, RequestBody,
+    RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
+    TariffsView, VoidRequest,
 };
 use crate::desk::{Desk, Refusal, wall_clock};
 use crate::hub_link::{SharedDesk, lock};
 
 /// A body of a request at the most: the largest has some 200 bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
-
-/// The contracts' name space of problems.
-const CONTRACT_PROBLEMS: &str = "https://api.publiq.be/probs";
-
-/// Our own.
-const OWN_PROBLEMS: &str = "https://stempel.example/probs";
 
 /// The desk API.
 pub fn router(desk: SharedDesk) -> Router {
@@ -52,7 +47,7 @@ pub fn router(desk: SharedDesk) -> Router {
         .route("/v1/stock", get(stock).delete(give_stock_back))
         .route("/v1/status", get(status))
         .route("/v1/events", get(events))
-        .fallback(|| async { Failure(no_such_resource()) })
+        .fallback(no_such_resource)
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(desk)
 }
@@ -69,81 +64,49 @@ impl IntoResponse for Failure {
     }
 }
 
-fn problem(kind: String, title: &str, status: StatusCode, detail: String) -> Problem {
-    Problem { kind, title: title.to_owned(), status: status.as_u16(), detail }
+fn problem(kind: ProblemKind, status: StatusCode, detail: String) -> Failure {
+    Failure(Problem::new(kind, status.as_u16(), detail))
 }
 
-fn no_such_resource() -> Problem {
-    problem(
-        format!("{CONTRACT_PROBLEMS}/url/not-found"),
-        "Not found",
-        StatusCode::NOT_FOUND,
-        "the desk API has nothing here".to_owned(),
-    )
+async fn no_such_resource() -> Failure {
+    let detail = "the desk API has nothing here".to_owned();
+    problem(ProblemKind::NoSuchResource, StatusCode::NOT_FOUND, detail)
 }
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
-        let (kind, title, status) = match &refusal {
-            Refusal::Card(_) => (
-                format!("{CONTRACT_PROBLEMS}/uitpas/invalid-uitpas-number"),
-                "Not a card",
-                StatusCode::BAD_REQUEST,
-            ),
+        let (kind, status) = match &refusal {
+            Refusal::Card(_) => {
+                (ProblemKind::Reason(Reason::InvalidUitpasNumber), StatusCode::BAD_REQUEST)
+            }
             Refusal::Ledger(error) if error.is_disk_full() => {
-                (format!("{OWN_PROBLEMS}/disk-full"), "Disk full", StatusCode::INSUFFICIENT_STORAGE)
+                (ProblemKind::DiskFull, StatusCode::INSUFFICIENT_STORAGE)
             }
             Refusal::Ledger(_) | Refusal::Settings(_) | Refusal::RequestNotKept(_) => {
-                (format!("{OWN_PROBLEMS}/disk"), "Disk failure", StatusCode::INTERNAL_SERVER_ERROR)
+                (ProblemKind::Disk, StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Refusal::Store(_) => (
-                format!("{OWN_PROBLEMS}/store"),
-                "Pass list unreadable",
-                StatusCode::INTERNAL_SERVER_ERROR,
-            ),
-            Refusal::NoSuchActivity => (
-                format!("{CONTRACT_PROBLEMS}/uitpas/event-not-found"),
-                "No such activity",
-                StatusCode::NOT_FOUND,
-            ),
-            Refusal::NoSuchCheck => {
-                (format!("{OWN_PROBLEMS}/check-not-found"), "No such check", StatusCode::NOT_FOUND)
+            Refusal::Store(_) => (ProblemKind::Store, StatusCode::INTERNAL_SERVER_ERROR),
+            Refusal::NoSuchActivity => {
+                (ProblemKind::Reason(Reason::EventNotFound), StatusCode::NOT_FOUND)
             }
-            Refusal::NoSuchEntry => {
-                (format!("{OWN_PROBLEMS}/entry-not-found"), "No such entry", StatusCode::NOT_FOUND)
+            Refusal::NoSuchPass => {
+                (ProblemKind::Reason(Reason::PassNotFound), StatusCode::NOT_FOUND)
             }
-            Refusal::NoPrice => {
-                (format!("{OWN_PROBLEMS}/no-price"), "No price", StatusCode::UNPROCESSABLE_ENTITY)
+            Refusal::Not(reason) => {
+                (ProblemKind::Reason(*reason), StatusCode::UNPROCESSABLE_ENTITY)
             }
-            Refusal::Not(reason) => (
-                format!("{CONTRACT_PROBLEMS}/uitpas/{}", reason.code()),
-                "No tariffs",
-                StatusCode::UNPROCESSABLE_ENTITY,
-            ),
-            Refusal::NoHolder => {
-                (format!("{OWN_PROBLEMS}/no-holder"), "No holder", StatusCode::NOT_FOUND)
-            }
-            Refusal::NoRequestKey => (
-                format!("{OWN_PROBLEMS}/no-request-key"),
-                "No requests yet",
-                StatusCode::SERVICE_UNAVAILABLE,
-            ),
+            Refusal::NoSuchCheck => (ProblemKind::CheckNotFound, StatusCode::NOT_FOUND),
+            Refusal::NoSuchEntry => (ProblemKind::EntryNotFound, StatusCode::NOT_FOUND),
+            Refusal::NoPrice => (ProblemKind::NoPrice, StatusCode::UNPROCESSABLE_ENTITY),
+            Refusal::NoHolder => (ProblemKind::NoHolder, StatusCode::NOT_FOUND),
+            Refusal::NoRequestKey => (ProblemKind::NoRequestKey, StatusCode::SERVICE_UNAVAILABLE),
             Refusal::Request(_)
             | Refusal::Registration
             | Refusal::NotInStock
             | Refusal::NoMembershipPrice
-            | Refusal::CardSystem => (
-                format!("{CONTRACT_PROBLEMS}/body/invalid-data"),
-                "Bad request",
-                StatusCode::UNPROCESSABLE_ENTITY,
-            ),
-            Refusal::NoSuchPass => (
-                format!("{CONTRACT_PROBLEMS}/uitpas/pass-not-found"),
-                "Pass not found",
-                StatusCode::NOT_FOUND,
-            ),
+            | Refusal::CardSystem => (ProblemKind::InvalidData, StatusCode::UNPROCESSABLE_ENTITY),
         };
-        Self(problem(kind, title, status, refusal.to_string()))
+        problem(kind, status, refusal.to_string())
     }
 }
 
@@ -158,16 +121,11 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> 
             Ok(Json(body)) => Ok(Self(body)),
             Err(rejection) => {
                 let kind = match &rejection {
-                    JsonRejection::JsonSyntaxError(_) => "body/invalid-syntax",
-                    JsonRejection::JsonDataError(_) => "body/invalid-data",
-                    _ => "body/missing",
+                    JsonRejection::JsonSyntaxError(_) => ProblemKind::InvalidSyntax,
+                    JsonRejection::JsonDataError(_) => ProblemKind::InvalidData,
+                    _ => ProblemKind::BodyMissing,
                 };
-                Err(Failure(problem(
-                    format!("{CONTRACT_PROBLEMS}/{kind}"),
-                    "Bad request",
-                    rejection.status(),
-                    rejection.body_text(),
-                )))
+                Err(problem(kind, rejection.status(), rejection.body_text()))
             }
         }
     }
@@ -271,8 +229,8 @@ type Asked<T> = Result<Query<T>, axum::extract::rejection::QueryRejection>;
 
 fn asked<T>(query: Asked<T>) -> Result<T, Failure> {
     query.map(|Query(query)| query).map_err(|rejection| {
-        let kind = format!("{CONTRACT_PROBLEMS}/url/query-parameter-missing");
-        Failure(problem(kind, "Bad request", StatusCode::BAD_REQUEST, rejection.body_text()))
+        let kind = ProblemKind::QueryParameterMissing;
+        problem(kind, StatusCode::BAD_REQUEST, rejection.body_text())
     })
 }
 

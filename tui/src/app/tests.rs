@@ -303,15 +303,16 @@ fn an_answer_says_which_rule_of_the_policy_it_rests_on() {
 
 #[test]
 fn a_reader_that_is_lost_is_said_unless_another_one_is_enough() {
-    let lost = || ReaderEvent::Lost { why: "gone".to_owned() };
+    let lost = || ReaderEvent::Lost { why: NoReader::NotFound };
     let ready = || ReaderEvent::Ready { name: "reader".to_owned() };
     for (any_is_enough, expected) in
-        [(false, ReaderState::Lost("gone".to_owned())), (true, ReaderState::Ready)]
+        [(false, ReaderState::Lost(NoReader::NotFound)), (true, ReaderState::Ready)]
     {
-        let states = vec![ReaderState::Lost(String::new()); 2];
+        let states = vec![ReaderState::Starting; 2];
         let mut model = Model::new(Language::Nl, states, any_is_enough, NOW);
+        assert_eq!(model.reader(), ReaderState::Starting);
         model.update(Message::Reader { reader: 0, event: lost() });
-        assert_eq!(model.reader(), ReaderState::Lost("gone".to_owned()));
+        assert_eq!(model.reader(), ReaderState::Lost(NoReader::NotFound));
         model.update(Message::Reader { reader: 1, event: ready() });
         assert_eq!(model.reader(), expected);
         model.update(Message::Reader { reader: 0, event: ready() });
@@ -427,8 +428,8 @@ fn a_card_that_proved_itself_is_said_to_and_a_forged_one_is_stopped() {
 #[test]
 fn what_is_the_matter_with_a_reader_is_said_whole_on_the_smallest_screen() {
     let mut model = model();
-    let why = "the smart card service does not run: start pcscd, or install the package pcscd";
-    let lost = ReaderEvent::Lost { why: why.to_owned() };
+    let others = vec!["ACS ACR1252 1S CL Reader".to_owned(), "HID OMNIKEY 5022 CL".to_owned()];
+    let lost = ReaderEvent::Lost { why: NoReader::NotNamed { wanted: "kiosk".to_owned(), others } };
     model.update(Message::Reader { reader: 0, event: lost });
     insta::assert_snapshot!("a_reader_that_is_lost", screen(&model));
 }

@@ -260,7 +260,8 @@ fn notices(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
         _ => None,
     });
     let code = model.code.as_ref().map(|_| fl!(texts.loader, "code-scanned"));
-    let all = code.into_iter().chain(reader).chain(model.notice.clone());
+    let failed = model.notice.as_ref().map(|notice| texts.notice(notice));
+    let all = code.into_iter().chain(reader).chain(failed);
     all.map(|notice| Line::styled(notice, drawing.theme.trouble())).collect()
 }
 
@@ -379,7 +380,8 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
 }
 
 fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'static> {
-    let loader = &drawing.texts.loader;
+    let texts = &drawing.texts;
+    let loader = &texts.loader;
     let list = match status.catalogue_at {
         Some(at) => {
             let time = drawing.minutes(at);
@@ -389,20 +391,22 @@ fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'stati
     };
     let reader = match model.reader() {
         ReaderState::None => (fl!(loader, "reader-none"), true),
+        ReaderState::Starting => (fl!(loader, "reader-starting"), true),
         ReaderState::Ready => (fl!(loader, "reader-ready"), true),
-        ReaderState::Lost(why) => (fl!(loader, "reader-lost", why = why.as_str()), false),
+        ReaderState::Lost(why) => {
+            let why = texts.no_reader(&why);
+            (fl!(loader, "reader-lost", why = why), false)
+        }
     };
-    let disk = match &status.disk {
-        Health::Fine => (fl!(loader, "disk-fine"), true),
-        Health::Trouble { why } => (format!("{} {why}", fl!(loader, "disk-trouble")), false),
+    let health = |health: &Health, fine: String, trouble: String| match health {
+        Health::Fine => (fine, true),
+        Health::Trouble(what) => (format!("{trouble} {}", texts.trouble(what)), false),
     };
-    let clock = match &status.clock {
-        Health::Fine => (fl!(loader, "clock-fine"), true),
-        Health::Trouble { why } => (format!("{} {why}", fl!(loader, "clock-trouble")), false),
-    };
+    let disk = health(&status.disk, fl!(loader, "disk-fine"), fl!(loader, "disk-trouble"));
+    let clock = health(&status.clock, fl!(loader, "clock-fine"), fl!(loader, "clock-trouble"));
     let store = match &status.store {
         Health::Fine => None,
-        Health::Trouble { why } => Some((why.clone(), false)),
+        Health::Trouble(what) => Some((texts.trouble(what), false)),
     };
     // What is the matter comes first, for a narrow screen cuts the end off.
     let mut parts: Vec<(String, bool)> = vec![(list, true), reader, disk, clock];

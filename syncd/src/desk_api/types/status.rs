@@ -1,0 +1,186 @@
+//! How the desk is, and what it has done.
+
+use crdt_model::ids::{DeviceId, VenueId};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::passes::ActivityView;
+use super::taps::Answer;
+
+/// What the hub made of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum HubState {
+    /// On this disk, not yet acknowledged.
+    Waiting,
+    /// Acknowledged: the hub's commit holds it.
+    Accepted,
+    /// The hub set it apart, with its reason.
+    Quarantined {
+        /// The hub's reason.
+        reason: String,
+    },
+    /// Nothing was written, so there is nothing to send.
+    NotSent,
+}
+
+/// What an entry counts for in the merged ledger, as far as this desk knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// It counts.
+    Counted,
+    /// Another desk's entry reached the limit first: it earns nothing.
+    OverLimit,
+    /// It was taken back.
+    TakenBack,
+    /// A redemption beyond the balance: it stands and left a debt.
+    LeftDebt,
+    /// Nothing was counted in the first place.
+    NotCounted,
+}
+
+/// One row of the last taps. A row that changes is sent again under the same `id`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HistoryRow {
+    /// Counts up from 1 within one run of the daemon.
+    pub id: u64,
+    /// What the desk said.
+    #[serde(flatten)]
+    pub answer: Answer,
+    /// What the hub made of it.
+    pub hub: HubState,
+    /// What it counts for after merging.
+    pub outcome: Outcome,
+}
+
+/// How the link to the hub stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum HubLink {
+    /// Connected; both sides push at once.
+    Connected,
+    /// Not connected; the desk goes on, and tries again.
+    Offline {
+        /// One sentence: what is the matter.
+        why: String,
+    },
+    /// The hub answers with another key than the one pinned at enrolment, or refuses this desk.
+    /// An operator must look: nothing is sent.
+    Refused {
+        /// One sentence: what is the matter.
+        why: String,
+    },
+}
+
+/// Whether a part of the desk is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Health {
+    /// All is well.
+    Fine,
+    /// Something is the matter; the desk says what and goes on as far as it safely can.
+    Trouble(Trouble),
+}
+
+/// What can be the matter with a part of the desk. As text it is a sentence for operators; the console has
+/// its own for volunteers, in their language.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Error)]
+#[serde(rename_all = "kebab-case", tag = "trouble")]
+pub enum Trouble {
+    /// The disk is full.
+    #[error("the disk is full: nothing can be recorded until there is room")]
+    DiskFull,
+    /// The disk fails.
+    #[error("the disk does not take what is written: nothing can be recorded")]
+    DiskFails,
+    /// A ledger file was damaged.
+    #[error("a ledger file was damaged and is kept aside; tell an operator")]
+    LedgerSetAside,
+    /// Two desks share one key.
+    #[error("another desk wrote under this desk's name; tell an operator")]
+    NameUsedTwice,
+    /// The pass list was damaged and begun anew.
+    #[error(
+        "the pass list was damaged ({detail}) and is fetched anew from the hub; until then cards may be unknown"
+    )]
+    #[serde(rename_all = "camelCase")]
+    PassListDamaged {
+        /// What was the matter with it.
+        detail: String,
+    },
+    /// The clock is off by more than the policy tolerates.
+    #[error("this computer's clock is {minutes} minutes {} the hub's; set it right", if *.ahead { "ahead of" } else { "behind" })]
+    #[serde(rename_all = "camelCase")]
+    ClockOff {
+        /// By how many minutes.
+        minutes: u64,
+        /// Whether it is ahead of the hub's.
+        ahead: bool,
+    },
+}
+
+/// Answer of `GET /v1/status`, and the `status` event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// The venue's id.
+    pub venue: VenueId,
+    /// The venue's name, for people.
+    pub venue_name: String,
+    /// This desk's device id.
+    pub device: DeviceId,
+    /// The desk's name, for people.
+    pub desk_name: String,
+    /// The desk's activity, where one is chosen.
+    pub activity: Option<ActivityView>,
+    /// The link to the hub.
+    pub hub: HubLink,
+    /// Since when the link has been so, in milliseconds since the epoch.
+    pub hub_since: i64,
+    /// Entries on this disk without the hub's acknowledgement.
+    pub pending: u64,
+    /// Requests on this disk that the hub has not answered.
+    pub requests_waiting: u64,
+    /// The version of the catalogue on this disk; 0 before the first page.
+    pub catalogue_version: u64,
+    /// When the hub last confirmed that the catalogue is up to date, where it ever did.
+    pub catalogue_at: Option<i64>,
+    /// Passes in the catalogue.
+    pub passes: u64,
+    /// Today's count of taps by this run of the daemon.
+    pub today: TodayCount,
+    /// The disk.
+    pub disk: Health,
+    /// The catalogue's store (sled).
+    pub store: Health,
+    /// The clock, compared with the hub's.
+    pub clock: Health,
+    /// How long an entry can be taken back, in milliseconds, by policy.
+    pub undo_window: i64,
+    /// Software version.
+    pub version: String,
+}
+
+/// How many taps today, by verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TodayCount {
+    /// All taps.
+    pub taps: u64,
+    /// Those answered with ok.
+    pub ok: u64,
+}
+
+/// One event of `GET /v1/events`: the SSE `event:` field is the tag, `data:` the JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "type", content = "data")]
+pub enum Event {
+    /// A new row, or one that changed.
+    Row(Box<HistoryRow>),
+    /// The status changed. Also the first event of a stream.
+    Status(Box<Status>),
+    /// The reader of this stream was too slow and missed events: read `GET /v1/taps` again.
+    Missed,
+}

@@ -1,0 +1,199 @@
+//! What is the matter, in the volunteer's language: readers, disk, clock, and what just failed.
+//! Details for operators are in the daemon's log and in what `stempel doctor` finds.
+
+use hardware::reader::NoReader;
+use i18n_embed_fl::fl;
+use syncd::desk_api::client::ClientError;
+use syncd::desk_api::types::{Problem, ProblemKind, Trouble};
+
+use super::Texts;
+
+/// Something that just failed, kept until it is said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Notice {
+    /// No daemon listens.
+    NoDaemon,
+    /// The line to the daemon broke, or its answer cannot be read: nobody knows whether it wrote.
+    BrokeOff {
+        /// What broke, or cannot be read.
+        detail: String,
+    },
+    /// The daemon says what is the matter.
+    Problem(Problem),
+    /// There is no loudspeaker.
+    NoSounds {
+        /// What the system says.
+        detail: String,
+    },
+}
+
+impl From<ClientError> for Notice {
+    fn from(error: ClientError) -> Self {
+        match error {
+            ClientError::NoDaemon { .. } => Self::NoDaemon,
+            ClientError::Io(detail) => Self::BrokeOff { detail },
+            ClientError::Problem(problem) => Self::Problem(problem),
+        }
+    }
+}
+
+impl Texts {
+    /// Why there is no reader, and what to do.
+    pub fn no_reader(&self, why: &NoReader) -> String {
+        let loader = &self.loader;
+        match why {
+            NoReader::NotFound => fl!(loader, "no-reader-found"),
+            NoReader::Unplugged { reader } => {
+                fl!(loader, "no-reader-unplugged", reader = reader.as_str())
+            }
+            NoReader::NotOpened { reader } => {
+                fl!(loader, "no-reader-opened", reader = reader.as_str())
+            }
+            NoReader::Silent { .. } => fl!(loader, "no-reader-silent"),
+            NoReader::NotNamed { wanted, others } if others.is_empty() => {
+                fl!(loader, "no-reader-named", wanted = wanted.as_str())
+            }
+            NoReader::NotNamed { wanted, others } => {
+                let others = others.join(", ");
+                fl!(loader, "no-reader-named-but", wanted = wanted.as_str(), others = others)
+            }
+            NoReader::NoService => fl!(loader, "no-reader-service"),
+            NoReader::NoAccess => fl!(loader, "no-reader-access"),
+            NoReader::System { detail } => {
+                fl!(loader, "no-reader-system", detail = detail.as_str())
+            }
+        }
+    }
+
+    /// What is the matter with a part of the desk.
+    pub fn trouble(&self, trouble: &Trouble) -> String {
+        let loader = &self.loader;
+        match trouble {
+            Trouble::DiskFull => fl!(loader, "trouble-disk-full"),
+            Trouble::DiskFails => fl!(loader, "trouble-disk-fails"),
+            Trouble::LedgerSetAside => fl!(loader, "trouble-ledger-set-aside"),
+            Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
+            Trouble::PassListDamaged { .. } => fl!(loader, "trouble-pass-list-damaged"),
+            Trouble::ClockOff { minutes, ahead: true } => {
+                fl!(loader, "trouble-clock-ahead", minutes = minutes)
+            }
+            Trouble::ClockOff { minutes, ahead: false } => {
+                fl!(loader, "trouble-clock-behind", minutes = minutes)
+            }
+        }
+    }
+
+    /// What just failed: what it means, and what to do.
+    pub fn notice(&self, notice: &Notice) -> String {
+        let loader = &self.loader;
+        match notice {
+            Notice::NoDaemon => fl!(loader, "status-no-daemon"),
+            Notice::BrokeOff { detail } => {
+                fl!(loader, "failed-broke-off", detail = detail.as_str())
+            }
+            Notice::Problem(problem) => self.problem(problem),
+            Notice::NoSounds { detail } => {
+                fl!(loader, "failed-no-sounds", detail = detail.as_str())
+            }
+        }
+    }
+
+    fn problem(&self, problem: &Problem) -> String {
+        let loader = &self.loader;
+        match problem.kind() {
+            Some(ProblemKind::Reason(reason)) => self.reason(reason),
+            Some(ProblemKind::DiskFull) => fl!(loader, "failed-disk-full"),
+            Some(ProblemKind::Disk) => fl!(loader, "failed-disk"),
+            Some(ProblemKind::Store) => fl!(loader, "failed-store"),
+            Some(ProblemKind::EntryNotFound) => fl!(loader, "failed-entry-not-found"),
+            Some(ProblemKind::CheckNotFound) => fl!(loader, "failed-check-not-found"),
+            Some(ProblemKind::NoPrice) => fl!(loader, "to-pay-none"),
+            Some(ProblemKind::NoHolder) => fl!(loader, "no-picture"),
+            // The console asks for none of these, or asks rightly: whoever sees this is to tell.
+            Some(
+                ProblemKind::NoRequestKey
+                | ProblemKind::InvalidData
+                | ProblemKind::InvalidSyntax
+                | ProblemKind::BodyMissing
+                | ProblemKind::QueryParameterMissing
+                | ProblemKind::NoSuchResource,
+            )
+            | None => fl!(loader, "failed-otherwise", detail = problem.detail.as_str()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use crdt_model::decide::Reason;
+
+    use super::*;
+    use crate::i18n::Language;
+
+    /// Each in both languages, no two the same.
+    fn differ<T>(things: &[T], say: impl Fn(&Texts, &T) -> String) {
+        let languages = [Language::Nl, Language::En].map(Texts::new);
+        let said: BTreeSet<String> =
+            languages.iter().flat_map(|texts| things.iter().map(|it| say(texts, it))).collect();
+        assert_eq!(said.len(), 2 * things.len(), "{said:#?}");
+        assert!(said.iter().all(|sentence| sentence.ends_with('.')), "{said:#?}");
+    }
+
+    #[test]
+    fn what_is_the_matter_with_a_reader_is_said_in_both_languages() {
+        let reader = || "desk".to_owned();
+        let not_named = |others| NoReader::NotNamed { wanted: reader(), others };
+        let all = [
+            NoReader::NotFound,
+            NoReader::Unplugged { reader: reader() },
+            NoReader::NotOpened { reader: reader() },
+            NoReader::Silent { detail: "timeout".to_owned() },
+            not_named(Vec::new()),
+            not_named(vec!["kiosk".to_owned()]),
+            NoReader::NoService,
+            NoReader::NoAccess,
+            NoReader::System { detail: "libnfc".to_owned() },
+        ];
+        differ(&all, Texts::no_reader);
+    }
+
+    #[test]
+    fn what_is_the_matter_with_the_desk_is_said_in_both_languages() {
+        let all = [
+            Trouble::DiskFull,
+            Trouble::DiskFails,
+            Trouble::LedgerSetAside,
+            Trouble::NameUsedTwice,
+            Trouble::PassListDamaged { detail: "a page".to_owned() },
+            Trouble::ClockOff { minutes: 90, ahead: true },
+            Trouble::ClockOff { minutes: 90, ahead: false },
+        ];
+        differ(&all, Texts::trouble);
+    }
+
+    #[test]
+    fn what_failed_is_said_in_both_languages_and_a_reason_has_the_words_of_a_verdict() {
+        let problem = |kind| Notice::Problem(Problem::new(kind, 500, "later words".to_owned()));
+        let all = [
+            Notice::NoDaemon,
+            Notice::BrokeOff { detail: "end of file".to_owned() },
+            Notice::NoSounds { detail: "no card".to_owned() },
+            problem(ProblemKind::DiskFull),
+            problem(ProblemKind::Disk),
+            problem(ProblemKind::Store),
+            problem(ProblemKind::EntryNotFound),
+            problem(ProblemKind::CheckNotFound),
+            problem(ProblemKind::NoPrice),
+            problem(ProblemKind::NoHolder),
+            problem(ProblemKind::InvalidData),
+        ];
+        differ(&all, Texts::notice);
+        let texts = Texts::new(Language::Nl);
+        let reason = Reason::PassNotFound;
+        assert_eq!(texts.notice(&problem(ProblemKind::Reason(reason))), texts.reason(reason));
+        let unknown = problem(ProblemKind::InvalidData);
+        assert!(texts.notice(&unknown).contains("later words"), "nothing is kept back");
+    }
+}
