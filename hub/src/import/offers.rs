@@ -3,7 +3,9 @@
 use crdt_model::catalogue::{Activity, CardSystem, CheckinCode, Coupon, Reward};
 use crdt_model::ids::{ActivityId, CouponId, RewardId};
 use crdt_model::stock::Stock;
-use sqlx::Row;
+use sqlx::query::Query;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Row, Sqlite};
 
 use super::{
     ActivityRow, CardSystemRow, CouponRow, ImportError, Importing, PeriodRow, RewardRow, at,
@@ -26,19 +28,11 @@ impl Importing<'_> {
             name: row.name.clone(),
             membership_prices: row.membership_prices.clone(),
         })?;
-        let changed = before.as_ref() != Some(&record);
-        if changed {
-            sqlx::query(
-                "INSERT OR REPLACE INTO card_system (id, record, version) VALUES (?, ?, ?)",
-            )
-            .bind(id)
-            .bind(record)
-            .bind(self.versions.next())
-            .execute(&mut *self.connection)
-            .await?;
-        }
-        self.count(changed);
-        Ok(())
+        let insert = sqlx::query(
+            "INSERT OR REPLACE INTO card_system (id, record, version) VALUES (?, ?, ?)",
+        )
+        .bind(id);
+        self.keep(insert, before, record).await.map(drop)
     }
 
     /// The row's id and whether its record is another than what is there; a new id where it is new.
@@ -54,6 +48,23 @@ impl Importing<'_> {
         }
         let highest: i64 = sqlx::query_scalar(highest).fetch_one(&mut *self.connection).await?;
         Ok((highest + 1, None))
+    }
+
+    /// Writes a row whose record is another than before, and counts it; whether it was. The statement's last two
+    /// places are for the record and its version.
+    async fn keep(
+        &mut self,
+        insert: Query<'_, Sqlite, SqliteArguments>,
+        before: Option<Vec<u8>>,
+        record: Vec<u8>,
+    ) -> Result<bool, ImportError> {
+        let changed = before.as_ref() != Some(&record);
+        if changed {
+            let insert = insert.bind(record).bind(self.versions.next());
+            insert.execute(&mut *self.connection).await?;
+        }
+        self.count(changed);
+        Ok(changed)
     }
 
     pub(super) async fn activity(
@@ -105,22 +116,14 @@ impl Importing<'_> {
                 .map(|it| CheckinCode { code: it.code.clone(), ends: it.ends.as_ref().map(at) })
                 .collect(),
         })?;
-        let changed = before.as_ref() != Some(&record);
-        if changed {
-            sqlx::query(
-                "INSERT OR REPLACE INTO activity (id, event_id, venue, record, version)
-                 VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(id)
-            .bind(&row.event_id)
-            .bind(row.venue.as_str())
-            .bind(record)
-            .bind(self.versions.next())
-            .execute(&mut *self.connection)
-            .await?;
-        }
-        self.count(changed);
-        Ok(())
+        let insert = sqlx::query(
+            "INSERT OR REPLACE INTO activity (id, event_id, venue, record, version)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(&row.event_id)
+        .bind(row.venue.as_str());
+        self.keep(insert, before, record).await.map(drop)
     }
 
     pub(super) async fn reward(
@@ -158,20 +161,13 @@ impl Importing<'_> {
             sport: row.sport,
             featured: row.featured,
         })?;
-        let changed = before.as_ref() != Some(&record);
-        if changed {
-            sqlx::query(
-                "INSERT INTO reward (id, reward_id, record, version) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (id) DO UPDATE SET record = ?3, version = ?4",
-            )
-            .bind(id)
-            .bind(&row.id)
-            .bind(record)
-            .bind(self.versions.next())
-            .execute(&mut *self.connection)
-            .await?;
-        }
-        self.count(changed);
+        let insert = sqlx::query(
+            "INSERT INTO reward (id, reward_id, record, version) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET record = ?3, version = ?4",
+        )
+        .bind(id)
+        .bind(&row.id);
+        self.keep(insert, before, record).await?;
         if let Some(total) = row.max_available_units {
             let field = format!("rewards[{place}].maxAvailableUnits");
             // Units that were granted cannot be taken away by a file.
@@ -225,28 +221,22 @@ impl Importing<'_> {
             limit: row.limit,
             activities,
         })?;
-        let changed = before.as_ref() != Some(&record);
         let residence = serde_json::to_string(&row.residence).unwrap_or_default();
-        if changed {
-            sqlx::query(
-                "INSERT OR REPLACE INTO coupon (id, coupon_id, record, residence, version)
-                 VALUES (?, ?, ?, ?, ?)",
-            )
-            .bind(id)
-            .bind(&row.id)
-            .bind(record)
-            .bind(residence)
-            .bind(self.versions.next())
-            .execute(&mut *self.connection)
-            .await?;
-        } else {
+        let insert = sqlx::query(
+            "INSERT OR REPLACE INTO coupon (id, coupon_id, residence, record, version)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(&row.id)
+        .bind(residence.clone());
+        if !self.keep(insert, before, record).await? {
+            // Who gets it may have changed all the same.
             sqlx::query("UPDATE coupon SET residence = ? WHERE id = ?")
                 .bind(residence)
                 .bind(id)
                 .execute(&mut *self.connection)
                 .await?;
         }
-        self.count(changed);
         Ok(())
     }
 

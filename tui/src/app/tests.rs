@@ -433,3 +433,16 @@ fn what_is_the_matter_with_a_reader_is_said_whole_on_the_smallest_screen() {
     model.update(Message::Reader { reader: 0, event: lost });
     insta::assert_snapshot!("a_reader_that_is_lost", screen(&model));
 }
+
+/// What waits while the desk is offline may fill its line: how reader, disk and clock are stands below it still.
+#[test]
+fn a_long_wait_does_not_push_the_desks_own_state_off_the_smallest_screen() {
+    let mut model = model();
+    let offline = HubLink::Offline { why: "the line broke".to_owned() };
+    let waiting = Status { requests_waiting: 12, ..status(offline, 1_234) };
+    model.update(Message::Daemon(Event::Status(Box::new(waiting))));
+    let screen = screen(&model);
+    for said in ["vragen wachten", "lezer ✔", "schijf ✔", "klok ✔"] {
+        assert!(screen.contains(said), "{said} is not on\n{screen}");
+    }
+}

@@ -60,11 +60,12 @@ const WORD: usize = 12;
 
 /// Draws the console.
 pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
+    let status_lines = status_lines(model, drawing);
     let [header, verdict, history, status, footer] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(12),
         Constraint::Min(2),
-        Constraint::Length(status_height(model, drawing, frame.area().width)),
+        Constraint::Length(status_height(&status_lines, frame.area().width)),
         Constraint::Length(2),
     ])
     .areas(frame.area());
@@ -80,7 +81,7 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
         model,
         drawing,
     );
-    draw_status(frame, status, model, drawing);
+    frame.render_widget(Paragraph::new(status_lines).wrap(Wrap { trim: false }), status);
     draw_footer(frame, footer, model, drawing);
     // The cursor is where the eye should be: on the sentence, or in the dialog.
     frame.set_cursor_position((left.x + 1, left.y + 5));
@@ -337,27 +338,24 @@ fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
     ])
 }
 
-fn draw_status(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawing) {
-    let texts = &drawing.texts;
+fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
     let Some(status) = &model.status else {
-        let text = fl!(texts.loader, "status-no-daemon");
-        let said = Paragraph::new(text).style(drawing.theme.trouble()).wrap(Wrap { trim: true });
-        frame.render_widget(said, area);
-        return;
+        let text = fl!(drawing.texts.loader, "status-no-daemon");
+        return vec![Line::styled(text, drawing.theme.trouble())];
     };
-    let lines = vec![hub_line(status, drawing), health_line(status, model, drawing)];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), area);
+    vec![hub_line(status, drawing), health_line(status, model, drawing)]
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.
-fn status_height(model: &Model, drawing: &Drawing, width: u16) -> u16 {
-    let Some(status) = &model.status else { return STATUS_LINES };
-    let line = health_line(status, model, drawing).width();
+fn status_height(lines: &[Line<'_>], width: u16) -> u16 {
     // Words that do not fit are taken whole to the next line: some room is lost at the ends.
-    let room = usize::from(width).saturating_sub(WORD).max(1);
-    let needed = if line <= usize::from(width) { 1 } else { line.div_ceil(room) };
-    let health = u16::try_from(needed).unwrap_or(MOST_STATUS_LINES);
-    (1 + health).clamp(STATUS_LINES, MOST_STATUS_LINES)
+    let (width, room) = (usize::from(width), usize::from(width).saturating_sub(WORD).max(1));
+    let needed = |line: &Line<'_>| match line.width() {
+        fits if fits <= width => 1,
+        long => long.div_ceil(room),
+    };
+    let needed = lines.iter().map(needed).sum::<usize>();
+    u16::try_from(needed).unwrap_or(MOST_STATUS_LINES).clamp(STATUS_LINES, MOST_STATUS_LINES)
 }
 
 fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
