@@ -112,6 +112,9 @@ impl LibnfcReader {
     ) -> Result<(), NoReader> {
         let mut failures = 0;
         while !session.is_over() {
+            for card in session.take_forgotten() {
+                debounce.forget(card);
+            }
             let found = found(device);
             // Noise on the line costs one poll; a reader that is gone fails at every one.
             failures = if found.is_err() { failures + 1 } else { 0 };
@@ -201,9 +204,15 @@ impl Selected<'_> {
     fn select(&mut self) -> Result<(), Error> {
         without_power(self.device)?;
         let uid = self.chip.bytes();
-        self.device.initiator_select_passive_target_with_init_data(&MODULATION, uid)?;
-        self.active = true;
-        Ok(())
+        let found = self.device.initiator_select_passive_target_with_init_data(&MODULATION, uid)?;
+        // libnfc finds nothing without calling that an error, and nfc1 0.7.1 then hands back a blank.
+        match &found.target_info {
+            TargetInfo::Iso14443a(info) if info.uid.get(..info.uid_len) == Some(uid) => {
+                self.active = true;
+                Ok(())
+            }
+            _ => Err(Error::TargetReleased),
+        }
     }
 
     fn say(&mut self, bytes: &[u8]) -> Result<Vec<u8>, Error> {

@@ -180,7 +180,10 @@ fn follow_service(
         }
         let mut events =
             match context.get_status_change(readers.round(Instant::now()), &mut readers.states) {
-                Ok(()) => readers.changed(Instant::now()),
+                Ok(()) => {
+                    readers.forget(&session.take_forgotten());
+                    readers.changed(Instant::now())
+                }
                 Err(Error::Timeout | Error::Cancelled) => Vec::new(),
                 // It went since it was listed, and the next list lacks it.
                 Err(Error::UnknownReader | Error::ReaderUnavailable) => {
@@ -233,7 +236,7 @@ impl Uid {
     /// The UID in an answer to [`GET_UID`].
     ///
     /// # Errors
-    /// Whatever [`NoUid`] says, but for [`NoUid::Unreachable`].
+    /// Whatever [`NoUid`] says, but for [`NoUid::Unreachable`] and [`NoUid::WithContacts`].
     pub fn of_answer(answer: &[u8]) -> Result<Self, NoUid> {
         let (uid, status) = answer.split_last_chunk().ok_or(NoUid::CutShort)?;
         match *status {
@@ -249,9 +252,12 @@ impl Uid {
 /// Why there is no UID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoUid {
-    /// 6A 81: such as a card with contacts.
+    /// 6A 81.
     #[error("this kind of card has no UID to give")]
     NotSupported,
+    /// It is a card with contacts, such as an identity card, in a slot for those.
+    #[error("it is a card with contacts, and no pass")]
+    WithContacts,
     /// 63 00.
     #[error("the reader did not get the UID from the card")]
     Failed,
@@ -296,10 +302,20 @@ fn uid(context: &Context, reader: &CStr) -> Result<Uid, NoUid> {
         context.connect(reader, ShareMode::Shared, Protocols::ANY).map_err(NoUid::Unreachable)?;
     let mut buffer = [0; MAX_BUFFER_SIZE];
     let answer = card.transmit(&GET_UID, &mut buffer).map_err(NoUid::Unreachable);
+    let read = answer.and_then(Uid::of_answer).map_err(|error| match card.status2_owned() {
+        Ok(status) if !is_of_contactless_card(status.atr()) => NoUid::WithContacts,
+        Ok(_) | Err(_) => error,
+    });
     // A handle that is dropped resets the card, under the hands of whoever else uses it. A card that
     // is gone cannot be left: that is no matter here.
     let _ = card.disconnect(Disposition::LeaveCard);
-    Uid::of_answer(answer?)
+    read
+}
+
+/// Whether an answer to reset is one that a reader makes up for a card without contacts (PC/SC part 3,
+/// 3.1.3.2.3.1): 3B, 8n, 80, 01.
+fn is_of_contactless_card(atr: &[u8]) -> bool {
+    matches!(atr, [0x3b, lengths, 0x80, 0x01, ..] if lengths >> 4 == 8)
 }
 
 /// What lies in a slot.
@@ -312,6 +328,8 @@ enum Lying {
         again: Instant,
     },
     Card(ChipNumber),
+    /// Somebody's identity card: it is left alone.
+    WithContacts,
 }
 
 /// One reader as PC/SC counts them: a device with two slots is two.
@@ -364,7 +382,9 @@ impl Slot {
     ) -> Vec<ReaderEvent> {
         let since = match self.lying {
             Lying::Unread { since, again } if again <= now() => since,
-            Lying::Unread { .. } | Lying::Nothing | Lying::Card(_) => return Vec::new(),
+            Lying::Unread { .. } | Lying::Nothing | Lying::Card(_) | Lying::WithContacts => {
+                return Vec::new();
+            }
         };
         let read = read(&self.name);
         let now = now();
@@ -374,6 +394,10 @@ impl Slot {
                 return self.debounce.seen(Some(chip), now);
             }
             Err(error) if error.may_pass() && now.duration_since(since) < PATIENCE => (HELD, None),
+            Err(NoUid::WithContacts) => {
+                self.lying = Lying::WithContacts;
+                return Vec::new();
+            }
             Ok(Uid::Random) => (ROUND, Some(ReaderEvent::RandomUid)),
             Err(error) => {
                 tracing::debug!(reader = %text(&self.name), %error, "a card was not read");
@@ -391,8 +415,10 @@ struct Readers {
     /// What PC/SC fills in: first the pseudo-reader that tells of new readers, then one for each slot.
     states: Vec<ReaderState>,
     slots: Vec<Slot>,
-    /// The reader that was unplugged last.
-    unplugged: Option<String>,
+    /// Readers that were unplugged, as long as there are fewer than there were.
+    unplugged: Vec<String>,
+    /// So many there were at the most. One that is plugged in again may have another name.
+    most: usize,
     /// The last `Ready` or `Lost`.
     said: Option<ReaderEvent>,
     /// The card that was tapped last: [`Lying::Card`], or nothing yet.
@@ -406,7 +432,8 @@ impl Readers {
             chosen,
             states,
             slots: Vec::new(),
-            unplugged: None,
+            unplugged: Vec::new(),
+            most: 0,
             said: None,
             last_tapped: Lying::Nothing,
         }
@@ -430,10 +457,7 @@ impl Readers {
             let mut gone = self.slots.remove(place);
             self.states.remove(place + 1);
             events.extend(gone.taken_away(now));
-            let name = text(&gone.name);
-            let why = NoReader::Unplugged { reader: name.clone() };
-            events.extend(self.status(ReaderEvent::Lost { why }));
-            self.unplugged = Some(name);
+            self.unplugged.push(text(&gone.name));
         }
         for name in taken {
             if self.slots.iter().all(|slot| slot.name != name) {
@@ -441,7 +465,11 @@ impl Readers {
                 self.slots.push(Slot::new(name));
             }
         }
-        let status = if self.slots.is_empty() {
+        self.most = self.most.max(self.slots.len());
+        let (slots, all) = (&self.slots, self.slots.len() == self.most);
+        self.unplugged.retain(|name| !all && slots.iter().all(|slot| text(&slot.name) != *name));
+        // One that is missing is said before those that are there: they go on all the same.
+        let status = if self.slots.is_empty() || !self.unplugged.is_empty() {
             ReaderEvent::Lost { why: self.why_none(&others) }
         } else {
             ReaderEvent::Ready { name: joined(self.slots.iter().map(|slot| &slot.name)) }
@@ -451,13 +479,22 @@ impl Readers {
     }
 
     fn why_none(&self, others: &[CString]) -> NoReader {
-        match (&self.unplugged, &self.chosen) {
-            (Some(name), _) => NoReader::Unplugged { reader: name.clone() },
-            (None, Some(part)) => NoReader::NotNamed {
+        match (&self.unplugged[..], &self.chosen) {
+            ([], Some(part)) => NoReader::NotNamed {
                 wanted: part.clone(),
                 others: others.iter().map(|name| text(name)).collect(),
             },
-            (None, None) => NoReader::NotFound,
+            ([], None) => NoReader::NotFound,
+            (unplugged, _) => NoReader::Unplugged { reader: unplugged.join(", ") },
+        }
+    }
+
+    /// Cards whose taps came to nothing: see [`Debounce::forget`].
+    fn forget(&mut self, cards: &[ChipNumber]) {
+        for slot in &mut self.slots {
+            for card in cards {
+                slot.debounce.forget(*card);
+            }
         }
     }
 
@@ -480,7 +517,7 @@ impl Readers {
     fn round(&self, now: Instant) -> Duration {
         let due = self.slots.iter().filter_map(|slot| match slot.lying {
             Lying::Unread { again, .. } => Some(again.saturating_duration_since(now)),
-            Lying::Nothing | Lying::Card(_) => None,
+            Lying::Nothing | Lying::Card(_) | Lying::WithContacts => None,
         });
         due.fold(ROUND, Duration::min)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -149,15 +149,27 @@ pub enum Signal {
     Refused,
 }
 
-/// The signal that is to be given, until the reader gives it. A later one takes its place.
-type NextSignal = Arc<Mutex<Option<Signal>>>;
+/// What the console wants of a reader, until the reader does it.
+#[derive(Debug, Default)]
+struct Wishes {
+    /// The signal that is to be given. A later one takes its place.
+    signal: Option<Signal>,
+    /// Cards whose taps came to nothing.
+    forgotten: Vec<ChipNumber>,
+}
+
+type SharedWishes = Arc<Mutex<Wishes>>;
+
+fn lock(wishes: &SharedWishes) -> MutexGuard<'_, Wishes> {
+    wishes.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a running reader talks through.
 #[derive(Debug)]
 pub struct Session {
     events: SyncSender<ReaderEvent>,
     stop: Arc<AtomicBool>,
-    signal: NextSignal,
+    wishes: SharedWishes,
 }
 
 impl Session {
@@ -168,12 +180,18 @@ impl Session {
 
     /// The signal that is to be given now, where the reader can. It is given once.
     pub fn take_signal(&self) -> Option<Signal> {
-        self.signal.lock().unwrap_or_else(PoisonError::into_inner).take()
+        lock(&self.wishes).signal.take()
     }
 
     /// Whether a signal is to be given.
     pub fn has_signal(&self) -> bool {
-        self.signal.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        lock(&self.wishes).signal.is_some()
+    }
+
+    /// The cards that are to be taken anew when they are shown again ([`Debounce::forget`]). They are said
+    /// once.
+    pub fn take_forgotten(&self) -> Vec<ChipNumber> {
+        std::mem::take(&mut lock(&self.wishes).forgotten)
     }
 
     /// Whether the reader is to stop.
@@ -201,7 +219,7 @@ impl Session {
 pub struct ReaderHandle {
     events: Option<Receiver<ReaderEvent>>,
     stop: Arc<AtomicBool>,
-    signal: NextSignal,
+    wishes: SharedWishes,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -213,10 +231,16 @@ impl ReaderHandle {
 
     /// Gives a signal to whoever holds the card. Most readers cannot: nothing happens then.
     pub fn signal(&self, signal: Signal) {
-        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = Some(signal);
+        lock(&self.wishes).signal = Some(signal);
         if let Some(thread) = &self.thread {
             thread.thread().unpark();
         }
+    }
+
+    /// Forgets that this card was tapped: nothing came of it, and the holder is asked to show it again.
+    /// Without this, that would be the same tap.
+    pub fn forget(&self, card: ChipNumber) {
+        lock(&self.wishes).forgotten.push(card);
     }
 }
 
@@ -240,12 +264,12 @@ impl Drop for ReaderHandle {
 pub fn spawn(mut reader: impl Reader) -> std::io::Result<ReaderHandle> {
     let (events, receiver) = sync_channel(QUEUE);
     let stop = Arc::new(AtomicBool::new(false));
-    let signal = NextSignal::default();
-    let session = Session { events, stop: stop.clone(), signal: signal.clone() };
+    let wishes = SharedWishes::default();
+    let session = Session { events, stop: stop.clone(), wishes: wishes.clone() };
     let thread = std::thread::Builder::new()
         .name("reader".to_owned())
         .spawn(move || reader.run(&session))?;
-    Ok(ReaderHandle { events: Some(receiver), stop, signal, thread: Some(thread) })
+    Ok(ReaderHandle { events: Some(receiver), stop, wishes, thread: Some(thread) })
 }
 
 /// Whether a UID is a random one (ISO 14443-3, 6.5.4: a single-size UID that begins with 08).
@@ -257,8 +281,11 @@ pub fn is_random(uid: &[u8]) -> bool {
 #[derive(Debug, Default)]
 pub struct Debounce {
     present: Option<ChipNumber>,
-    /// The card that was last tapped, and when it was last seen.
-    last: Option<(ChipNumber, Instant)>,
+    /// The cards that were seen within the last [`SAME_TAP`], and when each was last: two that lie together
+    /// may be seen in turn.
+    recent: Vec<(ChipNumber, Instant)>,
+    /// The card that lies there is to be taken anew when it is shown again.
+    forgotten: bool,
     /// A tap was said whose removal was not.
     removal_owed: bool,
     /// What was the matter at the last poll.
@@ -272,27 +299,34 @@ impl Debounce {
     pub fn seen(&mut self, card: Option<ChipNumber>, now: Instant) -> Vec<ReaderEvent> {
         let mut events = Vec::new();
         self.trouble = None;
+        self.recent.retain(|(_, seen)| now.saturating_duration_since(*seen) < SAME_TAP);
         if self.present != card {
             if let Some(gone) = self.present
                 && std::mem::take(&mut self.removal_owed)
             {
                 events.push(ReaderEvent::Removed(gone));
             }
-            if let Some(card) = card {
-                let same = self.last.is_some_and(|(last, seen)| {
-                    last == card && now.saturating_duration_since(seen) < SAME_TAP
-                });
-                if !same {
-                    events.push(ReaderEvent::tapped(card));
-                    self.removal_owed = true;
-                }
+            if let Some(card) = card
+                && self.recent.iter().all(|(recent, _)| *recent != card)
+            {
+                events.push(ReaderEvent::tapped(card));
+                self.removal_owed = true;
             }
             self.present = card;
+            self.forgotten = false;
         }
-        if let Some(card) = card {
-            self.last = Some((card, now));
+        if let Some(card) = card.filter(|_| !self.forgotten) {
+            self.recent.retain(|(recent, _)| *recent != card);
+            self.recent.push((card, now));
         }
         events
+    }
+
+    /// The next time that this card is shown is a tap, however soon. Where it lies there still, it is to be
+    /// taken away first.
+    pub fn forget(&mut self, card: ChipNumber) {
+        self.recent.retain(|(recent, _)| *recent != card);
+        self.forgotten |= self.present == Some(card);
     }
 
     /// What a poll amounts to at which something was the matter: said once, and again only when
@@ -344,6 +378,47 @@ mod tests {
             events.extend(debounce.seen(card.map(chip), start + Duration::from_millis(at)));
         }
         assert_eq!(events, [ReaderEvent::tapped(chip(1)), ReaderEvent::Removed(chip(1))]);
+    }
+
+    /// Two cards in one wallet, of which a poll finds now one and now the other.
+    #[test]
+    fn cards_that_are_seen_in_turn_are_one_tap_each() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut events = Vec::new();
+        for poll in 0..100 {
+            let card = chip(1 + u8::try_from(poll % 2).unwrap());
+            events.extend(debounce.seen(Some(card), start + Duration::from_millis(100 * poll)));
+        }
+        let (one, two) = (chip(1), chip(2));
+        assert_eq!(
+            events,
+            [
+                ReaderEvent::tapped(one),
+                ReaderEvent::Removed(one),
+                ReaderEvent::tapped(two),
+                ReaderEvent::Removed(two),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_card_whose_tap_came_to_nothing_is_tapped_again_as_soon_as_it_is_shown_again() {
+        let (mut debounce, start) = (Debounce::default(), Instant::now());
+        let mut seen = |milliseconds, card: Option<u8>, forget| {
+            if forget {
+                debounce.forget(chip(1));
+            }
+            debounce.seen(card.map(chip), start + Duration::from_millis(milliseconds))
+        };
+        assert_eq!(seen(0, Some(1), false), [ReaderEvent::tapped(chip(1))]);
+        assert_eq!(seen(100, Some(1), true), [], "it lies there still");
+        assert_eq!(seen(200, Some(1), false), []);
+        assert_eq!(seen(300, None, false), [ReaderEvent::Removed(chip(1))]);
+        assert_eq!(seen(400, Some(1), false), [ReaderEvent::tapped(chip(1))]);
+        assert_eq!(seen(500, None, false), [ReaderEvent::Removed(chip(1))]);
+        assert_eq!(seen(600, Some(1), false), [], "that one counted");
+        assert_eq!(seen(700, None, false), []);
+        assert_eq!(seen(800, Some(1), true), [ReaderEvent::tapped(chip(1))], "forgotten when gone");
     }
 
     #[test]

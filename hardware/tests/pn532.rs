@@ -2,13 +2,26 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 #![cfg(feature = "libnfc")]
 
-use std::sync::mpsc::Receiver;
+#[path = "shared/keys.rs"]
+mod keys;
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crdt_model::authenticity::Authenticity;
 use crdt_model::ids::ChipNumber;
+use hardware::authentic::check::Finding;
+use hardware::authentic::make::MakeError;
+use hardware::card::{Attendant, Broken, CardChannel, Presented};
 use hardware::emulator::Pn532Emulator;
+use hardware::emulator::card::SharedCard;
+use hardware::emulator::desfire::{Desfire, Generation};
+use hardware::emulator::ntag424::Ntag424;
+use hardware::emulator::type2::{Model, Type2};
 use hardware::libnfc::LibnfcReader;
 use hardware::reader::{ReaderEvent, ReaderHandle, spawn};
+use keys::{checking, converse_through, make_through, making};
 
 /// Far longer than anything takes: only a failure waits so long.
 const LONG: Duration = Duration::from_secs(20);
@@ -170,4 +183,104 @@ fn a_reader_that_is_not_there_is_said_to_be_lost_and_stops_when_dropped() {
     assert!(matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Lost { .. })));
     drop(handle);
     assert!(events.recv().is_err(), "the thread has ended");
+}
+
+/// Talks with each card, which leaves the field in the middle.
+struct Quick {
+    card: SharedCard,
+    /// Behind how many exchanges it leaves.
+    leaves: Mutex<Option<u32>>,
+    make: bool,
+    outcome: Sender<Result<Finding, MakeError>>,
+}
+
+impl Attendant for Quick {
+    fn attend(&self, card: &Presented, channel: &mut dyn CardChannel) -> Option<String> {
+        if let Some(exchanges) = *self.leaves.lock().unwrap() {
+            self.card.with(|card| card.take_away_after(exchanges));
+        }
+        let outcome = if self.make {
+            make_through(&making(&[1]), card, channel)
+        } else {
+            Ok(converse_through(&checking(&[1]), card, channel).0)
+        };
+        self.outcome.send(outcome).unwrap();
+        None
+    }
+}
+
+/// A card on a reader whose attendant talks with it. It leaves behind more and more exchanges, until it stays.
+fn taken_away_at_every_point(
+    card: &SharedCard,
+    make: bool,
+    mut look: impl FnMut(u32, Result<Finding, MakeError>),
+) {
+    let emulator = Pn532Emulator::start().unwrap();
+    let reader = LibnfcReader::new(Some(emulator.connstring()));
+    let reader = reader.polling_every(Duration::from_millis(1));
+    let (sender, outcomes) = channel();
+    let leaves = Mutex::new(None);
+    let quick = Arc::new(Quick { card: card.clone(), leaves, make, outcome: sender });
+    let mut handle = spawn(reader.attended_by(quick.clone())).unwrap();
+    let events = handle.events().unwrap();
+    assert!(matches!(events.recv_timeout(LONG), Ok(ReaderEvent::Ready { .. })));
+    let uid = card.presented().unwrap().chip;
+    for exchanges in 0..64 {
+        *quick.leaves.lock().unwrap() = Some(exchanges);
+        emulator.present_shared(card);
+        look(exchanges, outcomes.recv_timeout(LONG).unwrap());
+        assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::tapped(uid)));
+        let stayed = !card.with(|card| card.is_gone());
+        handle.forget(uid);
+        emulator.remove();
+        assert_eq!(events.recv_timeout(LONG), Ok(ReaderEvent::Removed(uid)));
+        if stayed {
+            assert!(exchanges > 3, "it left {exchanges} times");
+            return;
+        }
+    }
+    panic!("it never stayed");
+}
+
+fn cards() -> [SharedCard; 4] {
+    let uid = [0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80];
+    [
+        SharedCard::new(Type2::new(Model::Ntag213, uid, 7)),
+        SharedCard::new(Type2::new(Model::UltralightAes, uid, 7)),
+        SharedCard::new(Ntag424::new(uid, 7)),
+        SharedCard::new(Desfire::new(Generation::Ev2, uid, 7)),
+    ]
+}
+
+/// libnfc says nothing of a card that is gone while it is selected: the reader must notice.
+#[test]
+fn a_card_that_is_lifted_while_it_is_checked_is_not_called_a_forgery() {
+    for card in cards() {
+        card.lay_down();
+        let whole = keys::make(&making(&[1]), &card).unwrap().authenticity();
+        let mut last = None;
+        taken_away_at_every_point(&card, false, |exchanges, outcome| {
+            let found = outcome.unwrap();
+            let shown = found.authenticity();
+            assert_ne!(shown, Authenticity::Refuted, "behind {exchanges}: {found}");
+            last = Some(shown);
+        });
+        assert_eq!(last, Some(whole), "the last time it stayed");
+    }
+}
+
+#[test]
+fn a_card_that_is_lifted_while_it_is_made_is_said_to_be_gone_and_finished_in_the_end() {
+    for card in cards() {
+        let mut last = None;
+        taken_away_at_every_point(&card, true, |exchanges, outcome| {
+            if let Err(error) = &outcome {
+                let gone = *error == MakeError::Broken(Broken::Gone);
+                let not_proved = matches!(error, MakeError::NotProved(_));
+                assert!(gone || not_proved, "behind {exchanges}: {error}");
+            }
+            last = Some(outcome);
+        });
+        assert!(matches!(last, Some(Ok(_))), "{last:?}");
+    }
 }

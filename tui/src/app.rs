@@ -2,7 +2,7 @@
 //! in as messages, and what is to be done comes out as commands.
 
 use crdt_model::authenticity::Authenticity;
-use crdt_model::decide::VerdictKind;
+use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::entry::EntryRef;
 use crdt_model::money::Cents;
 use crossterm::event::{KeyCode, KeyEvent};
@@ -84,11 +84,26 @@ pub enum Message {
         card: Option<ShownCard>,
     },
     /// There is no answer.
-    Failed(Notice),
-    /// What the pass on the screen can have.
-    Rewards(Vec<RewardView>),
-    /// What is to be paid, by one pass or by a group; nothing where no price is known.
-    Amount(Option<Cents>),
+    Failed {
+        /// Why.
+        notice: Notice,
+        /// The card that was asked about, where it was one that was shown.
+        card: Option<ShownCard>,
+    },
+    /// What the pass with this card can have.
+    Rewards {
+        /// The card's number.
+        card: String,
+        /// What it can have.
+        rewards: Vec<RewardView>,
+    },
+    /// What is to be paid, by one pass or by a group.
+    Amount {
+        /// The numbers of the cards.
+        cards: Vec<String>,
+        /// The amount; nothing where no price is known.
+        to_pay: Option<Cents>,
+    },
     /// The sealed part of the pass with this card is open.
     Holder {
         /// The card that opened it.
@@ -131,6 +146,8 @@ pub enum Command {
     ChooseActivity(String),
     /// Let a verdict be heard and seen beside the screen, on this reader where the card lies on one.
     Signal(VerdictKind, Option<usize>),
+    /// Have its reader forget a card whose tap came to nothing: it is to be shown again.
+    Forget(ShownCard),
 }
 
 /// How the reader is.
@@ -144,6 +161,23 @@ pub enum ReaderState {
     Ready,
     /// It is gone.
     Lost(NoReader),
+}
+
+/// A reader, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderSlot {
+    /// How it is.
+    pub state: ReaderState,
+    /// Nobody has said that it is there, so it may be missing where another one works. One that was there once
+    /// may not.
+    pub may_be_missing: bool,
+}
+
+impl ReaderSlot {
+    /// A reader that has not said anything.
+    pub fn new(may_be_missing: bool) -> Self {
+        Self { state: ReaderState::Starting, may_be_missing }
+    }
 }
 
 /// What lies over the desk's screen.
@@ -218,27 +252,20 @@ pub struct Model {
     /// What lies over it.
     pub dialog: Option<Dialog>,
     /// How the readers are, in the order in which they were chosen.
-    pub readers: Vec<ReaderState>,
-    /// One reader that works will do.
-    pub any_reader_is_enough: bool,
+    pub readers: Vec<ReaderSlot>,
     /// An activity's code that was scanned, for the next card, and when, in milliseconds.
     pub code: Option<(String, i64)>,
-    /// What just failed.
-    pub notice: Option<Notice>,
-    /// What the reader last could not read.
-    pub reader_notice: Option<ReaderEvent>,
+    /// What just failed, and when, in milliseconds.
+    pub notice: Option<(Notice, i64)>,
+    /// What a reader last could not read, and when, in milliseconds.
+    pub reader_notice: Option<(ReaderEvent, i64)>,
     /// Whether the console is to end.
     pub over: bool,
 }
 
 impl Model {
     /// The model before anything has happened.
-    pub fn new(
-        language: Language,
-        readers: Vec<ReaderState>,
-        any_reader_is_enough: bool,
-        now: i64,
-    ) -> Self {
+    pub fn new(language: Language, readers: Vec<ReaderSlot>, now: i64) -> Self {
         Self {
             now,
             language,
@@ -249,7 +276,6 @@ impl Model {
             group: None,
             dialog: None,
             readers,
-            any_reader_is_enough,
             code: None,
             notice: None,
             reader_notice: None,
@@ -290,24 +316,26 @@ impl Model {
             Message::DaemonGone => self.status = None,
             Message::History(rows) => self.rows = rows,
             Message::Answered { answer, card } => return self.answered(*answer, card),
-            Message::Failed(notice) => {
-                self.notice = Some(notice);
-                return vec![Command::Signal(VerdictKind::Retry, None)];
+            Message::Failed { notice, card } => {
+                self.notice = Some((notice, self.now));
+                let reader = card.as_ref().and_then(|card| card.reader);
+                let signal = Command::Signal(VerdictKind::Retry, reader);
+                return [signal].into_iter().chain(card.map(Command::Forget)).collect();
             }
-            Message::Rewards(rewards) => {
-                if let Some(shown) = &mut self.shown {
+            // Another card may lie there meanwhile: then nobody sees what came for the one before.
+            Message::Rewards { card, rewards } => {
+                if let Some(shown) = self.shown_with(&card) {
                     shown.rewards = rewards;
                 }
             }
-            Message::Amount(to_pay) => {
-                let of_group = self.group.is_some();
-                self.amount = Some(Amount { to_pay, of_group, since: self.now });
+            Message::Amount { cards, to_pay } => {
+                if cards == self.cards_to_pay() {
+                    let of_group = self.group.is_some();
+                    self.amount = Some(Amount { to_pay, of_group, since: self.now });
+                }
             }
             Message::Holder { card, holder } => {
-                // Another card may lie there meanwhile: then nobody sees this.
-                if let Some(shown) = &mut self.shown
-                    && shown.card.as_ref().is_some_and(|shown| shown.number == card)
-                {
+                if let Some(shown) = self.shown_with(&card) {
                     shown.holder = Some(holder);
                 }
             }
@@ -319,8 +347,16 @@ impl Model {
         Vec::new()
     }
 
+    /// What is on the screen, where it is about the card with this number.
+    fn shown_with(&mut self, card: &str) -> Option<&mut Shown> {
+        let shown = self.shown.as_mut()?;
+        shown.card.as_ref().is_some_and(|shown| shown.number == card).then_some(shown)
+    }
+
     fn tick(&mut self, now: i64) {
         self.now = now;
+        self.notice.take_if(|(_, since)| now >= *since + SHOWN_FOR);
+        self.reader_notice.take_if(|(_, since)| now >= *since + SHOWN_FOR);
         if self.code.as_ref().is_some_and(|(_, since)| now >= since + SHOWN_FOR) {
             self.code = None;
         }
@@ -342,6 +378,7 @@ impl Model {
         self.amount = None;
         self.code = None;
         self.notice = None;
+        self.reader_notice = None;
         if self.group.as_ref().is_some_and(|group| group.closed.is_some()) {
             self.group = None;
         }
@@ -352,9 +389,13 @@ impl Model {
 
     fn answered(&mut self, answer: Answer, card: Option<ShownCard>) -> Vec<Command> {
         let reader = card.as_ref().and_then(|card| card.reader);
+        let mut commands = vec![Command::Signal(answer.verdict, reader)];
+        // Whoever is asked to show the card again does so at once.
+        let again = answer.verdict == VerdictKind::Retry
+            || answer.reason == Some(Reason::CardProofRequired);
+        commands.extend(card.clone().filter(|_| again).map(Command::Forget));
         // Nothing is asked with a forged card: it buys nothing and is nobody of a group.
         let card = card.filter(|_| answer.authenticity != Some(Authenticity::Refuted));
-        let mut commands = vec![Command::Signal(answer.verdict, reader)];
         let wants_rewards = answer.pass.as_ref().is_some_and(|pass| pass.points > 0);
         if let (Some(card), true) = (&card, wants_rewards) {
             commands.push(Command::LoadRewards(card.clone()));
@@ -425,16 +466,17 @@ impl Model {
         }
     }
 
-    /// How the readers are, taken together: what is the matter with one of them, unless one that works
-    /// is enough.
+    /// How the readers are, taken together: what is the matter with one of them, unless it may be missing.
     pub fn reader(&self) -> ReaderState {
-        let ready = self.readers.contains(&ReaderState::Ready);
-        let lost = self.readers.iter().find(|state| matches!(state, ReaderState::Lost(_)));
+        let ready = self.readers.iter().any(|reader| reader.state == ReaderState::Ready);
+        let lost = self.readers.iter().find(|reader| {
+            matches!(reader.state, ReaderState::Lost(_)) && !(ready && reader.may_be_missing)
+        });
         match lost {
-            Some(lost) if !(ready && self.any_reader_is_enough) => lost.clone(),
-            _ if self.readers.is_empty() => ReaderState::None,
-            _ if ready => ReaderState::Ready,
-            _ => ReaderState::Starting,
+            Some(lost) => lost.state.clone(),
+            None if self.readers.is_empty() => ReaderState::None,
+            None if ready => ReaderState::Ready,
+            None => ReaderState::Starting,
         }
     }
 
@@ -445,10 +487,8 @@ impl Model {
             ReaderEvent::Tapped(tap) => return self.tapped(ShownCard::on(reader, tap)),
             ReaderEvent::Removed(_) => {}
             ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
-                let new = self.reader_notice.as_ref() != Some(&event);
-                self.reader_notice = Some(event);
-                let retry = Command::Signal(VerdictKind::Retry, Some(reader));
-                return if new { vec![retry] } else { Vec::new() };
+                self.reader_notice = Some((event, self.now));
+                return vec![Command::Signal(VerdictKind::Retry, Some(reader))];
             }
         }
         Vec::new()
@@ -456,7 +496,8 @@ impl Model {
 
     fn set_reader(&mut self, reader: usize, state: ReaderState) {
         if let Some(known) = self.readers.get_mut(reader) {
-            *known = state;
+            known.may_be_missing &= state != ReaderState::Ready;
+            known.state = state;
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
-use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
+use crossterm::event::{self, Event as TerminalEvent, KeyEvent, KeyEventKind};
 use hardware::card::Attendant;
 use hardware::reader::ReaderHandle;
 use jiff::tz::TimeZone;
@@ -16,8 +16,9 @@ use ratatui_image::picker::Picker;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Event, ProblemKind, TapRequest};
 use tokio::sync::mpsc;
+use tokio::time::Interval;
 
-use crate::app::{Command, Message, Model, ReaderState, ShownCard};
+use crate::app::{Command, Message, Model, ShownCard};
 use crate::card_desk::CardDesk;
 use crate::feedback::{self, Feedback};
 use crate::holder::Holder;
@@ -83,27 +84,31 @@ pub async fn run(
     tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
     // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
     let terminal = ratatui::try_init()?;
-    let states = vec![ReaderState::Starting; handles.len()];
-    let model = Model::new(language, states, readers.any_is_enough, now());
-    let keys = sender.clone();
+    let model = Model::new(language, readers.slots(), now());
+    let (presses, pressed) = mpsc::channel(QUEUE);
+    let others = sender.clone();
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
-            let message = match event {
-                TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => Message::Key(key),
-                TerminalEvent::Resize(..) => Message::Tick(now()),
-                _ => continue,
+            let listened_to = match event {
+                TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => {
+                    presses.blocking_send((key, now())).is_ok()
+                }
+                TerminalEvent::Resize(..) => others.blocking_send(Message::Tick(now())).is_ok(),
+                _ => true,
             };
-            if keys.blocking_send(message).is_err() {
+            if !listened_to {
                 return;
             }
         }
     });
     if let Some(detail) = no_sound {
         // The queue is empty, and somebody takes from it.
-        let _ = sender.send(Message::Failed(Notice::NoSounds { detail })).await;
+        let notice = Notice::NoSounds { detail };
+        let _ = sender.send(Message::Failed { notice, card: None }).await;
     }
     let surroundings = Surroundings { client, sender, feedback, handles };
-    let ended = show(terminal, model, &surroundings, receiver, scanner).await;
+    let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner.clone()), scanner };
+    let ended = show(terminal, model, &surroundings, heard).await;
     ratatui::restore();
     drop(surroundings);
     ended
@@ -113,8 +118,7 @@ async fn show(
     mut terminal: DefaultTerminal,
     mut model: Model,
     surroundings: &Surroundings,
-    mut receiver: mpsc::Receiver<Message>,
-    scanner: Settings,
+    mut heard: Heard,
 ) -> io::Result<()> {
     let mut drawing = Drawing {
         texts: Texts::new(model.language),
@@ -124,19 +128,9 @@ async fn show(
     };
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
-    let mut wedge = Wedge::new(scanner.clone());
     while !model.over {
         terminal.draw(|frame| draw(frame, &model, &drawing))?;
-        let held = wedge.due();
-        let messages = tokio::select! {
-            message = receiver.recv() => match message {
-                Some(Message::Key(key)) => typed(wedge.key(key, now()), &scanner),
-                Some(message) => vec![message],
-                None => return Ok(()),
-            },
-            () = until(held), if held.is_some() => typed(wedge.expire(now()), &scanner),
-            _ = ticks.tick() => vec![Message::Tick(now())],
-        };
+        let Some(messages) = heard.next(&mut ticks).await else { return Ok(()) };
         for command in messages.into_iter().flat_map(|message| model.update(message)) {
             surroundings.carry_out(command);
         }
@@ -148,13 +142,45 @@ async fn show(
     Ok(())
 }
 
-/// Keys and scans as messages.
-fn typed(inputs: Vec<Input>, scanner: &Settings) -> Vec<Message> {
-    let message = |input| match input {
-        Input::Key(key) => Message::Key(key),
-        Input::Scan(text) => Message::Scan(scanner.meaning(&text)),
-    };
-    inputs.into_iter().map(message).collect()
+/// What the console hears.
+struct Heard {
+    /// Keys, and when each was pressed: however long a picture takes to draw, a scan is told by its speed.
+    pressed: mpsc::Receiver<(KeyEvent, i64)>,
+    receiver: mpsc::Receiver<Message>,
+    wedge: Wedge,
+    scanner: Settings,
+}
+
+impl Heard {
+    /// What comes next, all that has come meanwhile with it; nothing where nobody speaks any more.
+    async fn next(&mut self, ticks: &mut Interval) -> Option<Vec<Message>> {
+        let held = self.wedge.due();
+        let mut messages = tokio::select! {
+            // What was pressed tells whether what is held was waited for in vain: so it is heard first.
+            biased;
+            Some((key, at)) = self.pressed.recv() => self.typed(|wedge| wedge.key(key, at)),
+            message = self.receiver.recv() => vec![message?],
+            () = until(held), if held.is_some() => self.typed(|wedge| wedge.expire(now())),
+            _ = ticks.tick() => vec![Message::Tick(now())],
+        };
+        while let Ok((key, at)) = self.pressed.try_recv() {
+            messages.extend(self.typed(|wedge| wedge.key(key, at)));
+        }
+        for _ in 0..QUEUE {
+            let Ok(message) = self.receiver.try_recv() else { break };
+            messages.push(message);
+        }
+        Some(messages)
+    }
+
+    /// Keys and scans as messages.
+    fn typed(&mut self, held: impl FnOnce(&mut Wedge) -> Vec<Input>) -> Vec<Message> {
+        let message = |input| match input {
+            Input::Key(key) => Message::Key(key),
+            Input::Scan(text) => Message::Scan(self.scanner.meaning(&text)),
+        };
+        held(&mut self.wedge).into_iter().map(message).collect()
+    }
 }
 
 /// Until this moment, in milliseconds since the epoch.
@@ -174,16 +200,26 @@ struct Surroundings {
 impl Surroundings {
     /// Carries a command out beside the console; its answer comes back as a message.
     fn carry_out(&self, command: Command) {
-        if let Command::Signal(verdict, reader) = command {
-            let reader = reader.and_then(|reader| self.handles.get(reader));
-            self.feedback.give(verdict, reader);
-            return;
-        }
+        let handle = |reader: Option<usize>| reader.and_then(|reader| self.handles.get(reader));
+        let card = match &command {
+            Command::Signal(verdict, reader) => {
+                self.feedback.give(*verdict, handle(*reader));
+                return;
+            }
+            Command::Forget(card) => {
+                if let (Some(reader), Ok(chip)) = (handle(card.reader), card.number.parse()) {
+                    reader.forget(chip);
+                }
+                return;
+            }
+            Command::Tap { card, .. } | Command::Redeem { card, .. } => Some(card.clone()),
+            _ => None,
+        };
         let (client, sender) = (self.client.clone(), self.sender.clone());
         tokio::spawn(async move {
             let message = match ask(command, &client).await {
                 Ok(message) => message,
-                Err(error) => Message::Failed(error.into()),
+                Err(error) => Message::Failed { notice: error.into(), card },
             };
             // The console has ended meanwhile where nobody takes it.
             let _ = sender.send(message).await;
@@ -207,9 +243,13 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
         }
         Command::Void(entry) => answered(client.void(entry).await?, None),
         Command::LoadRewards(card) => {
-            Message::Rewards(client.rewards(&card.number, card.check.as_deref()).await?)
+            let rewards = client.rewards(&card.number, card.check.as_deref()).await?;
+            Message::Rewards { card: card.number, rewards }
         }
-        Command::LoadAmount(cards) => Message::Amount(amount(&cards, client).await?),
+        Command::LoadAmount(cards) => {
+            let to_pay = amount(&cards, client).await?;
+            Message::Amount { cards, to_pay }
+        }
         Command::OpenHolder(card) => match client.sealed(&card).await {
             Ok(sealed) => {
                 let of = card.clone();
@@ -228,7 +268,8 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
             client.choose_activity(&event_id).await?;
             Message::Tick(now())
         }
-        Command::Signal(..) => Message::Tick(now()),
+        // Those are not for the daemon.
+        Command::Signal(..) | Command::Forget(_) => Message::Tick(now()),
     })
 }
 

@@ -10,6 +10,8 @@ use hardware::scripted::{ScriptError, ScriptedReader};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::app::ReaderSlot;
+
 /// One reader.
 #[derive(Debug, Clone)]
 pub enum ReaderChoice {
@@ -39,9 +41,21 @@ impl Default for ReaderSettings {
 /// The readers of a console.
 #[derive(Debug, Clone)]
 pub struct Readers {
-    chosen: Vec<ReaderChoice>,
-    /// One that works will do: nobody has said which there are.
-    pub any_is_enough: bool,
+    chosen: Vec<Chosen>,
+}
+
+/// A reader that was chosen.
+#[derive(Debug, Clone)]
+struct Chosen {
+    choice: ReaderChoice,
+    /// Nobody has said that it is there: it is looked for.
+    may_be_missing: bool,
+}
+
+impl From<ReaderChoice> for Chosen {
+    fn from(choice: ReaderChoice) -> Self {
+        Self { choice, may_be_missing: false }
+    }
 }
 
 /// Why a text names no reader.
@@ -68,7 +82,7 @@ pub enum ReaderChoiceError {
 impl Readers {
     /// This one alone.
     pub fn one(choice: ReaderChoice) -> Self {
-        Self { chosen: vec![choice], any_is_enough: false }
+        Self { chosen: vec![choice.into()] }
     }
 
     /// The readers that these texts name: `auto` (whatever libnfc or PC/SC finds), `none`, `pcsc`,
@@ -77,29 +91,34 @@ impl Readers {
     /// # Errors
     /// [`ReaderChoiceError`].
     pub fn parse(texts: &[String]) -> Result<Self, ReaderChoiceError> {
-        let mut readers = Self { chosen: Vec::new(), any_is_enough: false };
+        let mut readers = Self { chosen: Vec::new() };
         for text in texts {
             match (&text[..], text.strip_prefix("scripted:"), text.strip_prefix("pcsc:")) {
                 ("none", ..) => {}
                 ("auto", ..) => {
-                    readers.any_is_enough = true;
-                    readers.chosen.extend(automatic());
+                    let looked_for = automatic()
+                        .into_iter()
+                        .map(|choice| Chosen { choice, may_be_missing: true });
+                    readers.chosen.extend(looked_for);
                 }
-                ("pcsc", ..) => readers.chosen.push(ReaderChoice::Pcsc(None)),
+                ("pcsc", ..) => readers.chosen.push(ReaderChoice::Pcsc(None).into()),
                 (_, Some(path), _) => {
                     let script = std::fs::read_to_string(path)
                         .map_err(|error| ReaderChoiceError::File { path: path.into(), error })?;
-                    readers.chosen.push(ReaderChoice::Script(ScriptedReader::parse(&script)?));
+                    readers
+                        .chosen
+                        .push(ReaderChoice::Script(ScriptedReader::parse(&script)?).into());
                 }
                 (_, None, Some(name)) => {
-                    readers.chosen.push(ReaderChoice::Pcsc(Some(name.to_owned())));
+                    readers.chosen.push(ReaderChoice::Pcsc(Some(name.to_owned())).into());
                 }
                 (connection, None, None) => {
-                    readers.chosen.push(ReaderChoice::Libnfc(Some(connection.to_owned())));
+                    readers.chosen.push(ReaderChoice::Libnfc(Some(connection.to_owned())).into());
                 }
             }
         }
-        if readers.chosen.iter().filter(|it| matches!(it, ReaderChoice::Pcsc(_))).count() > 1 {
+        let is_pcsc = |it: &&Chosen| matches!(it.choice, ReaderChoice::Pcsc(_));
+        if readers.chosen.iter().filter(is_pcsc).count() > 1 {
             return Err(ReaderChoiceError::PcscTwice);
         }
         Ok(readers)
@@ -110,7 +129,12 @@ impl Readers {
     /// # Errors
     /// Where one is asked for that this program was built without, or the system has no thread left.
     pub fn start(&self, attendant: &Arc<dyn Attendant>) -> io::Result<Vec<ReaderHandle>> {
-        self.chosen.iter().map(|choice| start(choice, Arc::clone(attendant))).collect()
+        self.chosen.iter().map(|it| start(&it.choice, Arc::clone(attendant))).collect()
+    }
+
+    /// What the console knows of them before they have said anything.
+    pub fn slots(&self) -> Vec<ReaderSlot> {
+        self.chosen.iter().map(|it| ReaderSlot::new(it.may_be_missing)).collect()
     }
 }
 
@@ -173,10 +197,13 @@ mod tests {
             Readers::parse(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
         };
         let two = parse(&["pn532_uart:/dev/ttyUSB0", "pcsc:ACR1252"]).unwrap();
-        assert!(!two.any_is_enough);
-        let names: Vec<String> = two.chosen.iter().map(|it| format!("{it:?}")).collect();
+        assert!(two.slots().iter().all(|slot| !slot.may_be_missing));
+        let names: Vec<String> = two.chosen.iter().map(|it| format!("{:?}", it.choice)).collect();
         assert_eq!(names, ["Libnfc(Some(\"pn532_uart:/dev/ttyUSB0\"))", "Pcsc(Some(\"ACR1252\"))"]);
-        assert!(parse(&["auto"]).unwrap().any_is_enough);
+        let auto_and_one = parse(&["auto", "pn532_uart:/dev/ttyUSB0"]).unwrap().slots();
+        let missing: Vec<bool> = auto_and_one.iter().map(|slot| slot.may_be_missing).collect();
+        let (named, looked_for) = missing.split_last().unwrap();
+        assert!(!named && looked_for.iter().all(|may| *may), "{missing:?}");
         assert!(parse(&["none"]).unwrap().chosen.is_empty());
         for twice in [&["pcsc:a", "pcsc:b"], &["auto", "pcsc"]] {
             assert!(matches!(parse(twice), Err(ReaderChoiceError::PcscTwice)), "{twice:?}");

@@ -74,6 +74,7 @@ impl Settings {
         }
         // No scanner says what type an external card is: a text with a colon is an activity's code.
         match text.parse::<Identification>() {
+            Err(_) if looks_like_a_pass(text) => Scanned::Card(text.to_owned()),
             Ok(Identification::External(_)) | Err(_) => Scanned::Code(text.to_owned()),
             Ok(_) => Scanned::Card(text.to_owned()),
         }
@@ -82,6 +83,13 @@ impl Settings {
     fn stripped<'a>(&self, text: &'a str) -> Option<&'a str> {
         text.strip_prefix(&self.prefix[..])?.strip_suffix(&self.suffix[..])
     }
+}
+
+/// Whether whoever scanned this meant a pass, though no pass has this number: it was misread, or is the barcode of
+/// something else, such as a book. As a check-in code it would turn the next visitor away.
+fn looks_like_a_pass(text: &str) -> bool {
+    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    (text.len() == 13 && digits(text)) || text.strip_prefix("MPM").is_some_and(digits)
 }
 
 /// What comes out of the keys that went in.
@@ -240,6 +248,10 @@ mod tests {
         assert_eq!(settings.meaning(code), Scanned::Code(code.to_owned()));
         for code in ["NL12", "stempel:5a0967f9"] {
             assert_eq!(settings.meaning(code), Scanned::Code(code.to_owned()));
+        }
+        // A digit misread, a book, a number cut short.
+        for misread in ["0900000095903", "9789041712345", "MPM00011223"] {
+            assert_eq!(settings.meaning(misread), card(misread), "and no code for the next card");
         }
     }
 

@@ -159,12 +159,31 @@ fn readers_that_come_and_go_are_named() {
     readers.read(|_| Ok(Uid::Fixed(chip(1))), || now);
     assert_eq!(
         readers.listed(names(&["kiosk"]), now),
-        [ReaderEvent::Removed(chip(1)), unplugged("desk"), ready("kiosk")]
+        [ReaderEvent::Removed(chip(1)), unplugged("desk")],
+        "that the other one is there does not take its place"
     );
-    assert_eq!(readers.listed(vec![], now), [unplugged("kiosk")]);
+    assert_eq!(readers.slots.len(), 1, "and is followed");
+    assert_eq!(readers.listed(vec![], now), [unplugged("desk, kiosk")]);
     assert_eq!(readers.listed(vec![], now), []);
     assert_eq!(readers.states.len(), 1);
-    assert_eq!(readers.listed(names(&["kiosk"]), now), [ready("kiosk")]);
+    assert_eq!(readers.listed(names(&["kiosk"]), now), [unplugged("desk")]);
+    assert_eq!(readers.listed(names(&["desk 01", "kiosk"]), now), [ready("kiosk, desk 01")]);
+}
+
+/// An identity card in a slot for such cards is nobody's trouble, however long it stays.
+#[test]
+fn a_card_with_contacts_is_left_alone() {
+    let mut played = Played::new();
+    assert_eq!(played.round(Some((PRESENT, 1)), Err(NoUid::WithContacts)), []);
+    let more: Vec<_> = (0..30).flat_map(|_| played.round(None, Err(NoUid::Failed))).collect();
+    assert_eq!(more, [], "it is not even asked again");
+    let pass = played.round(Some((PRESENT, 3)), Ok(Uid::Fixed(chip(1))));
+    assert_eq!(pass, [ReaderEvent::tapped(chip(1))]);
+    // A DESFire, an NTAG, and an identity card.
+    assert!(is_of_contactless_card(&[0x3b, 0x81, 0x80, 0x01, 0x80, 0x80]));
+    assert!(is_of_contactless_card(&[0x3b, 0x8f, 0x80, 0x01, 0x80, 0x4f]));
+    assert!(!is_of_contactless_card(&[0x3b, 0x98, 0x13, 0x40, 0x0a, 0xa5]));
+    assert!(!is_of_contactless_card(&[]));
 }
 
 #[test]

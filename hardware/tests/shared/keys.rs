@@ -82,10 +82,18 @@ pub fn converse_through(
 
 /// Makes the card that lies there.
 pub fn make(keys: &Arc<Keyring>, card: &SharedCard) -> Result<Finding, MakeError> {
-    let mut channel = card.clone();
+    make_through(keys, &card.presented().unwrap(), &mut card.clone())
+}
+
+/// Makes a card through whatever carries the bytes.
+pub fn make_through(
+    keys: &Arc<Keyring>,
+    card: &Presented,
+    channel: &mut dyn CardChannel,
+) -> Result<Finding, MakeError> {
     let numbers: [[u8; 16]; RANDOM_NUMBERS] =
         std::array::from_fn(|place| random(u8::try_from(place).unwrap()));
-    let mut step = Making::begin(keys.clone(), card.presented().unwrap(), TODAY, numbers);
+    let mut step = Making::begin(keys.clone(), *card, TODAY, numbers);
     loop {
         match step {
             make::Step::Done(outcome) => return outcome,

@@ -92,7 +92,9 @@ fn row(id: u64, hub: HubState, outcome: Outcome) -> HistoryRow {
 }
 
 fn model() -> Model {
-    let mut model = Model::new(Language::Nl, vec![ReaderState::Ready], false, NOW);
+    let mut model = Model::new(Language::Nl, vec![ReaderSlot::new(false)], NOW);
+    let event = ReaderEvent::Ready { name: "reader".to_owned() };
+    model.update(Message::Reader { reader: 0, event });
     model.update(Message::Daemon(Event::Status(Box::new(status(HubLink::Connected, 0)))));
     model
 }
@@ -198,7 +200,13 @@ fn a_reward_is_chosen_for_the_pass_on_the_screen() {
         units_left: None,
     };
     model.update(answered(VerdictKind::Ok, None));
-    model.update(Message::Rewards(vec![reward("1"), reward("2")]));
+    let of = |card: &str| Message::Rewards {
+        card: card.to_owned(),
+        rewards: vec![reward("1"), reward("2")],
+    };
+    model.update(of("04363CDAEE3880"));
+    assert!(model.shown.as_ref().unwrap().rewards.is_empty(), "those of the card before");
+    model.update(of("04784CDAEE3880"));
     model.update(key(KeyCode::Char('v')));
     model.update(key(KeyCode::Down));
     let card = "04784CDAEE3880".to_owned().into();
@@ -226,13 +234,20 @@ fn the_row_to_pay_is_the_same_for_every_pass_until_it_is_asked_for() {
     tapped(&mut model, "04784CDAEE3880");
     let discreet = screen(&model);
     let card = "04784CDAEE3880".to_owned();
-    assert_eq!(model.update(key(KeyCode::F(5))), [Command::LoadAmount(vec![card])]);
-    model.update(Message::Amount(Some(Cents(200))));
+    assert_eq!(model.update(key(KeyCode::F(5))), [Command::LoadAmount(vec![card.clone()])]);
+    let amount = |card: &str, cents| Message::Amount {
+        cards: vec![card.to_owned()],
+        to_pay: Some(Cents(cents)),
+    };
+    model.update(amount("04363CDAEE3880", 500));
+    assert_eq!(screen(&model), discreet, "that of the card before is nobody's business");
+    model.update(amount(&card, 200));
     insta::assert_snapshot!("to_pay", screen(&model));
     model.update(Message::Tick(NOW + AMOUNT_FOR));
     model.update(Message::Tick(NOW));
     assert_eq!(screen(&model), discreet);
-    model.update(Message::Amount(Some(Cents(1000))));
+    model.update(amount(&card, 1000));
+    assert!(model.amount.is_some());
     model.update(key(KeyCode::Char('w')));
     assert_eq!(model.amount, None, "wiped with the verdict");
 }
@@ -245,8 +260,8 @@ fn a_family_is_one_group_and_its_cards_are_forgotten_when_it_is_closed() {
         tapped(&mut model, card);
     }
     let cards = vec!["04784CDAEE3880".to_owned(), "04363CDAEE3880".to_owned()];
-    assert_eq!(model.update(key(KeyCode::Char('d'))), [Command::LoadAmount(cards)]);
-    model.update(Message::Amount(Some(Cents(1200))));
+    assert_eq!(model.update(key(KeyCode::Char('d'))), [Command::LoadAmount(cards.clone())]);
+    model.update(Message::Amount { cards, to_pay: Some(Cents(1200)) });
     insta::assert_snapshot!("group", screen(&model));
     model.update(key(KeyCode::Char('g')));
     let group = model.group.as_ref().unwrap();
@@ -302,23 +317,66 @@ fn an_answer_says_which_rule_of_the_policy_it_rests_on() {
 }
 
 #[test]
-fn a_reader_that_is_lost_is_said_unless_another_one_is_enough() {
+fn a_reader_that_is_lost_is_said_unless_it_was_only_looked_for_and_another_one_is_there() {
     let lost = || ReaderEvent::Lost { why: NoReader::NotFound };
     let ready = || ReaderEvent::Ready { name: "reader".to_owned() };
-    for (any_is_enough, expected) in
-        [(false, ReaderState::Lost(NoReader::NotFound)), (true, ReaderState::Ready)]
-    {
-        let states = vec![ReaderState::Starting; 2];
-        let mut model = Model::new(Language::Nl, states, any_is_enough, NOW);
+    let is_lost = ReaderState::Lost(NoReader::NotFound);
+    for (looked_for, expected) in [(false, is_lost.clone()), (true, ReaderState::Ready)] {
+        let slots = vec![ReaderSlot::new(looked_for); 2];
+        let mut model = Model::new(Language::Nl, slots, NOW);
         assert_eq!(model.reader(), ReaderState::Starting);
         model.update(Message::Reader { reader: 0, event: lost() });
-        assert_eq!(model.reader(), ReaderState::Lost(NoReader::NotFound));
+        assert_eq!(model.reader(), is_lost);
         model.update(Message::Reader { reader: 1, event: ready() });
         assert_eq!(model.reader(), expected);
         model.update(Message::Reader { reader: 0, event: ready() });
         assert_eq!(model.reader(), ReaderState::Ready);
+        // It was there, so that it is gone is worth a word, whoever else is there: a slot for identity
+        // cards is a reader, too.
+        model.update(Message::Reader { reader: 0, event: lost() });
+        assert_eq!(model.reader(), is_lost);
     }
-    assert_eq!(Model::new(Language::Nl, Vec::new(), false, NOW).reader(), ReaderState::None);
+    assert_eq!(Model::new(Language::Nl, Vec::new(), NOW).reader(), ReaderState::None);
+}
+
+/// What a reader cannot read is heard each time, and does not stay for ever.
+#[test]
+fn every_card_that_cannot_be_read_is_heard_and_the_word_about_it_goes() {
+    let mut model = model();
+    let fresh = screen(&model);
+    let telephone = || Message::Reader { reader: 0, event: ReaderEvent::RandomUid };
+    let heard = [Command::Signal(VerdictKind::Retry, Some(0))];
+    assert_eq!(model.update(telephone()), heard);
+    assert_eq!(model.update(telephone()), heard, "of the next visitor");
+    assert!(screen(&model).contains("Vraag de pas zelf"));
+    model.update(Message::Tick(NOW + SHOWN_FOR));
+    model.update(Message::Tick(NOW));
+    assert_eq!(screen(&model), fresh);
+    model.update(telephone());
+    model.update(key(KeyCode::F(6)));
+    assert_eq!(screen(&model), fresh);
+}
+
+/// Whoever is asked to show the card again does so at once: that is no part of the same tap.
+#[test]
+fn a_card_whose_tap_came_to_nothing_is_forgotten_by_its_reader() {
+    let mut model = model();
+    let chip = "04784CDAEE3880".parse().unwrap();
+    let card = ShownCard::on(0, Tap { chip, check: None });
+    let forget = Command::Forget(card.clone());
+    let mut forgets = |verdict, reason| {
+        let answer = Box::new(answer(verdict, reason));
+        model.update(Message::Answered { answer, card: Some(card.clone()) }).contains(&forget)
+    };
+    assert!(forgets(VerdictKind::Ask, Some(Reason::CardProofRequired)));
+    assert!(forgets(VerdictKind::Retry, Some(Reason::CheckinCodeInvalid)));
+    assert!(!forgets(VerdictKind::Ok, None));
+    assert!(!forgets(VerdictKind::Again, Some(Reason::MaximumReached)));
+    assert!(!forgets(VerdictKind::Stop, Some(Reason::CardBlocked)));
+    let notice = Notice::BrokeOff { detail: "end of file".to_owned() };
+    let failed = Message::Failed { notice, card: Some(card.clone()) };
+    let signal = Command::Signal(VerdictKind::Retry, Some(0));
+    assert_eq!(model.update(failed), [signal, forget]);
 }
 
 #[test]

@@ -254,14 +254,14 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
 
 fn notices(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
     let texts = &drawing.texts;
-    let reader = model.reader_notice.as_ref().and_then(|event| match event {
+    let reader = model.reader_notice.as_ref().and_then(|(event, _)| match event {
         ReaderEvent::TwoCards => Some(fl!(texts.loader, "two-cards")),
         ReaderEvent::ReadError => Some(fl!(texts.loader, "read-error")),
         ReaderEvent::RandomUid => Some(fl!(texts.loader, "random-uid")),
         _ => None,
     });
     let code = model.code.as_ref().map(|_| fl!(texts.loader, "code-scanned"));
-    let failed = model.notice.as_ref().map(|notice| texts.notice(notice));
+    let failed = model.notice.as_ref().map(|(notice, _)| texts.notice(notice));
     let all = code.into_iter().chain(reader).chain(failed);
     all.map(|notice| Line::styled(notice, drawing.theme.trouble())).collect()
 }
