@@ -112,7 +112,7 @@ impl Desk {
     }
 
     /// For how long the hub has not confirmed the catalogue, in milliseconds.
-    fn catalogue_age(&self, now: UnixMillis) -> i64 {
+    pub(super) fn catalogue_age(&self, now: UnixMillis) -> i64 {
         if self.hub == HubLink::Connected && self.confirmed {
             return 0;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crdt_model::authenticity::Authenticity;
 use crdt_model::ids::{ChipNumber, Identification};
+use crdt_model::time::UnixMillis;
 use data_encoding::HEXLOWER;
 use hardware::authentic::check::{self, Check, Finding};
 use hardware::authentic::make::{self, Making, RANDOM_NUMBERS};
@@ -16,7 +17,7 @@ use sync_protocol::card_keys::SealedCardKeys;
 
 use super::{Desk, Refusal};
 use crate::card_key_file::CardKeyFileError;
-use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
+use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView, Health};
 
 /// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
 /// named for as long as its verdict is on the screen.
@@ -31,6 +32,12 @@ const MOST_READINGS: usize = 100_000;
 
 /// What is said of a card that is not made because its number is in use.
 const IN_USE: &str = "a pass has this chip number already. Whoever only shows a number must not be given the keys of its pass: if you know this card, make it with --again";
+
+/// What is said of a card that is not made because nobody here can know whether its number is in use.
+const LIST_TOO_OLD: &str = "this desk's pass list is not whole, or the hub has not confirmed it for a day, so this chip number may be that of a pass. Link the desk to the hub first; or, if you know this card, make it with --again";
+
+/// A pass list that was not confirmed for so long does not tell which chip numbers are free, in milliseconds.
+const LIST_TELLS_FOR: i64 = 24 * 3_600_000;
 
 /// All checks.
 #[derive(Debug, Default)]
@@ -153,8 +160,8 @@ impl Checks {
                 (State::Making(Box::new(making)), view)
             }
             Outcome::Make(make::Step::Done(Ok(finding))) => found(self.fresh(chip, finding), view),
-            Outcome::InUse => {
-                (State::NotMade, CardCheckView { failed: Some(IN_USE.to_owned()), ..view })
+            Outcome::NotMade(why) => {
+                (State::NotMade, CardCheckView { failed: Some(why.to_owned()), ..view })
             }
             Outcome::Make(make::Step::Done(Err(error))) => {
                 let view = CardCheckView { failed: Some(error.to_string()), ..view };
@@ -168,28 +175,43 @@ impl Checks {
 enum Outcome {
     Check(check::Step),
     Make(make::Step),
-    /// The card is not made: a pass has its chip number already, and the keys of a pass are not given to
-    /// whatever shows its number.
-    InUse,
+    /// The card is not made, and this sentence says why: the keys of a pass are not given to whatever shows its
+    /// number.
+    NotMade(&'static str),
 }
 
 impl Desk {
     /// Begins to check a card that was put on a reader, or to make one.
-    pub fn begin_card_check(&mut self, request: &CardCheckRequest) -> CardCheckView {
+    pub fn begin_card_check(
+        &mut self,
+        request: &CardCheckRequest,
+        wall: UnixMillis,
+    ) -> CardCheckView {
         let card = Presented { chip: request.chip_number, speaks: request.speaks };
         let keys = Arc::clone(&self.card_keys);
         let mut random = rand::rng();
-        let in_use = || !matches!(self.record(&Identification::Chip(card.chip)), Ok(None));
-        let outcome = if request.make && !request.again && in_use() {
-            Outcome::InUse
+        let taken = if request.again { None } else { self.may_be_taken(card.chip, wall) };
+        let outcome = if let (true, Some(why)) = (request.make, taken) {
+            Outcome::NotMade(why)
         } else if request.make {
-            let day = crdt_model::time::day_number(self.calendar.day(super::wall_clock()));
+            let day = crdt_model::time::day_number(self.calendar.day(wall));
             let numbers: [[u8; 16]; RANDOM_NUMBERS] = random.random();
             Outcome::Make(Making::begin(keys, card, day, numbers))
         } else {
             Outcome::Check(Check::begin(&keys, card, random.random()))
         };
         self.checks.add(card.chip, outcome)
+    }
+
+    /// Why this chip number may be that of a pass; nothing where it is free.
+    fn may_be_taken(&self, chip: ChipNumber, now: UnixMillis) -> Option<&'static str> {
+        let known = self.record(&Identification::Chip(chip));
+        let tells = self.store_health == Health::Fine && self.catalogue_age(now) < LIST_TELLS_FOR;
+        match known {
+            Ok(Some(_)) => Some(IN_USE),
+            Ok(None) if tells => None,
+            Ok(None) | Err(_) => Some(LIST_TOO_OLD),
+        }
     }
 
     /// Takes a card's answer to what was asked of it.

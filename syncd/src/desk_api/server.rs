@@ -151,7 +151,7 @@ async fn begin_card_check(
     State(desk): State<SharedDesk>,
     Body(body): Body<CardCheckRequest>,
 ) -> Result<Json<CardCheckView>, Failure> {
-    ask(&desk, |desk| Ok(desk.begin_card_check(&body))).map(Json)
+    ask(&desk, |desk| Ok(desk.begin_card_check(&body, wall_clock()))).map(Json)
 }
 
 async fn take_card_answer(
