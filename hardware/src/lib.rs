@@ -14,3 +14,4 @@ pub mod libnfc;
 pub mod pcsc;
 pub mod reader;
 pub mod scripted;
+pub mod usb;

@@ -11,12 +11,16 @@ use nfc1::{BaudRate, Context, Device, Error, Modulation, ModulationType, Propert
 
 use crate::card::{Attendant, Broken, CardChannel, Command, MAX_ANSWER, Speaks};
 use crate::reader::{Debounce, NoReader, Reader, ReaderEvent, Session, is_random};
+use crate::usb;
 
 /// Between two polls. A card is noticed within this time plus some 30 ms of anticollision.
 const POLL: Duration = Duration::from_millis(100);
 
 /// So many polls that fail in a row mean that the reader is gone.
 const GONE_AFTER: u32 = 3;
+
+/// On the status line within two seconds: the waits leave most of that to a driver that takes its time to fail.
+const _: () = assert!(POLL.as_millis() * GONE_AFTER as u128 <= 500);
 
 /// Between two looks for a reader that is not there.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
@@ -49,8 +53,8 @@ impl fmt::Debug for LibnfcReader {
 }
 
 impl LibnfcReader {
-    /// The reader at this libnfc connection string, such as `pn532_uart:/dev/ttyUSB0`; without one,
-    /// the first that libnfc finds. Nothing is opened yet.
+    /// The reader at this libnfc connection string, such as `pn532_uart:/dev/ttyUSB0`, or on this USB port
+    /// ([`usb::plugged_in`]); without one, the first that libnfc finds. Nothing is opened yet.
     pub fn new(connection: Option<String>) -> Self {
         Self { connection, poll: POLL, attendant: None }
     }
@@ -69,9 +73,12 @@ impl LibnfcReader {
 
     /// Why it makes no sense to try to open the reader: its port is not there.
     fn missing(&self) -> Option<NoReader> {
-        let (_, port) = self.connection.as_deref()?.split_once(':')?;
+        let connection = self.connection.as_deref()?;
+        if usb::plugged_in(Path::new("/"), connection).is_none() {
+            return Some(NoReader::Unplugged { reader: connection.to_owned() });
+        }
         // A speed may stand behind the port.
-        let port = Path::new(port.split(':').next().unwrap_or_default());
+        let port = Path::new(connection.split(':').nth(1)?);
         let missing = port.is_absolute() && !port.exists();
         missing.then(|| NoReader::Unplugged { reader: port.display().to_string() })
     }
@@ -89,7 +96,10 @@ impl LibnfcReader {
         let mut context = Context::new()
             .map_err(|error| NoReader::System { detail: format!("libnfc: {error}") })?;
         let opened = match &self.connection {
-            Some(connection) => context.open_with_connstring(connection),
+            Some(connection) => {
+                let open = usb::plugged_in(Path::new("/"), connection);
+                context.open_with_connstring(&open.unwrap_or_else(|| connection.clone()))
+            }
             None => context.open(),
         };
         let mut device = opened.map_err(|_| match &self.connection {
@@ -254,8 +264,9 @@ impl CardChannel for Selected<'_> {
 impl Reader for LibnfcReader {
     fn run(&mut self, session: &Session) {
         let mut debounce = Debounce::default();
-        let mut said = None;
-        let mut again = TRY_AGAIN;
+        let (mut said, mut again) = (None, TRY_AGAIN);
+        // The reader that was there last.
+        let mut last = None;
         while !session.is_over() {
             let missing = self.missing();
             let opened = match &missing {
@@ -270,6 +281,7 @@ impl Reader for LibnfcReader {
                 Ok((_context, mut device)) => {
                     said = None;
                     let name = device.name().to_owned();
+                    last = Some(name.clone());
                     if !session.say(ReaderEvent::Ready { name }) {
                         return;
                     }
@@ -278,6 +290,10 @@ impl Reader for LibnfcReader {
                         Err(why) => why,
                     }
                 }
+                Err(NoReader::NotFound) => match last.clone() {
+                    Some(reader) => NoReader::Unplugged { reader },
+                    None => NoReader::NotFound,
+                },
                 Err(why) => why,
             };
             let gone = debounce.seen(None, Instant::now());

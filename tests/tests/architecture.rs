@@ -89,3 +89,19 @@ fn the_model_and_the_protocol_ask_nobody_for_the_time() {
         }
     }
 }
+
+/// libnfc's drivers are chosen when it is built. One that is missing never finds its reader, and says nothing.
+#[test]
+fn every_driver_of_libnfc_that_the_documentation_names_is_built_in() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(root).no_deps().exec().unwrap();
+    let hardware = metadata.packages.iter().find(|package| package.name == "hardware").unwrap();
+    let libnfc = hardware.dependencies.iter().find(|used| used.name == "nfc1").unwrap();
+    let readers = include_str!("../../docs/readers.md");
+    for driver in
+        ["pn532_uart", "pn532_i2c", "pn532_spi", "pn53x_usb", "acr122_usb", "acr122s", "arygon"]
+    {
+        assert!(readers.contains(driver), "docs/readers.md does not name {driver}");
+        assert!(libnfc.features.contains(&format!("driver_{driver}")), "{driver} is not built in");
+    }
+}

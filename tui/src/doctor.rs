@@ -7,52 +7,12 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hardware::usb::{Driver, Known, UsbReader, entries, readers};
 use rustix::fs::{Access, access};
 use serde::Serialize;
 
-/// A reader by its USB numbers. Sources: libnfc 1.8 (`drivers/pn53x_usb.c`, `drivers/acr122_usb.c`) and
-/// the list of readers that the CCID driver supports.
-struct Known {
-    vendor: u16,
-    product: u16,
-    name: &'static str,
-    driver: Driver,
-}
-
-/// What drives a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Driver {
-    /// libnfc, straight over USB.
-    Libnfc,
-    /// PC/SC.
-    Pcsc,
-}
-
-const KNOWN: [Known; 15] = [
-    known(0x04cc, 0x0531, "Philips PN531", Driver::Libnfc),
-    known(0x04cc, 0x2533, "NXP PN533", Driver::Libnfc),
-    known(0x04e6, 0x5591, "SCM SCL3711", Driver::Libnfc),
-    known(0x04e6, 0x5594, "SCM SCL3712", Driver::Libnfc),
-    known(0x054c, 0x0193, "Sony PN531", Driver::Libnfc),
-    known(0x054c, 0x02e1, "Sony FeliCa S360 (PN533)", Driver::Libnfc),
-    known(0x1fd3, 0x0608, "ASK LoGO", Driver::Libnfc),
-    known(0x072f, 0x2200, "ACS ACR122U", Driver::Libnfc),
-    known(0x072f, 0x2214, "ACS ACR1222", Driver::Libnfc),
-    known(0x072f, 0x223b, "ACS ACR1252U", Driver::Pcsc),
-    known(0x072f, 0x223e, "ACS ACR1252U", Driver::Pcsc),
-    known(0x076b, 0x5321, "Omnikey 5321", Driver::Pcsc),
-    known(0x076b, 0x5422, "Omnikey 5422", Driver::Pcsc),
-    known(0x04e6, 0x5790, "Identiv uTrust 3700", Driver::Pcsc),
-    known(0x04e6, 0x5724, "Identiv uTrust 4701", Driver::Pcsc),
-];
-
-const fn known(vendor: u16, product: u16, name: &'static str, driver: Driver) -> Known {
-    Known { vendor, product, name, driver }
-}
-
 /// Kernel modules that take PN53x readers for themselves.
-const GRABBING: [&str; 3] = ["pn533_usb", "pn533", "nfc"];
+const GRABBING: [&str; 2] = ["pn533_usb", "pn533"];
 
 /// How grave a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -92,12 +52,16 @@ impl Finding {
 /// Looks at the machine below this root (`/`).
 pub fn look(root: &Path) -> Vec<Finding> {
     let modules = modules(root);
-    let pcscd = runs(root, "pcscd");
-    let mut findings = Vec::new();
-    let readers = usb_readers(root);
+    // Where systemd starts it when it is asked for, there is its socket and no process.
+    let pcscd = runs(root, "pcscd") || root.join("run/pcscd/pcscd.comm").exists();
+    let readers = readers(root);
+    let mut found = Vec::new();
     for reader in &readers {
-        findings.extend(reader.findings(&modules, pcscd));
+        let same = |other: &&UsbReader| other.known.driver == reader.known.driver;
+        let others = readers.iter().filter(same).count() > 1;
+        found.extend(findings(reader, &modules, pcscd, others));
     }
+    let mut findings = found;
     // Many a computer has buses for other things: they are worth a word where nothing else was found.
     let mut ports = ports(root);
     ports.retain(|port| readers.is_empty() || port.kind.driver == "pn532_uart");
@@ -112,86 +76,57 @@ pub fn look(root: &Path) -> Vec<Finding> {
     findings
 }
 
-/// A reader on USB.
-struct UsbReader {
-    known: &'static Known,
-    node: PathBuf,
-    /// The kernel driver that holds its interface.
-    held_by: Option<String>,
-}
-
-impl UsbReader {
-    fn findings(&self, modules: &BTreeSet<String>, pcscd: bool) -> Vec<Finding> {
-        let Known { name, driver, .. } = self.known;
-        let mut findings = Vec::new();
-        if *driver == Driver::Libnfc {
-            if access(&self.node, Access::READ_OK | Access::WRITE_OK).is_err() {
-                findings.push(Finding::new(
+/// What stands in the way of a reader on USB. `others` says that it must be told from others of its driver.
+fn findings(
+    reader: &UsbReader,
+    modules: &BTreeSet<String>,
+    pcscd: bool,
+    others: bool,
+) -> Vec<Finding> {
+    let Known { name, driver, .. } = reader.known;
+    let mut findings = Vec::new();
+    if driver != Driver::Pcsc {
+        if access(&reader.node, Access::READ_OK | Access::WRITE_OK).is_err() {
+            findings.push(Finding::new(
                     Grade::Trouble,
-                    format!("{name}: this user may not use {}.", self.node.display()),
+                    format!("{name}: this user may not use {}.", reader.node.display()),
                     "Install the udev rule and join the group: sudo cp packaging/60-stempel-readers.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo usermod -aG plugdev $USER; then plug the reader in again and log in anew",
                 ));
-            }
-            let grabbed = self.held_by.as_deref().filter(|module| GRABBING.contains(module));
-            let loaded = GRABBING.iter().any(|module| modules.contains(*module));
-            if grabbed.is_some() || (loaded && self.held_by.is_none()) {
-                findings.push(Finding::new(
-                    Grade::Trouble,
-                    format!("{name}: the kernel's own NFC driver takes this reader."),
+        }
+        let grabbed = reader.held_by.as_deref().is_some_and(|it| GRABBING.contains(&it));
+        if grabbed || GRABBING.iter().any(|module| modules.contains(*module)) {
+            let (grade, takes) =
+                if grabbed { (Grade::Trouble, "takes") } else { (Grade::Hint, "may take") };
+            findings.push(Finding::new(
+                    grade,
+                    format!("{name}: the kernel's own NFC driver {takes} this reader."),
                     "Keep it away: printf 'blacklist pn533_usb\\nblacklist pn533\\nblacklist nfc\\n' | sudo tee /etc/modprobe.d/stempel-nfc.conf && sudo modprobe -r pn533_usb; then plug the reader in again",
                 ));
-            }
-            if pcscd {
-                findings.push(Finding::new(
+        }
+        if pcscd {
+            findings.push(Finding::new(
                     Grade::Hint,
                     format!("{name}: pcscd runs and may hold this reader."),
                     "Use it through PC/SC (stempel --reader pcsc), or stop pcscd: sudo systemctl disable --now pcscd.socket pcscd",
                 ));
-            }
-        } else if !pcscd {
-            findings.push(Finding::new(
+        }
+    } else if !pcscd {
+        findings.push(Finding::new(
                 Grade::Trouble,
                 format!("{name}: this reader is driven through PC/SC, and pcscd does not run."),
                 "Install and start it: sudo apt install pcscd && sudo systemctl enable --now pcscd.socket",
             ));
-        }
-        if findings.iter().all(|finding| finding.grade != Grade::Trouble) {
-            let how = match driver {
-                Driver::Libnfc => "libnfc",
-                Driver::Pcsc => "PC/SC",
-            };
-            findings.insert(0, Finding::fine(format!("{name}: found; {how} drives it.")));
-        }
-        findings
     }
-}
-
-fn usb_readers(root: &Path) -> Vec<UsbReader> {
-    let devices = root.join("sys/bus/usb/devices");
-    let mut found = Vec::new();
-    for path in entries(&devices) {
-        let hex = |name: &str| {
-            let text = fs::read_to_string(path.join(name)).ok()?;
-            u16::from_str_radix(text.trim(), 16).ok()
-        };
-        let number = |name: &str| -> Option<u16> {
-            fs::read_to_string(path.join(name)).ok()?.trim().parse().ok()
-        };
-        let (Some(vendor), Some(product)) = (hex("idVendor"), hex("idProduct")) else { continue };
-        let Some(known) = KNOWN.iter().find(|it| (it.vendor, it.product) == (vendor, product))
-        else {
-            continue;
-        };
-        let (bus, device) = (number("busnum").unwrap_or(0), number("devnum").unwrap_or(0));
-        let node = root.join(format!("dev/bus/usb/{bus:03}/{device:03}"));
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let interface = devices.join(format!("{name}:1.0/driver"));
-        let held_by = fs::read_link(interface)
-            .ok()
-            .and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()));
-        found.push(UsbReader { known, node, held_by });
+    if findings.iter().all(|finding| finding.grade != Grade::Trouble) {
+        let how = driver.of_libnfc().map_or("PC/SC", |_| "libnfc");
+        let found = Finding::fine(format!("{name}: found; {how} drives it."));
+        let by_port = driver
+            .of_libnfc()
+            .filter(|_| others)
+            .map(|driver| format!("To choose this one: stempel --reader {driver}@{}", reader.port));
+        findings.insert(0, Finding { do_this: by_port, ..found });
     }
-    found
+    findings
 }
 
 /// A port on which a reader may be that no system can tell from something else.
@@ -265,13 +200,6 @@ fn runs(root: &Path, program: &str) -> bool {
     })
 }
 
-fn entries(folder: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> =
-        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    found.sort();
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -317,8 +245,15 @@ mod tests {
     fn what_takes_a_reader_away_is_named_with_what_to_do() {
         let machine = Machine::new();
         machine.usb("04cc", "2533").file("proc/modules", "pn533_usb 16384 0 - Live 0x0\n");
+        let (found, hint) = (machine.found()[0].clone(), machine.found()[1].clone());
+        assert_eq!(found, (Grade::Fine, "NXP PN533: found; libnfc drives it.".to_owned()));
+        assert_eq!(hint.0, Grade::Hint, "it is there, and does not hold this reader");
+        assert!(hint.1.contains("driver may take this reader"));
+        let driver = machine.0.path().join("sys/bus/usb/devices/1-2:1.0/driver");
+        fs::create_dir_all(driver.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink("../../drivers/pn533_usb", driver).unwrap();
         assert_eq!(machine.found()[0].0, Grade::Trouble);
-        assert!(machine.found()[0].1.contains("kernel's own NFC driver"));
+        assert!(machine.found()[0].1.contains("kernel's own NFC driver takes"));
         let machine = Machine::new();
         machine.usb("072f", "2200").file("proc/812/comm", "pcscd\n");
         assert!(machine.found().iter().any(|(_, what)| what.contains("pcscd runs")));
@@ -327,6 +262,23 @@ mod tests {
         let found = look(machine.0.path());
         assert!(found[0].what.contains("pcscd does not run"));
         assert!(found[0].do_this.as_ref().unwrap().contains("apt install pcscd"));
+        // systemd starts it when it is asked for: until then there is its socket.
+        machine.file("run/pcscd/pcscd.comm", "");
+        assert_eq!(machine.found()[0].0, Grade::Fine);
+    }
+
+    #[test]
+    fn two_sticks_are_told_apart_by_their_ports() {
+        let machine = Machine::new();
+        machine.usb("04cc", "2533");
+        assert_eq!(look(machine.0.path())[0].do_this, None, "there is one");
+        for (name, text) in [("idVendor", "04e6"), ("idProduct", "5591"), ("devnum", "8")] {
+            machine.file(&format!("sys/bus/usb/devices/1-3/{name}"), text);
+        }
+        machine.file("dev/bus/usb/000/008", "");
+        let told: Vec<_> = look(machine.0.path()).into_iter().filter_map(|it| it.do_this).collect();
+        assert!(told[0].ends_with("--reader pn53x_usb@1-2"), "{told:?}");
+        assert!(told[1].ends_with("--reader pn53x_usb@1-3"), "{told:?}");
     }
 
     #[test]
