@@ -91,3 +91,59 @@ async fn a_reader_that_is_unplugged_is_said_and_the_other_goes_on_and_it_comes_b
     terminal.press("q");
     assert!(terminal.child.wait().unwrap().success());
 }
+
+/// For whoever hears the screen instead of seeing it: cards, numbers and taking back, a line for each.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_desk_works_as_lines_too() {
+    let world = tempfile::tempdir().unwrap();
+    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
+    let hub = Hub::start(world.path(), &sample);
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let folder = desk.folder.display().to_string();
+    let reader = Pn532Emulator::start().unwrap();
+    let connection = reader.connstring();
+    let arguments = ["--folder", &folder, "--reader", &connection, "--language", "nl", "--plain"];
+    let mut terminal = Terminal::open(&arguments);
+    terminal.wait_for("lezer ✔");
+    reader.present(&[0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80]);
+    terminal.wait_for("✔ OK WELKOM. Ingecheckt.");
+    terminal.press("u\r");
+    terminal.wait_for("✔ OK Ongedaan gemaakt.");
+    terminal.press("0900000067513\r");
+    terminal.wait_for("26 punten");
+    terminal.press("0900000067514\r");
+    terminal.wait_for("↻ OPNIEUW Dit nummer klopt niet.");
+    reader.present(&[0x08, 1, 2, 3]);
+    terminal.wait_for("↻ Deze kaart geeft telkens een ander nummer");
+    drop(reader);
+    terminal.wait_for("lezer ✖");
+    terminal.press("q\r");
+    assert!(terminal.child.wait().unwrap().success());
+    let taps = desk.client.history().await.unwrap();
+    assert_eq!(taps.len(), 3, "two taps, one taken back: {taps:?}");
+}
+
+/// What came to nothing is no tap: whoever is asked to show the card again does so at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_that_is_to_be_shown_again_is_taken_at_once() {
+    let world = tempfile::tempdir().unwrap();
+    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
+    let hub = Hub::start(world.path(), &sample);
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let reader = Pn532Emulator::start().unwrap();
+    let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
+    terminal.wait_for("lezer ✔");
+    terminal.press("stempel:nowhere\r");
+    terminal.wait_for("Activiteit gescand");
+    let card = [0x04, 0x78, 0x4c, 0xda, 0xee, 0x38, 0x80];
+    reader.present(&card);
+    terminal.wait_for("Deze code is niet van een activiteit hier.");
+    // Another one shows that the reader has seen it go. All that takes less than the three seconds in which
+    // a card that comes back is the same tap.
+    reader.present(&[0x04, 0xb0, 0x04, 0x12, 0xf1, 0x52, 0x84]);
+    terminal.wait_for("Deze kaart is geblokkeerd");
+    reader.present(&card);
+    terminal.wait_for("WELKOM. Ingecheckt.");
+    terminal.press("q");
+    assert!(terminal.child.wait().unwrap().success());
+}

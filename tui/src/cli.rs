@@ -45,7 +45,7 @@ pub struct Arguments {
     /// fine. By default those of `readers.toml` in the folder, else auto.
     #[arg(long, env = "STEMPEL_READER", value_delimiter = ',')]
     reader: Vec<String>,
-    /// Lines instead of a screen, for screen readers.
+    /// Lines instead of a screen, for screen readers: a number and Enter is a tap.
     #[arg(long)]
     plain: bool,
     #[command(subcommand)]
@@ -258,12 +258,15 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
     let language = arguments.language.unwrap_or_else(Language::of_environment);
     let texts = Texts::new(language);
     match arguments.command {
-        None if arguments.plain => plain::run(&client, language).await?,
         None => {
             let reader = readers(arguments.reader, &folder)?;
             let scanner = settings(&folder.root().join("scanner.toml"))?;
             let feedback = settings(&folder.root().join("feedback.toml"))?;
-            console::run(client, reader, scanner, feedback, language).await?;
+            if arguments.plain {
+                plain::run(client, reader, scanner, feedback, language).await?;
+            } else {
+                console::run(client, reader, scanner, feedback, language).await?;
+            }
         }
         Some(Command::Tap { pass, code, check, json }) => {
             let tap = TapRequest { pass, checkin_code: code, check };

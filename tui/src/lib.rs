@@ -17,5 +17,6 @@ pub mod plain;
 pub mod processes;
 pub mod readers;
 pub mod screens;
+pub mod surroundings;
 pub mod theme;
 pub mod wedge;

@@ -202,3 +202,4 @@ help-2 = OK: counted. AGAIN: was here, let in. ASK: decide yourself.
 help-3 = STOP: not valid here. RETRY: hold the card to the reader again.
 help-4 = Without internet you just go on: everything is kept and sent later.
 tap-first = Tap a pass first.
+plain-help = Hold a card to the reader, or type its number and Enter. u takes the last one back, ? says this again, q ends.

@@ -202,3 +202,4 @@ help-2 = OK: geteld. EERDER: was hier al, mag binnen. VRAAG: beslis zelf.
 help-3 = STOP: hier niet geldig. OPNIEUW: houd de kaart nog eens bij de lezer.
 help-4 = Zonder internet werkt u gewoon verder: alles wordt bewaard en later verstuurd.
 tap-first = Scan eerst een pas.
+plain-help = Houd een kaart bij de lezer, of typ het nummer en Enter. u maakt het laatste ongedaan, ? zegt dit nog eens, q stopt.

@@ -166,7 +166,7 @@ pub async fn run(
 fn show(view: &RequestView) {
     let at = jiff::Timestamp::from_millisecond(view.at)
         .unwrap_or_default()
-        .to_zoned(crate::console::venue_zone());
+        .to_zoned(crate::surroundings::venue_zone());
     let state = match &view.state {
         RequestState::Waiting => "waits for the hub".to_owned(),
         RequestState::Done => "done".to_owned(),
