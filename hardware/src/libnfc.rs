@@ -287,7 +287,8 @@ impl Reader for LibnfcReader {
                     }
                     match self.poll(&mut device, session, &mut debounce) {
                         Ok(()) => return,
-                        Err(why) => why,
+                        // One that was just pulled out is silent, too.
+                        Err(why) => self.missing().unwrap_or(why),
                     }
                 }
                 Err(NoReader::NotFound) => match last.clone() {

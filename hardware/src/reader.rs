@@ -298,7 +298,6 @@ impl Debounce {
     /// said to be gone once.
     pub fn seen(&mut self, card: Option<ChipNumber>, now: Instant) -> Vec<ReaderEvent> {
         let mut events = Vec::new();
-        self.trouble = None;
         self.recent.retain(|(_, seen)| now.saturating_duration_since(*seen) < SAME_TAP);
         if self.present != card {
             if let Some(gone) = self.present
@@ -311,6 +310,7 @@ impl Debounce {
             {
                 events.push(ReaderEvent::tapped(card));
                 self.removal_owed = true;
+                self.trouble = None;
             }
             self.present = card;
             self.forgotten = false;
@@ -318,6 +318,10 @@ impl Debounce {
         if let Some(card) = card.filter(|_| !self.forgotten) {
             self.recent.retain(|(recent, _)| *recent != card);
             self.recent.push((card, now));
+        }
+        // Of two cards that lie together a poll may find one: that is no news of the two.
+        if card.is_none() {
+            self.trouble = None;
         }
         events
     }
@@ -329,8 +333,8 @@ impl Debounce {
         self.forgotten |= self.present == Some(card);
     }
 
-    /// What a poll amounts to at which something was the matter: said once, and again only when
-    /// something else was seen between. Whatever lies there is still there.
+    /// What a poll amounts to at which something was the matter: said once, and again only when nothing, or
+    /// a tap, was seen between. Whatever lies there is still there.
     pub fn trouble(&mut self, event: ReaderEvent) -> Option<ReaderEvent> {
         let new = self.trouble.as_ref() != Some(&event);
         self.trouble = Some(event.clone());
@@ -366,7 +370,13 @@ mod tests {
         assert_eq!(debounce.trouble(two.clone()), None);
         assert_eq!(debounce.trouble(ReaderEvent::ReadError), Some(ReaderEvent::ReadError));
         debounce.seen(None, start);
-        assert_eq!(debounce.trouble(two.clone()), Some(two));
+        assert_eq!(debounce.trouble(two.clone()), Some(two.clone()));
+        assert_eq!(debounce.seen(Some(chip(1)), start), [ReaderEvent::tapped(chip(1))]);
+        assert_eq!(debounce.trouble(two.clone()), Some(two.clone()));
+        for _ in 0..10 {
+            assert_eq!(debounce.seen(Some(chip(1)), start), [], "one of the two was missed");
+            assert_eq!(debounce.trouble(two.clone()), None);
+        }
         assert!(is_random(&[8, 1, 2, 3]) && !is_random(&[4, 1, 2, 3]) && !is_random(&[8; 7]));
     }
 

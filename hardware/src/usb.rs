@@ -128,9 +128,10 @@ pub fn plugged_in(root: &Path, connection: &str) -> Option<String> {
             reader.connection().filter(|_| reader.known.driver.of_libnfc() == Some(driver))?;
         match place {
             Some(place) if by_port => (reader.port == place).then_some(open),
-            // A bus alone, or bus and device, as libnfc has them.
-            Some(_) => open.starts_with(connection).then(|| connection.to_owned()),
-            None => Some(connection.to_owned()),
+            // A bus alone, or bus and device, as libnfc has them. Both are always said: with less than that
+            // libnfc 1.8 takes the first device that it may open, whatever it is.
+            Some(_) => open.starts_with(connection).then_some(open),
+            None => Some(open),
         }
     })
 }
@@ -172,8 +173,13 @@ mod tests {
         assert_eq!(open("pn53x_usb@1-3.1").as_deref(), Some("pn53x_usb:001:006"));
         assert_eq!(open("pn53x_usb@1-4"), None, "another driver's");
         assert_eq!(open("acr122_usb@1-4").as_deref(), Some("acr122_usb:001:007"));
-        for as_libnfc_has_it in ["pn53x_usb", "pn53x_usb:001:005", "acr122_usb:001"] {
-            assert_eq!(open(as_libnfc_has_it).as_deref(), Some(as_libnfc_has_it));
+        for (chosen, opened) in [
+            ("pn53x_usb", "pn53x_usb:001:005"),
+            ("pn53x_usb:001", "pn53x_usb:001:005"),
+            ("pn53x_usb:001:006", "pn53x_usb:001:006"),
+            ("acr122_usb", "acr122_usb:001:007"),
+        ] {
+            assert_eq!(open(chosen).as_deref(), Some(opened), "and no other device");
         }
         assert_eq!(open("pn53x_usb:001:009"), None);
         // Unplugged and plugged in again.

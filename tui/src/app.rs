@@ -87,8 +87,8 @@ pub enum Message {
     Failed {
         /// Why.
         notice: Notice,
-        /// The card that was asked about, where it was one that was shown.
-        card: Option<ShownCard>,
+        /// The card, where it was its tap that failed.
+        tapped: Option<ShownCard>,
     },
     /// What the pass with this card can have.
     Rewards {
@@ -168,15 +168,20 @@ pub enum ReaderState {
 pub struct ReaderSlot {
     /// How it is.
     pub state: ReaderState,
-    /// Nobody has said that it is there, so it may be missing where another one works. One that was there once
-    /// may not.
-    pub may_be_missing: bool,
+    /// Nobody has said that it is there: it is looked for.
+    pub looked_for: bool,
+    /// It was looked for, and it was there: so it may not be missing any more.
+    was_there: bool,
 }
 
 impl ReaderSlot {
     /// A reader that has not said anything.
-    pub fn new(may_be_missing: bool) -> Self {
-        Self { state: ReaderState::Starting, may_be_missing }
+    pub fn new(looked_for: bool) -> Self {
+        Self { state: ReaderState::Starting, looked_for, was_there: false }
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.state, ReaderState::Lost(_))
     }
 }
 
@@ -316,12 +321,7 @@ impl Model {
             Message::DaemonGone => self.status = None,
             Message::History(rows) => self.rows = rows,
             Message::Answered { answer, card } => return self.answered(*answer, card),
-            Message::Failed { notice, card } => {
-                self.notice = Some((notice, self.now));
-                let reader = card.as_ref().and_then(|card| card.reader);
-                let signal = Command::Signal(VerdictKind::Retry, reader);
-                return [signal].into_iter().chain(card.map(Command::Forget)).collect();
-            }
+            Message::Failed { notice, tapped } => return self.failed(notice, tapped),
             // Another card may lie there meanwhile: then nobody sees what came for the one before.
             Message::Rewards { card, rewards } => {
                 if let Some(shown) = self.shown_with(&card) {
@@ -330,7 +330,7 @@ impl Model {
             }
             Message::Amount { cards, to_pay } => {
                 if cards == self.cards_to_pay() {
-                    let of_group = self.group.is_some();
+                    let of_group = self.open_group().is_some();
                     self.amount = Some(Amount { to_pay, of_group, since: self.now });
                 }
             }
@@ -387,12 +387,27 @@ impl Model {
         }
     }
 
+    /// Something failed. Where it was a tap, the verdict on the screen is about somebody else.
+    fn failed(&mut self, notice: Notice, tapped: Option<ShownCard>) -> Vec<Command> {
+        // Where nobody knows whether it was written, the same card is the same tap.
+        let again = !matches!(notice, Notice::BrokeOff { .. });
+        if tapped.is_some() {
+            self.wipe();
+        }
+        self.notice = Some((notice, self.now));
+        let reader = tapped.as_ref().and_then(|card| card.reader);
+        let mut commands = vec![Command::Signal(VerdictKind::Retry, reader)];
+        commands.extend(tapped.filter(|_| again).map(Command::Forget));
+        commands
+    }
+
     fn answered(&mut self, answer: Answer, card: Option<ShownCard>) -> Vec<Command> {
         let reader = card.as_ref().and_then(|card| card.reader);
         let mut commands = vec![Command::Signal(answer.verdict, reader)];
-        // Whoever is asked to show the card again does so at once.
-        let again = answer.verdict == VerdictKind::Retry
+        // Whoever is asked to show the card again does so at once. A redemption's card has tapped already.
+        let asked = answer.verdict == VerdictKind::Retry
             || answer.reason == Some(Reason::CardProofRequired);
+        let again = asked && answer.entry.is_none() && answer.kind != Kind::Redemption;
         commands.extend(card.clone().filter(|_| again).map(Command::Forget));
         // Nothing is asked with a forged card: it buys nothing and is nobody of a group.
         let card = card.filter(|_| answer.authenticity != Some(Authenticity::Refuted));
@@ -439,15 +454,17 @@ impl Model {
         }
     }
 
+    fn open_group(&self) -> Option<&Group> {
+        self.group.as_ref().filter(|group| group.closed.is_none())
+    }
+
     /// The cards whose amount is asked for: the group's, else the one on the screen.
     fn cards_to_pay(&self) -> Vec<String> {
-        match &self.group {
-            Some(group) if group.closed.is_none() => group.cards.clone(),
-            _ => {
-                let cards = self.shown.iter().filter_map(|shown| shown.card.as_ref());
-                cards.map(|card| card.number.clone()).collect()
-            }
+        if let Some(group) = self.open_group() {
+            return group.cards.clone();
         }
+        let cards = self.shown.iter().filter_map(|shown| shown.card.as_ref());
+        cards.map(|card| card.number.clone()).collect()
     }
 
     fn daemon(&mut self, event: Event) {
@@ -469,9 +486,8 @@ impl Model {
     /// How the readers are, taken together: what is the matter with one of them, unless it may be missing.
     pub fn reader(&self) -> ReaderState {
         let ready = self.readers.iter().any(|reader| reader.state == ReaderState::Ready);
-        let lost = self.readers.iter().find(|reader| {
-            matches!(reader.state, ReaderState::Lost(_)) && !(ready && reader.may_be_missing)
-        });
+        let may_be_missing = |it: &ReaderSlot| ready && it.looked_for && !it.was_there;
+        let lost = self.readers.iter().find(|it| it.is_lost() && !may_be_missing(it));
         match lost {
             Some(lost) => lost.state.clone(),
             None if self.readers.is_empty() => ReaderState::None,
@@ -495,9 +511,15 @@ impl Model {
     }
 
     fn set_reader(&mut self, reader: usize, state: ReaderState) {
-        if let Some(known) = self.readers.get_mut(reader) {
-            known.may_be_missing &= state != ReaderState::Ready;
-            known.state = state;
+        let Some(known) = self.readers.get_mut(reader) else { return };
+        let found = known.looked_for && state == ReaderState::Ready;
+        known.was_there |= found;
+        known.state = state;
+        if found {
+            // It may be one that another driver had, and lost to this one.
+            for other in self.readers.iter_mut().filter(|other| other.is_lost()) {
+                other.was_there = false;
+            }
         }
     }
 

@@ -1,16 +1,17 @@
 //! The console as lines, for screen readers: one line for each thing that happens, and one for each number that is
 //! typed.
 
+use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use crdt_model::catalogue::Programme;
-use crdt_model::decide::{Reason, VerdictKind};
-use crdt_model::ids::Identification;
+use crdt_model::decide::VerdictKind;
+use crdt_model::entry::EntryRef;
 use crossterm::event::KeyCode;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::DeskClient;
-use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubLink, Status};
+use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubLink, HubState, Status};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, Model, ReaderState};
@@ -19,6 +20,9 @@ use crate::i18n::{Language, Texts, sign};
 use crate::readers::Readers;
 use crate::surroundings::{Surroundings, now};
 use crate::wedge::{Scanned, Settings};
+
+/// Answers of which it is known that they were said, at the most: more than the daemon's history has.
+const MOST_ANSWERS: usize = 512;
 
 /// What an answer is, in one line.
 pub fn line(answer: &Answer, texts: &Texts) -> String {
@@ -48,17 +52,28 @@ enum Line {
 
 impl Line {
     fn of(text: &str, scanner: &Settings) -> Self {
-        match text.trim() {
-            "" => Self::Nothing,
-            "u" | "U" => Self::Undo,
-            "?" => Self::Help,
-            "q" | "Q" => Self::Quit,
-            // Whoever types a colon means an external card; a scanner never does.
-            pass if pass.parse::<Identification>().is_ok() => {
-                Self::Pass(Scanned::Card(pass.to_owned()))
+        let text = text.trim();
+        match (text, text.split_once(' ')) {
+            ("", _) => return Self::Nothing,
+            ("u" | "U", _) => return Self::Undo,
+            ("?", _) => return Self::Help,
+            ("q" | "Q", _) => return Self::Quit,
+            (_, Some(("c" | "C", code))) => {
+                return Self::Pass(Scanned::Code(code.trim().to_owned()));
             }
-            other => Self::Pass(scanner.meaning(other)),
+            _ => {}
         }
+        let scanned = scanner.stripped(text);
+        Self::Pass(match scanner.meaning(scanned.unwrap_or(text)) {
+            // What a scanner marks as its own is what it means; an address is nobody's number.
+            Scanned::Code(code) if scanner.marks(text) || code.contains("://") => {
+                Scanned::Code(code)
+            }
+            // Anything else was typed, and meant a card: the daemon says where it is none. As a code it would turn
+            // the next visitor away.
+            Scanned::Code(typed) => Scanned::Card(typed),
+            card @ Scanned::Card(_) => card,
+        })
     }
 }
 
@@ -97,7 +112,8 @@ pub async fn run(
                 None => return Ok(()),
             },
         };
-        let line = line_about(&message, &texts);
+        let line = said.of(&message, &texts);
+        let gone = matches!(message, Message::DaemonGone);
         model.update(Message::Tick(now()));
         for command in model.update(message) {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
@@ -105,7 +121,7 @@ pub async fn run(
                 surroundings.carry_out(command);
             }
         }
-        for line in line.into_iter().chain(said.news(&model, &texts)) {
+        for line in line.into_iter().chain(said.news(&model, gone, &texts)) {
             say(&line)?;
         }
     }
@@ -129,15 +145,67 @@ fn say(line: &str) -> io::Result<()> {
     writeln!(out, "{line}").and_then(|()| out.flush())
 }
 
-/// What a message is as a line, where it is one. What becomes of a tap comes as a row, whoever tapped.
+/// What was said: how the desk is, and the answers.
+#[derive(Debug, Default)]
+struct Said {
+    status: Option<String>,
+    reader: Option<String>,
+    /// The last answers, by their time and entry, and whether what became of each was said.
+    answers: VecDeque<(i64, Option<EntryRef>, bool)>,
+}
+
+impl Said {
+    /// Notes an answer; whether it is news: it was not said, or something has become of it since.
+    fn is_news(&mut self, answer: &Answer, became: bool) -> bool {
+        let key = (answer.at, answer.entry);
+        let known = self.answers.iter_mut().find(|(at, entry, _)| (*at, *entry) == key);
+        if let Some((_, _, said)) = known {
+            return became && !std::mem::replace(said, true);
+        }
+        self.answers.push_back((key.0, key.1, became));
+        if self.answers.len() > MOST_ANSWERS {
+            self.answers.pop_front();
+        }
+        true
+    }
+
+    fn row(&mut self, row: &HistoryRow, texts: &Texts) -> Option<String> {
+        // That the hub has it is no news for whoever listens; that it set it apart, or counts it otherwise, is.
+        let became =
+            matches!(row.hub, HubState::Quarantined { .. }) || texts.outcome(row.outcome).is_some();
+        self.is_news(&row.answer, became).then(|| row_line(row, texts))
+    }
+
+    /// What a message is as a line, where it is one.
+    fn of(&mut self, message: &Message, texts: &Texts) -> Option<String> {
+        match message {
+            Message::Daemon(Event::Row(row)) => self.row(row, texts),
+            Message::Answered { answer, .. } => {
+                self.is_news(answer, false).then(|| line(answer, texts))
+            }
+            Message::History(rows) if self.answers.is_empty() => {
+                // What was before this began is no news.
+                for row in rows.iter().rev() {
+                    self.row(row, texts);
+                }
+                None
+            }
+            // What was missed while the daemon was not heard, the oldest first.
+            Message::History(rows) => {
+                let missed: Vec<_> =
+                    rows.iter().rev().filter_map(|row| self.row(row, texts)).collect();
+                (!missed.is_empty()).then(|| missed.join("\n"))
+            }
+            other => line_about(other, texts),
+        }
+    }
+}
+
+/// What a message is as a line, where it is neither an answer nor the desk's state.
 fn line_about(message: &Message, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
     let again = |text: String| Some(format!("{} {text}", sign(VerdictKind::Retry)));
     match message {
-        Message::Daemon(Event::Row(row)) => Some(row_line(row, texts)),
-        Message::Answered { answer, .. } if answer.reason == Some(Reason::InvalidUitpasNumber) => {
-            Some(line(answer, texts))
-        }
         Message::Failed { notice, .. } => again(texts.notice(notice)),
         Message::Scan(Scanned::Code(_)) => Some(fl!(loader, "code-scanned")),
         Message::Reader { event, .. } => again(match event {
@@ -150,20 +218,13 @@ fn line_about(message: &Message, texts: &Texts) -> Option<String> {
     }
 }
 
-/// How the desk was, when that was last said.
-#[derive(Debug, Default)]
-struct Said {
-    status: Option<String>,
-    reader: Option<String>,
-}
-
 impl Said {
-    /// How the desk and its readers are, where that is news.
-    fn news(&mut self, model: &Model, texts: &Texts) -> Vec<String> {
+    /// How the desk and its readers are, where that is news. `gone` says that the daemon does not answer.
+    fn news(&mut self, model: &Model, gone: bool, texts: &Texts) -> Vec<String> {
         let loader = &texts.loader;
         let status = match &model.status {
             Some(status) => Some(status_line(status, texts)),
-            None if self.status.is_some() => Some(fl!(loader, "status-no-daemon")),
+            None if gone || self.status.is_some() => Some(fl!(loader, "status-no-daemon")),
             None => None,
         };
         let reader = match model.reader() {
@@ -211,4 +272,74 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         }
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use syncd::desk_api::types::{Kind, Outcome};
+
+    use super::*;
+    use crate::wedge::ExternalCode;
+
+    fn scanner(prefix: &str) -> Settings {
+        let external = ExternalCode {
+            card_type: "museumkaart".to_owned(),
+            begins: String::new(),
+            lengths: vec![8],
+        };
+        Settings {
+            prefix: prefix.to_owned(),
+            external_cards: vec![external],
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn whatever_is_typed_is_a_card_and_no_code_for_the_next_visitor() {
+        let of = |text: &str| Line::of(text, &scanner(""));
+        let card = |text: &str| Line::Pass(Scanned::Card(text.to_owned()));
+        for text in ["0900000095902", "090000009590", "09000000959022", "0478x", "kiosk:77"] {
+            assert_eq!(of(text), card(text));
+        }
+        assert_eq!(of("12345678"), card("museumkaart:12345678"), "as the console has it");
+        let code = |text: &str| Line::Pass(Scanned::Code(text.to_owned()));
+        assert_eq!(of("c LGIWNWB"), code("LGIWNWB"));
+        assert_eq!(of("https://uitpas.be/checkin/5a"), code("https://uitpas.be/checkin/5a"));
+        for (text, line) in
+            [(" ", Line::Nothing), ("u", Line::Undo), ("?", Line::Help), ("Q", Line::Quit)]
+        {
+            assert_eq!(of(text), line);
+        }
+    }
+
+    #[test]
+    fn what_the_scanner_marks_is_what_it_means() {
+        let of = |text: &str| Line::of(text, &scanner("~"));
+        assert_eq!(of("~0900000095902"), Line::Pass(Scanned::Card("0900000095902".to_owned())));
+        assert_eq!(of("~LGIWNWB"), Line::Pass(Scanned::Code("LGIWNWB".to_owned())));
+        assert_eq!(of("LGIWNWB"), Line::Pass(Scanned::Card("LGIWNWB".to_owned())), "typed");
+    }
+
+    #[test]
+    fn an_answer_is_said_once_whichever_way_it_comes_and_again_when_the_hub_sees_it_otherwise() {
+        let texts = Texts::new(Language::Nl);
+        let answer = |at| Answer::without_pass(Kind::CheckIn, at);
+        let row = |at, hub, outcome| HistoryRow { id: 1, answer: answer(at), hub, outcome };
+        let answered = |at| Message::Answered { answer: Box::new(answer(at)), card: None };
+        let event = |row| Message::Daemon(Event::Row(Box::new(row)));
+        let mut said = Said::default();
+        let before = vec![row(1, HubState::Accepted, Outcome::Counted)];
+        assert_eq!(said.of(&Message::History(before), &texts), None, "before this began");
+        assert!(said.of(&answered(5), &texts).is_some());
+        assert_eq!(said.of(&event(row(5, HubState::Waiting, Outcome::Counted)), &texts), None);
+        assert_eq!(said.of(&event(row(5, HubState::Accepted, Outcome::Counted)), &texts), None);
+        let over = || event(row(5, HubState::Accepted, Outcome::OverLimit));
+        assert!(said.of(&over(), &texts).is_some());
+        assert_eq!(said.of(&over(), &texts), None);
+        // The event first, and then the answer.
+        assert!(said.of(&event(row(7, HubState::Waiting, Outcome::Counted)), &texts).is_some());
+        assert_eq!(said.of(&answered(7), &texts), None);
+        let missed = vec![row(9, HubState::Waiting, Outcome::Counted)];
+        assert!(said.of(&Message::History(missed), &texts).is_some(), "while nobody was heard");
+    }
 }

@@ -49,12 +49,12 @@ pub struct Readers {
 struct Chosen {
     choice: ReaderChoice,
     /// Nobody has said that it is there: it is looked for.
-    may_be_missing: bool,
+    looked_for: bool,
 }
 
 impl From<ReaderChoice> for Chosen {
     fn from(choice: ReaderChoice) -> Self {
-        Self { choice, may_be_missing: false }
+        Self { choice, looked_for: false }
     }
 }
 
@@ -96,9 +96,8 @@ impl Readers {
             match (&text[..], text.strip_prefix("scripted:"), text.strip_prefix("pcsc:")) {
                 ("none", ..) => {}
                 ("auto", ..) => {
-                    let looked_for = automatic()
-                        .into_iter()
-                        .map(|choice| Chosen { choice, may_be_missing: true });
+                    let looked_for =
+                        automatic().into_iter().map(|choice| Chosen { choice, looked_for: true });
                     readers.chosen.extend(looked_for);
                 }
                 ("pcsc", ..) => readers.chosen.push(ReaderChoice::Pcsc(None).into()),
@@ -134,7 +133,7 @@ impl Readers {
 
     /// What the console knows of them before they have said anything.
     pub fn slots(&self) -> Vec<ReaderSlot> {
-        self.chosen.iter().map(|it| ReaderSlot::new(it.may_be_missing)).collect()
+        self.chosen.iter().map(|it| ReaderSlot::new(it.looked_for)).collect()
     }
 }
 
@@ -197,13 +196,13 @@ mod tests {
             Readers::parse(&texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>())
         };
         let two = parse(&["pn532_uart:/dev/ttyUSB0", "pcsc:ACR1252"]).unwrap();
-        assert!(two.slots().iter().all(|slot| !slot.may_be_missing));
+        assert!(two.slots().iter().all(|slot| !slot.looked_for));
         let names: Vec<String> = two.chosen.iter().map(|it| format!("{:?}", it.choice)).collect();
         assert_eq!(names, ["Libnfc(Some(\"pn532_uart:/dev/ttyUSB0\"))", "Pcsc(Some(\"ACR1252\"))"]);
         let auto_and_one = parse(&["auto", "pn532_uart:/dev/ttyUSB0"]).unwrap().slots();
-        let missing: Vec<bool> = auto_and_one.iter().map(|slot| slot.may_be_missing).collect();
-        let (named, looked_for) = missing.split_last().unwrap();
-        assert!(!named && looked_for.iter().all(|may| *may), "{missing:?}");
+        let looked_for: Vec<bool> = auto_and_one.iter().map(|slot| slot.looked_for).collect();
+        let (named, others) = looked_for.split_last().unwrap();
+        assert!(!named && others.iter().all(|it| *it), "{looked_for:?}");
         assert!(parse(&["none"]).unwrap().chosen.is_empty());
         for twice in [&["pcsc:a", "pcsc:b"], &["auto", "pcsc"]] {
             assert!(matches!(parse(twice), Err(ReaderChoiceError::PcscTwice)), "{twice:?}");

@@ -68,7 +68,7 @@ impl Surroundings {
         if let Some(detail) = no_sound {
             let notice = Notice::NoSounds { detail };
             // The channel is empty, and its other end is here.
-            let _ = sender.try_send(Message::Failed { notice, card: None });
+            let _ = sender.try_send(Message::Failed { notice, tapped: None });
         }
         let attendant: Arc<dyn Attendant> = Arc::new(CardDesk::new(client.clone()));
         let mut handles = readers.start(&attendant)?;
@@ -95,7 +95,7 @@ impl Surroundings {
     /// Carries a command out beside the console; its answer comes back as a message.
     pub fn carry_out(&self, command: Command) {
         let handle = |reader: Option<usize>| reader.and_then(|reader| self.handles.get(reader));
-        let card = match &command {
+        let tapped = match &command {
             Command::Signal(verdict, reader) => {
                 self.feedback.give(*verdict, handle(*reader));
                 return;
@@ -106,14 +106,14 @@ impl Surroundings {
                 }
                 return;
             }
-            Command::Tap { card, .. } | Command::Redeem { card, .. } => Some(card.clone()),
+            Command::Tap { card, .. } => Some(card.clone()),
             _ => None,
         };
         let (client, sender) = (self.client.clone(), self.sender.clone());
         tokio::spawn(async move {
             let message = match ask(command, &client).await {
                 Ok(message) => message,
-                Err(error) => Message::Failed { notice: error.into(), card },
+                Err(error) => Message::Failed { notice: error.into(), tapped },
             };
             // The console has ended meanwhile where nobody takes it.
             let _ = sender.send(message).await;

@@ -80,8 +80,14 @@ impl Settings {
         }
     }
 
-    fn stripped<'a>(&self, text: &'a str) -> Option<&'a str> {
+    /// A text without what the scanner puts around it; nothing where that is not there.
+    pub fn stripped<'a>(&self, text: &'a str) -> Option<&'a str> {
         text.strip_prefix(&self.prefix[..])?.strip_suffix(&self.suffix[..])
+    }
+
+    /// Whether a text carries what only the scanner sends.
+    pub fn marks(&self, text: &str) -> bool {
+        !(self.prefix.is_empty() && self.suffix.is_empty()) && self.stripped(text).is_some()
     }
 }
 

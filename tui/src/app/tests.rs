@@ -9,7 +9,7 @@ use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::types::{
-    Health, HubLink, HubState, Outcome, PassView, PolicyRule, TodayCount,
+    Health, HubLink, HubState, Outcome, PassView, PolicyRule, Problem, ProblemKind, TodayCount,
 };
 
 use super::*;
@@ -335,6 +335,10 @@ fn a_reader_that_is_lost_is_said_unless_it_was_only_looked_for_and_another_one_i
         // cards is a reader, too.
         model.update(Message::Reader { reader: 0, event: lost() });
         assert_eq!(model.reader(), is_lost);
+        // Then the other driver found one: it may be the same.
+        model.update(Message::Reader { reader: 1, event: lost() });
+        model.update(Message::Reader { reader: 1, event: ready() });
+        assert_eq!(model.reader(), expected);
     }
     assert_eq!(Model::new(Language::Nl, Vec::new(), NOW).reader(), ReaderState::None);
 }
@@ -374,9 +378,19 @@ fn a_card_whose_tap_came_to_nothing_is_forgotten_by_its_reader() {
     assert!(!forgets(VerdictKind::Again, Some(Reason::MaximumReached)));
     assert!(!forgets(VerdictKind::Stop, Some(Reason::CardBlocked)));
     let notice = Notice::BrokeOff { detail: "end of file".to_owned() };
-    let failed = Message::Failed { notice, card: Some(card.clone()) };
+    let tapped = || Some(card.clone());
     let signal = Command::Signal(VerdictKind::Retry, Some(0));
-    assert_eq!(model.update(failed), [signal, forget]);
+    let unknown = model.update(Message::Failed { notice, tapped: tapped() });
+    assert_eq!(unknown, std::slice::from_ref(&signal), "nobody knows whether it was written");
+    let notice = Notice::NoDaemon;
+    assert_eq!(model.update(Message::Failed { notice, tapped: tapped() }), [signal, forget]);
+    // A redemption's card has tapped already.
+    let refused = Answer {
+        kind: Kind::Redemption,
+        ..answer(VerdictKind::Ask, Some(Reason::CardProofRequired))
+    };
+    let commands = model.update(Message::Answered { answer: Box::new(refused), card: tapped() });
+    assert!(!commands.iter().any(|it| matches!(it, Command::Forget(_))));
 }
 
 #[test]
@@ -503,4 +517,43 @@ fn a_long_wait_does_not_push_the_desks_own_state_off_the_smallest_screen() {
     for said in ["vragen wachten", "lezer ✔", "schijf ✔", "klok ✔"] {
         assert!(screen.contains(said), "{said} is not on\n{screen}");
     }
+}
+
+/// What was tapped last is what the screen is about, also where it failed: not the visitor before.
+#[test]
+fn a_tap_that_failed_takes_the_verdict_of_the_one_before_off_the_screen() {
+    let mut model = model();
+    model.update(answered(VerdictKind::Ok, None));
+    let tapped = Some("04363CDAEE3880".to_owned().into());
+    let problem = Problem::new(ProblemKind::Store, 500, "a page".to_owned());
+    model.update(Message::Failed { notice: Notice::Problem(problem), tapped });
+    let screen = screen(&model);
+    assert!(screen.contains("De passenlijst kan niet gelezen worden."), "{screen}");
+    assert!(!screen.contains("WELKOM"), "{screen}");
+}
+
+/// The word about what lies on the reader is newer than the verdict, and stands where there is room.
+#[test]
+fn two_cards_are_said_above_a_verdict_that_fills_its_box() {
+    let mut model = model();
+    let full = Answer {
+        authenticity: Some(Authenticity::Cryptographic),
+        title: Some("Festiviteit".to_owned()),
+        ..answer(VerdictKind::Ok, None)
+    };
+    model.update(Message::Answered { answer: Box::new(full), card: None });
+    model.update(Message::Reader { reader: 0, event: ReaderEvent::TwoCards });
+    assert!(screen(&model).contains("Er liggen twee kaarten op de lezer."));
+}
+
+#[test]
+fn the_amount_of_one_pass_is_not_called_that_of_a_group_that_is_closed() {
+    let mut model = model();
+    model.update(key(KeyCode::F(4)));
+    tapped(&mut model, "04784CDAEE3880");
+    model.update(key(KeyCode::F(4)));
+    let cards = vec!["04784CDAEE3880".to_owned()];
+    assert_eq!(model.update(key(KeyCode::F(5))), [Command::LoadAmount(cards.clone())]);
+    model.update(Message::Amount { cards, to_pay: Some(Cents(200)) });
+    assert_eq!(model.amount.map(|amount| amount.of_group), Some(false));
 }

@@ -124,8 +124,8 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         }
         let inner = block.inner(area);
         frame.render_widget(block, area);
-        let mut lines = vec![Line::from(fl!(texts.loader, "present-card"))];
-        lines.extend(notices(model, drawing));
+        let mut lines = notices(model, drawing);
+        lines.push(Line::from(fl!(texts.loader, "present-card")));
         frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
         return;
     };
@@ -145,10 +145,12 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         .lines(vec![texts.word(shown.answer.verdict).into()])
         .build();
     frame.render_widget(large, word);
-    let mut lines = vec![Line::from(vec![
+    // They are newer than the verdict, and there may be no room behind it.
+    let mut lines = notices(model, drawing);
+    lines.push(Line::from(vec![
         Span::styled(format!("{} ", sign(shown.answer.verdict)), style),
         Span::styled(texts.sentence(&shown.answer), Style::new().add_modifier(Modifier::BOLD)),
-    ])];
+    ]));
     lines.extend(
         details(shown, drawing).into_iter().map(|detail| Line::from(format!("  {detail}"))),
     );
@@ -159,7 +161,6 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         let left = format!("{}:{:02}", left / 60_000, left / 1000 % 60);
         lines.push(Line::from(format!("  {}", fl!(texts.loader, "undo-left", left = left))));
     }
-    lines.extend(notices(model, drawing));
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), rest);
 }
 
