@@ -44,6 +44,7 @@ fn record(n: u32, card: &Identification, lookup: &LookupKey) -> PassRecord {
         cards: vec![Card { name: CardName(lookup.card_key(card)), status: CardStatus::Active }],
         account: Account { earned: u64::from(n % 200), ..Account::default() },
         folded: Vec::new(),
+        folded_from: 0,
         tickets_per_year: None,
     }
 }

@@ -229,6 +229,7 @@ async fn say_what_is_folded(
     for item in items {
         if let Item::Pass(record) = item {
             record.folded = folded.remove(&record.pass).unwrap_or_default();
+            record.folded_from = first_day;
             if let Some(yesterday) = yesterday {
                 record.account.forget_before(yesterday);
             }

@@ -22,6 +22,7 @@ use crdt_model::stock::{Holding, Unit};
 use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
 use hardware::authentic::keyring::Keyring;
 use jiff::civil::Date;
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::seal::DeviceKey;
@@ -109,8 +110,9 @@ pub struct Desk {
     card_key_file: CardKeyFile,
     card_keys: Arc<Keyring>,
     checks: checks::Checks,
-    /// A part of the ledgers was lost, and has not come back from the hub.
-    ledger_lost: bool,
+    /// Where a part of the ledgers is missing: all is back when the hub has shared what it has up to this version of
+    /// the venue.
+    whole_at: Option<u64>,
     /// The units were given back: none are asked for ahead.
     gave_back: bool,
     /// Limited rewards of which somebody wants one now.
@@ -138,6 +140,12 @@ pub struct Desk {
 pub fn wall_clock() -> UnixMillis {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// The number of another list of this desk.
+fn new_epoch(other_than: u32) -> u32 {
+    let random: u32 = rand::rng().random();
+    if random == other_than { random.wrapping_add(1) } else { random }
 }
 
 impl Desk {
@@ -179,7 +187,7 @@ impl Desk {
             card_key_file,
             card_keys: Arc::new(card_keys),
             checks: checks::Checks::default(),
-            ledger_lost: false,
+            whole_at: None,
             gave_back: false,
             wanted_now: BTreeSet::new(),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
@@ -202,7 +210,7 @@ impl Desk {
             appended: Arc::default(),
             folder,
         };
-        desk.take_up_repairs(&repairs)?;
+        desk.take_up_repairs(&repairs);
         desk.take_up_ledgers(now)?;
         desk.take_up_stock();
         Ok((desk, der))
@@ -213,7 +221,7 @@ impl Desk {
         DeskSealingKey::of(&self.key)
     }
 
-    fn take_up_repairs(&mut self, repairs: &[Repair]) -> Result<(), StoreError> {
+    fn take_up_repairs(&mut self, repairs: &[Repair]) {
         for repair in repairs {
             match repair {
                 Repair::TornTailCut { path, bytes } => tracing::warn!(
@@ -228,29 +236,36 @@ impl Desk {
                         "a ledger file was damaged and set aside; what could be read goes on"
                     );
                     self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                    self.ledger_lost |= *chunks_left_out > 0;
-                    // What the hub has of the lost part comes back with everything else.
-                    self.store.set_cursor(Cursor::Venue, 0)?;
                 }
             }
         }
-        Ok(())
     }
 
-    fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), StoreError> {
+    fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
         for (day, writer, sequence) in self.store.acknowledgements()? {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
+            if held < sequence && !self.files.is_incomplete() {
+                tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
+                self.disk = Health::Trouble(Trouble::LedgerSetAside);
+                self.files.set_incomplete()?;
+            }
             self.acknowledged.insert((day, writer), sequence.min(held));
         }
+        if self.files.is_incomplete() {
+            // What the hub has of the lost part comes back with everything else.
+            self.store.set_cursor(Cursor::Venue, 0)?;
+        }
+        let soon = now.plus(self.policy.clock_tolerance);
         let device = self.writer.device;
         let first = crdt_model::time::day_number(self.calendar.day(now)) - RECENT_DAYS;
         let recent =
             self.files.ledgers().filter(|l| crdt_model::time::day_number(l.id().day) >= first);
         for (place, entry) in recent.flat_map(crdt_model::ledger::Ledger::entries) {
             self.by_subject.entry(entry.subject).or_default().push(place);
-            if place.writer.device == device {
+            // One of a day when the clock was ahead says nothing of now, and this run has a list of its own.
+            if place.writer.device == device && entry.at <= soon {
                 self.last_at = self.last_at.max(entry.at);
             }
         }
@@ -259,13 +274,20 @@ impl Desk {
     }
 
     /// The time of the next entry: the wall clock, but never before what this desk has written. What
-    /// other desks wrote does not count: one whose clock is a year ahead must not take the rest along.
+    /// other desks wrote does not count: one whose clock is a year ahead must not take the rest along. Nor does
+    /// what this one wrote while its own clock was ahead, by more than the policy tolerates, of where it is now.
     fn next_at(&self, wall: UnixMillis) -> UnixMillis {
-        wall.max(self.last_at.plus(1))
+        let put_back = self.last_at.0.saturating_sub(wall.0) > self.policy.clock_tolerance;
+        if put_back { wall } else { wall.max(self.last_at.plus(1)) }
     }
 
     /// Writes an entry: durable before this returns.
     fn append(&mut self, entry: Entry) -> Result<EntryRef, Refusal> {
+        if entry.at < self.last_at {
+            // The clock was put back. Within a list time never goes backwards, so this begins another one.
+            tracing::warn!("the clock was put back; a new list begins");
+            self.writer.epoch = new_epoch(self.writer.epoch);
+        }
         let day = self.calendar.day(entry.at);
         let writer = self.writer;
         let extension = self

@@ -14,7 +14,7 @@ use crdt_model::ledger::{Extension, Ledger, LedgerId, MergeError};
 use jiff::civil::Date;
 use thiserror::Error;
 
-use crate::paths::sync_folder_of;
+use crate::paths::{sync_folder_of, write_durably};
 
 /// What goes wrong with ledger files.
 #[derive(Debug, Error)]
@@ -75,7 +75,12 @@ pub struct LedgerFiles {
     folder: PathBuf,
     venue: VenueId,
     days: BTreeMap<Date, LedgerFile>,
+    /// A part of them was lost, and has not come back from the hub.
+    incomplete: bool,
 }
+
+/// While this file lies beside the ledgers a part of them is missing.
+const INCOMPLETE: &str = "incomplete";
 
 impl LedgerFiles {
     /// Opens all ledgers of a venue, and puts right what a crash or a bad disk left.
@@ -90,8 +95,9 @@ impl LedgerFiles {
         };
         fs::create_dir_all(&folder).map_err(disk(&folder))?;
         sync_folder_of(&folder).map_err(disk(&folder))?;
-        let mut files =
-            Self { folder: folder.clone(), venue: venue.clone(), days: BTreeMap::new() };
+        let incomplete = folder.join(INCOMPLETE).exists();
+        let (venue, days) = (venue.clone(), BTreeMap::new());
+        let mut files = Self { folder: folder.clone(), venue, days, incomplete };
         let mut repairs = Vec::new();
         for found in fs::read_dir(&folder).map_err(disk(&folder))? {
             let path = found.map_err(disk(&folder))?.path();
@@ -109,8 +115,38 @@ impl LedgerFiles {
         Ok((files, repairs))
     }
 
+    /// Whether a part of the ledgers is missing. It stays so over restarts until [`Self::set_complete`].
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Notes durably that a part of the ledgers is missing.
+    ///
+    /// # Errors
+    /// [`LedgerFileError::Disk`].
+    pub fn set_incomplete(&mut self) -> Result<(), LedgerFileError> {
+        let path = self.folder.join(INCOMPLETE);
+        self.incomplete = true;
+        write_durably(&path, b"").map_err(|error| LedgerFileError::Disk { path, error })
+    }
+
+    /// Notes that the hub has sent all that it has: what was lost is back, or nobody has it.
+    ///
+    /// # Errors
+    /// [`LedgerFileError::Disk`]; they are then still incomplete.
+    pub fn set_complete(&mut self) -> Result<(), LedgerFileError> {
+        let path = self.folder.join(INCOMPLETE);
+        let gone = match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync_folder_of(&path)),
+        };
+        gone.map_err(|error| LedgerFileError::Disk { path, error })?;
+        self.incomplete = false;
+        Ok(())
+    }
+
     fn load(
-        &self,
+        &mut self,
         day: Date,
         path: PathBuf,
         bytes: &[u8],
@@ -130,7 +166,9 @@ impl LedgerFiles {
                 Repair::TornTailCut { path: path.clone(), bytes: (bytes.len() - at) as u64 };
             return Ok((LedgerFile { ledger, path, file: None, length: *at as u64 }, Some(repair)));
         }
-        // Damaged in the middle, or a whole chunk that does not belong: what still chains goes on.
+        // Damaged in the middle, or a whole chunk that does not belong: what still chains goes on. That something
+        // is missing is noted before the file is whole again, for then nothing shows it any more.
+        self.set_incomplete().map_err(io::Error::other)?;
         let rest = found.chunks.iter().skip(refused.unwrap_or(found.chunks.len()));
         let rest: Vec<&Chunk> = rest.chain(&found.behind_damage).collect();
         let left_out = rest.iter().filter(|chunk| ledger.take_chunk(chunk, bytes).is_err()).count();

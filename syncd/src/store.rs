@@ -477,6 +477,7 @@ mod tests {
                 .collect(),
             account: crdt_model::account::Account::default(),
             folded: Vec::new(),
+            folded_from: 0,
         }
     }
 

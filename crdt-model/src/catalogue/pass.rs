@@ -267,13 +267,19 @@ pub struct PassRecord {
     /// `totalTicketsPerYear`).
     #[n(10)]
     pub tickets_per_year: Option<u32>,
+    /// `folded` begins with this day, in days since 1970-01-01: of the days before it the account includes
+    /// everything that the hub has.
+    #[n(11)]
+    #[cbor(default)]
+    pub folded_from: i32,
 }
 
 impl PassRecord {
-    /// Whether the record includes the entry at this index of this list already.
-    pub fn includes(&self, place: &crate::entry::EntryRef) -> bool {
+    /// Whether the account includes this entry already. `at_hub` says whether the hub has it.
+    pub fn includes(&self, place: &crate::entry::EntryRef, at_hub: bool) -> bool {
         let (day, writer) = (day_number(place.day), place.writer.to_bytes());
-        self.folded.iter().any(|f| f.day == day && f.writer == writer && place.index < f.entries)
+        let listed = |f: &Folded| f.day == day && f.writer == writer && place.index < f.entries;
+        (at_hub && day < self.folded_from) || self.folded.iter().any(listed)
     }
 
     /// The state of the card of this name; a card that is not the pass's own allows nothing.

@@ -148,6 +148,7 @@ impl World {
                 cards: Vec::new(),
                 account: Account::default(),
                 folded: Vec::new(),
+                folded_from: 0,
                 tickets_per_year: (programme == Programme::UitpasGroup).then_some(20),
             },
             card: CardStatus::Active,

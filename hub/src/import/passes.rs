@@ -94,6 +94,7 @@ impl Importing<'_> {
             cards: named,
             account,
             folded: Vec::new(),
+            folded_from: 0,
             tickets_per_year: row.total_tickets_per_year,
         };
         // The row is another one than was last taken, or the first: also where the record is the same,

@@ -96,6 +96,7 @@ pub async fn put_pass(pool: &SqlitePool, number: u64, status: CardStatus) {
         cards: vec![Card { name: CardName([0; 16]), status }],
         account: Account::default(),
         folded: Vec::new(),
+        folded_from: 0,
     };
     let version = next_version(pool).await;
     sqlx::query(

@@ -119,9 +119,25 @@ impl Desk {
         for event in events {
             self.take_up_one(event, wall)?;
         }
+        self.note_whole()?;
         if changed {
             self.refresh_hub_states();
             self.publish_status();
+        }
+        Ok(())
+    }
+
+    /// Where a part of the ledgers was lost: it is back when the hub has shared all that it had at its welcome.
+    pub(super) fn note_whole(&mut self) -> Result<(), LinkError> {
+        if !self.files.is_incomplete() {
+            return Ok(());
+        }
+        let shared = self.store.cursor(Cursor::Venue)?;
+        if self.whole_at.is_some_and(|all| shared >= all) {
+            self.files.set_complete()?;
+            self.whole_at = None;
+            self.hold();
+            self.wake_link();
         }
         Ok(())
     }
@@ -202,6 +218,7 @@ impl Desk {
         if welcome.venue_version < self.store.cursor(Cursor::Venue)? {
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
+        self.whole_at = Some(welcome.venue_version);
         self.note_up_to_date(welcome.catalogue_version, wall)?;
         let told = crate::enrolment::Enrolment {
             venue_name: welcome.venue_name.clone(),

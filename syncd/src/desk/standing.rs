@@ -88,7 +88,13 @@ impl Desk {
         if let Some(Identification::Chip(chip)) = card {
             subjects.push(Subject::Chip(*chip));
         }
-        let entries = self.placed(&subjects, |place| record.includes(place));
+        // What other desks wrote came from the hub.
+        let at_hub = |place: &EntryRef| {
+            let list = (place.day, place.writer);
+            let acknowledged = self.acknowledged.get(&list).copied().unwrap_or_default();
+            place.writer.device != self.writer.device || place.index < acknowledged
+        };
+        let entries = self.placed(&subjects, |place| record.includes(place, at_hub(place)));
         let limits = LimitsOfPass { desk: self, tickets_per_year: record.tickets_per_year };
         fold(&record.account, entries, &limits, &self.calendar).account
     }

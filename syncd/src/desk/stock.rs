@@ -32,10 +32,11 @@ impl Desk {
     }
 
     /// Holds what the hub granted and what is not given back. A desk that lost a part of its ledgers
-    /// does not know what it has handed out: it holds nothing before the hub has said what it has.
-    fn hold(&mut self) {
+    /// does not know what it has handed out: it holds nothing before the hub has shared all that it has.
+    pub(super) fn hold(&mut self) {
         let Stock { grants, closing } = self.stock_file.kept();
-        let own = grants.iter().filter(|it| !closing.contains(&it.grant) && !self.ledger_lost);
+        let knows = !self.files.is_incomplete();
+        let own = grants.iter().filter(|it| knows && !closing.contains(&it.grant));
         self.holding.grants = own.copied().collect();
         self.recount_units();
     }
@@ -73,8 +74,6 @@ impl Desk {
     /// What the hub says that this desk may hand out now.
     pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
         self.wanted_now.clear();
-        // What the hub shares of this desk's own lists comes before this: the ledgers are whole again.
-        self.ledger_lost = false;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
         let kept = &self.stock_file.kept().closing;
@@ -118,6 +117,9 @@ impl Desk {
         let ours = self.policy.organiser.as_ref();
         let here = |reward: &&Reward| reward.limited && !reward.online && reward.redeemed_by(ours);
         let mut wanted = Vec::new();
+        if self.files.is_incomplete() {
+            return wanted;
+        }
         for reward in self.rewards.iter().filter(here) {
             // A desk that gave its units back, for it closes, does not ask for them again.
             if self.holding.runs_low(reward.reward) && !self.gave_back {
@@ -130,8 +132,12 @@ impl Desk {
         wanted
     }
 
-    /// The closing statements that the hub has not heard yet.
+    /// The closing statements that the hub has not heard yet: none where this desk does not know what it has handed
+    /// out.
     pub(super) fn closing_statements(&self) -> Vec<Closing> {
+        if self.files.is_incomplete() {
+            return Vec::new();
+        }
         self.stock_file
             .kept()
             .closing

@@ -1,10 +1,17 @@
 //! A desk that has never seen its hub.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+use crdt_model::account::Account;
+use crdt_model::catalogue::{HolderStatus, PassRecord, Programme};
+use crdt_model::entry::{Fact, Subject};
+use crdt_model::ids::{ActivityId, PassId};
+use crdt_model::time::day_number;
 use hardware::card::Speaks;
 
 use super::*;
 use crate::desk_api::types::CardCheckRequest;
+
+const DAY: i64 = 86_400_000;
 
 fn desk(folder: &std::path::Path) -> Desk {
     let folder = DeskFolder::new(folder);
@@ -19,7 +26,16 @@ fn desk(folder: &std::path::Path) -> Desk {
         request_key: None,
     };
     enrolment.write(&folder).unwrap();
-    Desk::open(folder, 1).unwrap().0
+    opened(folder.root(), 1)
+}
+
+fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
+    Desk::open(DeskFolder::new(folder), epoch).unwrap().0
+}
+
+fn check_in(at: UnixMillis) -> Entry {
+    let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
+    Entry { at, subject: Subject::Pass(PassId(7)), fact }
 }
 
 /// Whoever hands in a device that plays a new card gets the keys of the number that it shows: so a desk that
@@ -29,7 +45,6 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
     let now = UnixMillis(1_795_000_000_000);
-    let day = 86_400_000;
     let refused = |desk: &mut Desk, again, wall| {
         let chip_number = "04784CDAEE3880".parse().unwrap();
         let request =
@@ -40,8 +55,106 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
     // This desk was given no keys, so that is as far as it goes.
     assert!(refused(&mut desk, true, now).contains("no keys"), "somebody knows the card");
     desk.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
-    assert!(refused(&mut desk, false, now.plus(day - 1)).contains("no keys"));
-    assert!(refused(&mut desk, false, now.plus(day)).contains("pass list"), "a day old");
+    assert!(refused(&mut desk, false, now.plus(DAY - 1)).contains("no keys"));
+    assert!(refused(&mut desk, false, now.plus(DAY)).contains("pass list"), "a day old");
     desk.store_health = Health::Trouble(Trouble::PassListDamaged { detail: "a page".to_owned() });
     assert!(refused(&mut desk, false, now).contains("pass list"), "not whole");
+}
+
+/// Invariant 10: with the clock wrong the desk goes on, and once it is right it is right.
+#[test]
+fn a_clock_that_was_ahead_for_a_moment_does_not_take_the_desk_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::wall_clock();
+    let ahead = now.plus(400 * DAY);
+    let written = |desk: &mut Desk, wall| {
+        let at = desk.next_at(wall);
+        (at, desk.append(check_in(at)).unwrap())
+    };
+    let (_, before) = written(&mut desk, now);
+    assert_eq!(written(&mut desk, ahead).0, ahead);
+    // Put right: entries are of today again, in a list of their own, for within one time never goes back.
+    let (at, place) = written(&mut desk, now.plus(60_000));
+    assert_eq!(at, now.plus(60_000));
+    assert_eq!((place.index, place.writer.device), (0, before.writer.device));
+    assert_ne!(place.writer, before.writer);
+    // A clock that wanders less than the policy tolerates moves nothing.
+    let (again, next) = written(&mut desk, now);
+    assert_eq!((again, next.writer, next.index), (at.plus(1), place.writer, 1));
+    drop(desk);
+    let desk = opened(folder.path(), 2);
+    assert_eq!(desk.next_at(now.plus(2 * 60_000)), now.plus(2 * 60_000), "also after a restart");
+}
+
+/// Invariants 3 and 6: what the hub has folded long ago is not added to its points once more.
+#[test]
+fn what_the_hub_folded_long_ago_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::wall_clock();
+    let place = desk.append(check_in(now.plus(-60 * DAY))).unwrap();
+    let first = day_number(desk.calendar.day(now)) - 41;
+    let record = PassRecord {
+        pass: PassId(7),
+        programme: Programme::Uitpas,
+        holder: HolderStatus::Registered,
+        memberships: Vec::new(),
+        coupons: Vec::new(),
+        tickets_per_year: None,
+        valid_until: None,
+        telling_digits: "0959".to_owned(),
+        cards: Vec::new(),
+        account: Account::default(),
+        folded: Vec::new(),
+        folded_from: first,
+    };
+    assert_eq!(desk.account(&record, None).points(), 1, "the hub does not have it yet");
+    desk.acknowledged.insert((place.day, place.writer), 1);
+    assert_eq!(desk.account(&record, None).points(), 0, "it is in the hub's account");
+}
+
+/// Invariants 2 and 5: nobody knows what a lost entry handed out, however often the desk is started.
+#[test]
+fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::wall_clock();
+    let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.plus(n))).unwrap()).collect();
+    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
+    let file = folder.path().join(format!("ledger/museum-de-reede/{}.automerge", places[0].day));
+    drop(desk);
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    for start in 2..5 {
+        let desk = opened(folder.path(), start);
+        assert!(desk.files.is_incomplete(), "also after another start");
+        assert_eq!(desk.store.cursor(Cursor::Venue).unwrap(), 0, "all is asked for again");
+        assert!(desk.wanted_units().is_empty() && desk.closing_statements().is_empty());
+    }
+    let mut desk = opened(folder.path(), 5);
+    desk.whole_at = Some(9);
+    desk.store.set_cursor(Cursor::Venue, 8).unwrap();
+    desk.note_whole().unwrap();
+    assert!(desk.files.is_incomplete(), "something is still on its way");
+    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
+    desk.note_whole().unwrap();
+    drop(desk);
+    assert!(!opened(folder.path(), 6).files.is_incomplete());
+}
+
+#[test]
+fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let place = desk.append(check_in(super::wall_clock())).unwrap();
+    desk.store.acknowledge(place.day, &place.writer, 1).unwrap();
+    desk.store.flush().unwrap();
+    drop(desk);
+    assert!(!opened(folder.path(), 2).files.is_incomplete());
+    let ledgers = folder.path().join("ledger/museum-de-reede");
+    fs::remove_file(ledgers.join(format!("{}.automerge", place.day))).unwrap();
+    assert!(opened(folder.path(), 3).files.is_incomplete());
 }
