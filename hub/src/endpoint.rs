@@ -19,9 +19,10 @@ use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, 
 use sqlx::SqlitePool;
 use sync_protocol::message::ALPN;
 use tokio::sync::{Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::db::{HubError, HubFolder};
-use crate::session;
+use crate::session::{self, FIRST_WORD};
 
 /// So often a silent line is shown to be alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -182,10 +183,15 @@ pub async fn serve(
 }
 
 async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender<u64>) {
-    let connection = match incoming.await {
-        Ok(connection) => connection,
-        Err(error) => {
+    // Whoever begins and never ends would keep a line that a desk needs.
+    let connection = match timeout(FIRST_WORD, incoming.into_future()).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => {
             tracing::debug!(%error, "a handshake failed");
+            return;
+        }
+        Err(_) => {
+            tracing::debug!("a handshake took too long");
             return;
         }
     };

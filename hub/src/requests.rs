@@ -168,13 +168,15 @@ impl AtHub<'_> {
     }
 
     async fn write(&mut self, record: &PassRecord) -> Result<(), Refused> {
-        sqlx::query("UPDATE pass SET record = ?, active = ?, version = ? WHERE id = ?")
-            .bind(encoded(record)?)
-            .bind(is_active(record))
-            .bind(next_version(self.connection).await?)
-            .bind(to_sql(record.pass.0))
-            .execute(&mut *self.connection)
-            .await?;
+        sqlx::query(
+            "UPDATE pass SET record = ?, active = ?, version = ?, changed_at_desk = 1 WHERE id = ?",
+        )
+        .bind(encoded(record)?)
+        .bind(is_active(record))
+        .bind(next_version(self.connection).await?)
+        .bind(to_sql(record.pass.0))
+        .execute(&mut *self.connection)
+        .await?;
         Ok(())
     }
 

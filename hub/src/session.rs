@@ -35,7 +35,7 @@ const LOG_ROWS: i64 = 1000;
 const LOG_BYTES: usize = 4 * MAX_PACKED_BYTES;
 
 /// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
-const FIRST_WORD: Duration = Duration::from_secs(10);
+pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Limited stock at the hub: what was granted to whom, and what became of it. The arithmetic is
 //! [`crdt_model::stock`]; here it is read from the database, and written back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crdt_model::catalogue::Reward;
 use crdt_model::ids::{DeviceId, RewardId, Writer};
@@ -21,6 +21,9 @@ pub const ONLINE_UNITS: u32 = 3;
 
 /// Units that one desk is granted ahead at the most.
 const MOST_AHEAD: u32 = 50;
+
+/// Rewards that a desk is granted units of at once, at the most: more wait for its next word.
+const MOST_WANTED: usize = 64;
 
 /// Why something cannot be done with a stock.
 #[derive(Debug, Error)]
@@ -176,7 +179,9 @@ pub async fn grant(
     .bind(to_json(&GrantState::Frozen))
     .fetch_one(&mut **writing)
     .await?;
-    for asked in wanted.iter().filter(|_| doubted == 0) {
+    let mut seen = HashSet::new();
+    let once = wanted.iter().filter(|asked| seen.insert((asked.reward, asked.now)));
+    for asked in once.take(MOST_WANTED).filter(|_| doubted == 0) {
         let Some(mut stock) = load(writing, asked.reward).await? else { continue };
         let next: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM stock_grant")
             .fetch_one(&mut **writing)
@@ -186,7 +191,8 @@ pub async fn grant(
         let id = GrantId(from_sql(next.max(wall_clock().0 / 1000)));
         // A desk that lost its store asks for what it has.
         let unused = unused_units(&stock, device);
-        let most = if asked.now { asked.units } else { asked.units.saturating_sub(unused) };
+        // At once there is one, for a visitor who stands there: that goes past the reserve.
+        let most = if asked.now { asked.units.min(1) } else { asked.units.saturating_sub(unused) };
         let most = most.min(MOST_AHEAD);
         if most == 0 {
             continue;

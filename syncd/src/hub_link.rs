@@ -1,9 +1,11 @@
 //! The link to the hub: connects by itself, tries again with jittered back-off, and at once when
 //! asked. It moves bytes; what they mean the session and the desk know.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use quinn::{RecvStream, SendStream};
 use rand::RngExt;
 use sync_protocol::desk::DeskSession;
@@ -17,6 +19,12 @@ use crate::store::StoreError;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
+
+/// A link that held for so long was a good one: the next is tried for at once.
+const GOOD_LINK: Duration = Duration::from_secs(10);
+
+/// The longest wait where the hub took this desk, and the link broke soon after.
+const BACKOFF_WELCOMED: Duration = Duration::from_secs(2);
 
 /// The longest wait.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
@@ -46,9 +54,21 @@ enum Broken {
     Session(#[from] sync_protocol::desk::SessionError),
     #[error("the line to the hub broke ({0})")]
     Line(String),
+    #[error("the link to the hub failed in itself; it is tried again")]
+    Panicked,
 }
 
 impl Broken {
+    /// The desk itself cannot take what the hub sends: that does not pass within a second.
+    fn is_of_this_desk(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(_)
+                | Self::Panicked
+                | Self::Link(LinkError::Disk(_) | LinkError::Ledger(_) | LinkError::Store(_))
+        )
+    }
+
     fn refused(&self) -> bool {
         matches!(
             self,
@@ -64,12 +84,21 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
     let mut longest = BACKOFF_FIRST;
     loop {
         let welcomed = Arc::new(std::sync::atomic::AtomicBool::new(false));
-        let broken = match link_once(&desk, &key, &welcomed).await {
-            Ok(never) => match never {},
-            Err(broken) => broken,
+        let begun = Instant::now();
+        // A panic is a fault of ours or of the store. The desk goes on without the hub, and says so.
+        let tried = AssertUnwindSafe(link_once(&desk, &key, &welcomed)).catch_unwind().await;
+        let broken = match tried {
+            Ok(Ok(never)) => match never {},
+            Ok(Err(broken)) => broken,
+            Err(_) => Broken::Panicked,
         };
-        if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
+        if begun.elapsed() >= GOOD_LINK {
             longest = BACKOFF_FIRST;
+        } else if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
+            longest = longest.min(BACKOFF_WELCOMED);
+        }
+        if broken.is_of_this_desk() {
+            longest = BACKOFF_LONGEST;
         }
         let why = broken.to_string();
         if broken.refused() {

@@ -225,26 +225,28 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply_holders(&self, parts: &[SealedPart], version: u64) -> Result<(), StoreError> {
-        for part in parts {
-            let key = part.pass.0.to_be_bytes();
-            let mut pieces = sled::Batch::default();
-            for known in self.pictures.scan_prefix(key).keys() {
-                pieces.remove(known?);
-            }
-            match &part.sealed {
-                Some(sealed) => {
-                    let picture = sealed.picture.as_deref().unwrap_or_default();
-                    for (number, piece) in (0u16..).zip(picture.chunks(PICTURE_PIECE)) {
-                        pieces.insert([&key[..], &number.to_be_bytes()].concat(), piece);
-                    }
-                    let plain = SealedHolder { picture: None, ..sealed.clone() };
-                    self.holders.insert(key, encoded(&plain))?;
+        guarded(|| {
+            for part in parts {
+                let key = part.pass.0.to_be_bytes();
+                let mut pieces = sled::Batch::default();
+                for known in self.pictures.scan_prefix(key).keys() {
+                    pieces.remove(known?);
                 }
-                None => drop(self.holders.remove(key)?),
+                match &part.sealed {
+                    Some(sealed) => {
+                        let picture = sealed.picture.as_deref().unwrap_or_default();
+                        for (number, piece) in (0u16..).zip(picture.chunks(PICTURE_PIECE)) {
+                            pieces.insert([&key[..], &number.to_be_bytes()].concat(), piece);
+                        }
+                        let plain = SealedHolder { picture: None, ..sealed.clone() };
+                        self.holders.insert(key, encoded(&plain))?;
+                    }
+                    None => drop(self.holders.remove(key)?),
+                }
+                self.pictures.apply_batch(pieces)?;
             }
-            self.pictures.apply_batch(pieces)?;
-        }
-        self.set_cursor(Cursor::Holders, version)
+            self.set_cursor(Cursor::Holders, version)
+        })
     }
 
     /// The venue's policy; the cautious default before the hub has said one.
@@ -261,68 +263,73 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply(&self, items: &[Item], version: u64) -> Result<(), StoreError> {
-        let trees = (
-            &self.passes,
-            &self.cards,
-            &self.activities,
-            &self.rewards,
-            &self.coupons,
-            &self.card_systems,
-            &self.meta,
-        );
-        let applied = trees.transaction(|trees| {
-            let (passes, cards, activities, rewards, coupons, card_systems, meta) = trees;
-            let mut added = 0u64;
-            for item in items {
-                match item {
-                    Item::Pass(record) => {
-                        let key = record.pass.0.to_be_bytes();
-                        let before = passes.insert(&key[..], encoded(record))?;
-                        added += u64::from(before.is_none());
-                        if let Some(Ok(before)) = before.map(|b| minicbor::decode::<PassRecord>(&b))
-                        {
-                            for gone in before.cards.iter().filter(|card| {
-                                !record.cards.iter().any(|kept| kept.name == card.name)
-                            }) {
-                                // A card that has gone over to another pass stays there.
-                                let name = &gone.name.0[..];
-                                if cards.get(name)?.as_deref() == Some(&key[..]) {
-                                    cards.remove(name)?;
+        guarded(|| {
+            let trees = (
+                &self.passes,
+                &self.cards,
+                &self.activities,
+                &self.rewards,
+                &self.coupons,
+                &self.card_systems,
+                &self.meta,
+            );
+            let applied = trees.transaction(|trees| {
+                let (passes, cards, activities, rewards, coupons, card_systems, meta) = trees;
+                let mut added = 0u64;
+                for item in items {
+                    match item {
+                        Item::Pass(record) => {
+                            let key = record.pass.0.to_be_bytes();
+                            let before = passes.insert(&key[..], encoded(record))?;
+                            added += u64::from(before.is_none());
+                            if let Some(Ok(before)) =
+                                before.map(|b| minicbor::decode::<PassRecord>(&b))
+                            {
+                                for gone in before.cards.iter().filter(|card| {
+                                    !record.cards.iter().any(|kept| kept.name == card.name)
+                                }) {
+                                    // A card that has gone over to another pass stays there.
+                                    let name = &gone.name.0[..];
+                                    if cards.get(name)?.as_deref() == Some(&key[..]) {
+                                        cards.remove(name)?;
+                                    }
                                 }
                             }
+                            for card in &record.cards {
+                                cards.insert(&card.name.0[..], &key[..])?;
+                            }
                         }
-                        for card in &record.cards {
-                            cards.insert(&card.name.0[..], &key[..])?;
+                        Item::Activity(activity) => {
+                            activities.insert(
+                                &activity.activity.0.to_be_bytes()[..],
+                                encoded(activity),
+                            )?;
                         }
-                    }
-                    Item::Activity(activity) => {
-                        activities
-                            .insert(&activity.activity.0.to_be_bytes()[..], encoded(activity))?;
-                    }
-                    Item::Reward(reward) => {
-                        rewards.insert(&reward.reward.0.to_be_bytes()[..], encoded(reward))?;
-                    }
-                    Item::Policy(policy) => {
-                        meta.insert("policy", encoded(policy))?;
-                    }
-                    Item::Coupon(coupon) => {
-                        coupons.insert(&coupon.coupon.0.to_be_bytes()[..], encoded(coupon))?;
-                    }
-                    Item::CardSystem(system) => {
-                        let key = system.card_system.0.to_be_bytes();
-                        card_systems.insert(&key[..], encoded(system))?;
+                        Item::Reward(reward) => {
+                            rewards.insert(&reward.reward.0.to_be_bytes()[..], encoded(reward))?;
+                        }
+                        Item::Policy(policy) => {
+                            meta.insert("policy", encoded(policy))?;
+                        }
+                        Item::Coupon(coupon) => {
+                            coupons.insert(&coupon.coupon.0.to_be_bytes()[..], encoded(coupon))?;
+                        }
+                        Item::CardSystem(system) => {
+                            let key = system.card_system.0.to_be_bytes();
+                            card_systems.insert(&key[..], encoded(system))?;
+                        }
                     }
                 }
+                let count = number(meta.get("passes")?.as_deref()) + added;
+                meta.insert("passes", &count.to_be_bytes()[..])?;
+                meta.insert("catalogue", &version.to_be_bytes()[..])?;
+                Ok::<_, ConflictableTransactionError<()>>(())
+            });
+            match applied {
+                Ok(()) | Err(TransactionError::Abort(())) => Ok(()),
+                Err(TransactionError::Storage(error)) => Err(error.into()),
             }
-            let count = number(meta.get("passes")?.as_deref()) + added;
-            meta.insert("passes", &count.to_be_bytes()[..])?;
-            meta.insert("catalogue", &version.to_be_bytes()[..])?;
-            Ok::<_, ConflictableTransactionError<()>>(())
-        });
-        match applied {
-            Ok(()) | Err(TransactionError::Abort(())) => Ok(()),
-            Err(TransactionError::Storage(error)) => Err(error.into()),
-        }
+        })
     }
 
     /// A number that the desk keeps about its link to the hub; 0 before it was ever set.
@@ -338,8 +345,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn set_cursor(&self, cursor: Cursor, value: u64) -> Result<(), StoreError> {
-        self.meta.insert(cursor.name(), &value.to_be_bytes())?;
-        Ok(())
+        guarded(|| {
+            self.meta.insert(cursor.name(), &value.to_be_bytes())?;
+            Ok(())
+        })
     }
 
     /// How many entries of its lists the hub has acknowledged.
@@ -347,14 +356,16 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn acknowledgements(&self) -> Result<Vec<(i32, Writer, u64)>, StoreError> {
-        let mut found = Vec::new();
-        for pair in &self.acknowledged {
-            let (key, value) = pair?;
-            let Some((day, writer)) = key.split_first_chunk::<4>() else { continue };
-            let Ok(writer) = Writer::from_bytes(writer) else { continue };
-            found.push((i32::from_be_bytes(*day), writer, number(Some(&value))));
-        }
-        Ok(found)
+        guarded(|| {
+            let mut found = Vec::new();
+            for pair in &self.acknowledged {
+                let (key, value) = pair?;
+                let Some((day, writer)) = key.split_first_chunk::<4>() else { continue };
+                let Ok(writer) = Writer::from_bytes(writer) else { continue };
+                found.push((i32::from_be_bytes(*day), writer, number(Some(&value))));
+            }
+            Ok(found)
+        })
     }
 
     /// Keeps an acknowledgement.
@@ -362,9 +373,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn acknowledge(&self, day: Date, writer: &Writer, sequence: u64) -> Result<(), StoreError> {
-        let key = [&day_number(day).to_be_bytes()[..], &writer.to_bytes()].concat();
-        self.acknowledged.insert(key, &sequence.to_be_bytes())?;
-        Ok(())
+        guarded(|| {
+            let key = [&day_number(day).to_be_bytes()[..], &writer.to_bytes()].concat();
+            self.acknowledged.insert(key, &sequence.to_be_bytes())?;
+            Ok(())
+        })
     }
 
     /// Forgets all acknowledgements.
@@ -372,8 +385,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn forget_acknowledgements(&self) -> Result<(), StoreError> {
-        self.acknowledged.clear()?;
-        Ok(())
+        guarded(|| {
+            self.acknowledged.clear()?;
+            Ok(())
+        })
     }
 
     /// Writes everything out, before the daemon ends.
@@ -381,8 +396,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn flush(&self) -> Result<(), StoreError> {
-        self.database.flush()?;
-        Ok(())
+        guarded(|| {
+            self.database.flush()?;
+            Ok(())
+        })
     }
 }
 

@@ -71,19 +71,31 @@ impl Importing<'_> {
             .flat_map(|it| [it.uitpas_number.is_some(), it.chip_number.is_some()]);
         let current = cards.len() - blocked.filter(|is_there| *is_there).count();
         let mut named: Vec<Card> = before.iter().flat_map(|record| record.cards.clone()).collect();
+        // What a desk asked for since is newer than the file: a card that was reported lost is not given back, and
+        // one that was sold does not lie in the stock again. A file may still block what is in use.
+        let changed_at_desk = self.is_changed_at_desk(id).await?;
+        let own = CardName(self.lookup.card_key(number));
+        let own_status = named.iter().find(|it| it.name == own).map(|it| it.status);
+        let sold = changed_at_desk
+            && is_unused(row.card_status)
+            && own_status.is_some_and(|status| !is_unused(status));
         for (position, card) in cards.iter().enumerate() {
             let status = if position < current { row.card_status } else { CardStatus::Blocked };
             let name = CardName(self.lookup.card_key(card));
             match named.iter_mut().find(|known| known.name == name) {
+                Some(known) if changed_at_desk && !may_follow(known.status, status) => {}
                 Some(known) => known.status = status,
-                None => named.push(Card { name, status }),
+                None => {
+                    let status = own_status.filter(|_| sold).unwrap_or(status);
+                    named.push(Card { name, status });
+                }
             }
         }
         let account = before.as_ref().map_or_else(
             || Account { earned: u64::from(row.points), ..Account::default() },
             |record| record.account.clone(),
         );
-        let record = PassRecord {
+        let mut record = PassRecord {
             pass: pass_id,
             programme: row.programme,
             holder: row.holder_status,
@@ -97,6 +109,15 @@ impl Importing<'_> {
             folded_from: 0,
             tickets_per_year: row.total_tickets_per_year,
         };
+        if let (Some(before), true) = (before, changed_at_desk) {
+            record.telling_digits = before.telling_digits;
+            if sold {
+                // The row is that of a card in the stock: it says nothing of whoever has it now.
+                (record.holder, record.memberships) = (before.holder, before.memberships);
+                (record.coupons, record.valid_until) = (before.coupons, before.valid_until);
+                record.tickets_per_year = before.tickets_per_year;
+            }
+        }
         // The row is another one than was last taken, or the first: also where the record is the same,
         // for a subscription or a postal code stand beside it.
         sqlx::query(
@@ -122,7 +143,12 @@ impl Importing<'_> {
             .bind(row_hash)
             .execute(&mut *self.connection)
             .await?;
-        if row.holder.is_some() {
+        // Sealed with the row's cards it would open with one that was reported lost.
+        let in_use = |card: &Identification| {
+            let name = CardName(self.lookup.card_key(card));
+            record.card_status(&name) == row.card_status
+        };
+        if row.holder.is_some() && cards[..current].iter().all(in_use) {
             self.to_seal.push((place, pass_id));
         }
         self.count(true);
@@ -157,6 +183,15 @@ impl Importing<'_> {
             }
         }
         Ok(found)
+    }
+
+    async fn is_changed_at_desk(&mut self, pass: i64) -> Result<bool, ImportError> {
+        let changed: Option<bool> =
+            sqlx::query_scalar("SELECT changed_at_desk FROM pass WHERE id = ?")
+                .bind(pass)
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        Ok(changed.unwrap_or_default())
     }
 
     pub(super) async fn lacks_holder(&mut self, pass: i64) -> Result<bool, ImportError> {
@@ -205,4 +240,15 @@ fn membership(row: &MembershipRow) -> Membership {
             suspended_until: right.suspended_until_date.map(day_number),
         }),
     }
+}
+
+/// Whether nobody was given a card of this status.
+fn is_unused(status: CardStatus) -> bool {
+    matches!(status, CardStatus::Provisioned | CardStatus::LocalStock)
+}
+
+/// Whether a file may say this of a card that a desk's request changed: it may give out what lies in a stock, and block
+/// whatever there is.
+fn may_follow(known: CardStatus, said: CardStatus) -> bool {
+    is_unused(known) || matches!(said, CardStatus::Blocked | CardStatus::Deleted)
 }

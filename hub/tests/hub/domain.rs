@@ -155,6 +155,42 @@ async fn an_unchanged_row_does_not_undo_what_desks_have_asked_since() {
     assert_eq!(record(&hub.pool, FROM_STOCK).await, sold);
 }
 
+/// Nor does a row that has changed since: what a desk asked for is newer than the file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_row_does_not_undo_what_desks_have_asked_since() {
+    let hub = hub_with_sample().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let lost: Identification = IN_USE.parse().unwrap();
+    assert_eq!(ask(&hub, &mut desk, Request::ReportLost { card: lost }).await, None);
+    assert_eq!(ask(&hub, &mut desk, registration(None)).await, None);
+    let sold = record(&hub.pool, FROM_STOCK).await;
+    let taken = async |rows: String| {
+        let file = format!(r#"{{"passes": [{rows}]}}"#);
+        hub::import::import(&hub.pool, &hub::import::read(&file).unwrap()).await.unwrap()
+    };
+    let row = |number: &str, status: &str, more: &str| {
+        format!(
+            r#"{{"programme": "UITPAS", "uitpasNumber": "{number}", "cardStatus": "{status}",
+            "memberships": [{{"cardSystem": 1}}], "points": 0{more}}}"#
+        )
+    };
+    let done = taken(row(IN_USE, "ACTIVE", r#", "totalTicketsPerYear": 7"#)).await;
+    assert_eq!(done.changed, 1);
+    let after = record(&hub.pool, IN_USE).await;
+    assert_eq!(after.tickets_per_year, Some(7), "the rest of the row is taken");
+    assert_eq!(card_status(&hub.pool, IN_USE).await, CardStatus::Blocked);
+    // The row of the card in the stock gets a chip, after the card was sold.
+    let chip = r#", "chipNumber": "04FFEEDDCCBBAA""#;
+    taken(row(FROM_STOCK, "LOCAL_STOCK", chip)).await;
+    let after = record(&hub.pool, FROM_STOCK).await;
+    assert_eq!((after.holder, &after.memberships), (sold.holder, &sold.memberships));
+    assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Active);
+    assert_eq!(card_status(&hub.pool, "04FFEEDDCCBBAA").await, CardStatus::Active);
+    // A file may still block it.
+    taken(row(FROM_STOCK, "BLOCKED", chip)).await;
+    assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Blocked);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_request_leaves_nothing_half_done() {
     let hub = hub_with_sample().await;
@@ -260,6 +296,17 @@ fn redemption(pass: u64, minute: i64, reward: RewardId, unit: Unit) -> Entry {
         fact: Fact::Redemption { reward, points: 1, unit: Some(unit) },
         ..check_in(pass, minute)
     }
+}
+
+/// A desk that asks for everything at once, and over and over, gets what one visitor needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn at_once_a_desk_gets_one_unit_however_often_it_asks() {
+    let hub = RunningHub::start().await;
+    let reward = limited_reward(&hub.pool, 20).await;
+    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let wanted = vec![Wanted { reward, units: 50, now: true }; 1000];
+    let granted = hub::stock::grant(&hub.pool, desk.key.device(), &wanted).await.unwrap();
+    assert_eq!(granted.iter().map(|it| it.units.count).sum::<u32>(), 1);
 }
 
 /// Invariant 5.
