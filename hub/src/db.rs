@@ -17,6 +17,9 @@ use sync_protocol::request::RequestKey;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+/// How long a connection waits for another one that writes, before it gives up.
+const BUSY: Duration = Duration::from_secs(10);
+
 /// Connections to the database: readers beside the one writer that SQLite has.
 const CONNECTIONS: u32 = 8;
 
@@ -176,7 +179,7 @@ pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
         // An acknowledgement is a promise: a commit is on the disk before it is sent.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(10));
+        .busy_timeout(BUSY);
     let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
     sqlx::migrate!().run(&pool).await?;
     // Records of before the first release had another form. Better said here than at a desk's tap.
@@ -226,6 +229,17 @@ async fn secret(pool: &SqlitePool, name: &str) -> Result<[u8; 32], HubError> {
 /// that the waiting leave the connections to those who read.
 static ONE_WRITER: Semaphore = Semaphore::const_new(1);
 
+/// How often a writer waits for another process, [`BUSY`] at a time.
+const MOST_TRIES: u32 = 60;
+
+/// Whether the database is being written to by another process (SQLITE_BUSY).
+fn is_busy(error: &sqlx::Error) -> bool {
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "5")
+}
+
 /// A transaction that writes, and its turn.
 pub(crate) struct Writing {
     /// The transaction. Dropped before the turn is given on, for fields are dropped in their order.
@@ -234,13 +248,24 @@ pub(crate) struct Writing {
 }
 
 impl Writing {
-    /// Waits for the turn and begins.
+    /// Waits for the turn and begins. Another process may write, too: an import of many passes takes minutes, and
+    /// desks wait for it rather than lose their sessions.
     pub(crate) async fn begin(pool: &SqlitePool) -> Result<Self, HubError> {
         let turn = ONE_WRITER
             .acquire()
             .await
             .map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
-        Ok(Self { transaction: pool.begin_with("BEGIN IMMEDIATE").await?, _turn: turn })
+        let mut tries = 1;
+        let transaction = loop {
+            match pool.begin_with("BEGIN IMMEDIATE").await {
+                Err(error) if is_busy(&error) && tries < MOST_TRIES => {
+                    tracing::info!(tries, "another process writes to the database; waiting");
+                    tries += 1;
+                }
+                begun => break begun?,
+            }
+        };
+        Ok(Self { transaction, _turn: turn })
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::Position;
 use crdt_model::stock::GrantedUnits;
+use crdt_model::time::UnixMillis;
 use quinn::{Connection, RecvStream, SendStream};
 use sqlx::{Row, SqlitePool};
 use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
@@ -18,8 +19,9 @@ use sync_protocol::message::{
 };
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
-use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock};
+use crate::db::{HubError, Writing, from_sql, request_key, to_sql, wall_clock};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
 use crate::{card_keys, catalogue, holders, requests, stock};
@@ -33,6 +35,9 @@ const LOG_ROWS: i64 = 1000;
 /// Entries of the venue's log that are read in one go, in bytes: four batches or so. A session holds
 /// no more, however long the log is.
 const LOG_BYTES: usize = 4 * MAX_PACKED_BYTES;
+
+/// Between two notes of what a desk has, at the least.
+const NOTED_EACH: Duration = Duration::from_secs(30);
 
 /// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -71,6 +76,10 @@ struct Session {
     public_key: Vec<u8>,
     changed: watch::Sender<u64>,
     desk: Option<Desk>,
+    /// What the desk said last that it has, of the catalogue and of the venue, where that is not noted yet.
+    have: Option<(u64, u64)>,
+    /// When that may be noted: a commit for each word of each desk would hold up the acknowledgements.
+    note_at: Instant,
 }
 
 /// What the session knows of its desk, once it has said hello.
@@ -116,8 +125,12 @@ pub async fn serve(
         .map_err(line)?;
     let mut news = changed.subscribe();
     let machine = HubSession::default();
-    let mut session = Session { pool, machine, send, public_key, changed, desk: None };
+    let (desk, have, note_at) = (None, None, Instant::now());
+    let mut session = Session { pool, machine, send, public_key, changed, desk, have, note_at };
     let ended = session.run(receive, &mut news).await;
+    if let Err(error) = session.note_have().await {
+        tracing::warn!(%error, "what a desk has could not be noted");
+    }
     // What was said last, a goodbye above all, is to arrive before the line is closed.
     if session.send.finish().is_ok() {
         let _ = tokio::time::timeout(LAST_WORDS, session.send.stopped()).await;
@@ -167,6 +180,7 @@ impl Session {
                     }
                     more = true;
                 }
+                () = sleep_until(self.note_at), if self.have.is_some() => self.note_have().await?,
                 () = &mut first_word, if self.desk.is_none() => {
                     return Err(SessionEnd::Line("no hello came".to_owned()));
                 }
@@ -243,19 +257,51 @@ impl Session {
                 Ok(())
             }
             HubEvent::HaveReceived { catalogue_version, venue_version } => {
-                let Some(desk) = &self.desk else { return Ok(()) };
-                sqlx::query(
-                    "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
-                )
-                .bind(to_sql(catalogue_version))
-                .bind(to_sql(venue_version))
-                .bind(wall_clock().0)
-                .bind(&desk.device.0[..])
-                .execute(&self.pool)
-                .await?;
+                self.have = Some((catalogue_version, venue_version));
                 Ok(())
             }
         }
+    }
+
+    /// Notes for the operators that the desk came, with which software, and how its clock goes.
+    async fn note_hello(
+        &self,
+        device: &Device,
+        hello: &Hello,
+        now: UnixMillis,
+    ) -> Result<(), HubError> {
+        let mut turn = Writing::begin(&self.pool).await?;
+        sqlx::query(
+            "UPDATE device SET last_contact = ?, software = ?, clock_offset = ? WHERE id = ?",
+        )
+        .bind(now.0)
+        .bind(&hello.software)
+        .bind(hello.clock.saturating_sub(now.0))
+        .bind(&device.device.0[..])
+        .execute(&mut *turn.transaction)
+        .await?;
+        turn.transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Notes what the desk said last that it has, and that it was heard, for the operators.
+    async fn note_have(&mut self) -> Result<(), HubError> {
+        let (Some(desk), Some((catalogue, venue))) = (&self.desk, self.have.take()) else {
+            return Ok(());
+        };
+        self.note_at = Instant::now() + NOTED_EACH;
+        let mut turn = Writing::begin(&self.pool).await?;
+        sqlx::query(
+            "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
+        )
+        .bind(to_sql(catalogue))
+        .bind(to_sql(venue))
+        .bind(wall_clock().0)
+        .bind(&desk.device.0[..])
+        .execute(&mut *turn.transaction)
+        .await?;
+        turn.transaction.commit().await?;
+        Ok(())
     }
 
     async fn goodbye_version(&mut self, theirs: u16) -> Result<(), SessionEnd> {
@@ -273,15 +319,7 @@ impl Session {
             return self.goodbye_not_enrolled().await;
         };
         let now = wall_clock();
-        sqlx::query(
-            "UPDATE device SET last_contact = ?, software = ?, clock_offset = ? WHERE id = ?",
-        )
-        .bind(now.0)
-        .bind(&hello.software)
-        .bind(hello.clock.saturating_sub(now.0))
-        .bind(&device.device.0[..])
-        .execute(&self.pool)
-        .await?;
+        self.note_hello(&device, &hello, now).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool).await?;
