@@ -136,7 +136,8 @@ async fn keep_grant(connection: &mut SqliteConnection, grant: &Grant) -> Result<
     Ok(())
 }
 
-/// All units that a device may hand out now.
+/// All units that a device may hand out now. A frozen grant stands there without units: nothing may be handed out by
+/// it, but the hub still waits for what its desk has to say about it.
 ///
 /// # Errors
 /// [`HubError`].
@@ -145,11 +146,12 @@ pub async fn grants_of(
     device: DeviceId,
 ) -> Result<Vec<GrantedUnits>, HubError> {
     let rows = sqlx::query(
-        "SELECT id, reward, first, count FROM stock_grant
-         WHERE device = ? AND state = ? ORDER BY id",
+        "SELECT id, reward, first, iif(state = ?2, count, 0) FROM stock_grant
+         WHERE device = ?1 AND state IN (?2, ?3) ORDER BY id",
     )
     .bind(&device.0[..])
     .bind(to_json(&GrantState::Active))
+    .bind(to_json(&GrantState::Frozen))
     .fetch_all(connection)
     .await?;
     let granted = rows.iter().map(|row| GrantedUnits {

@@ -355,7 +355,13 @@ async fn invariant_5_units_are_granted_used_returned_and_written_off_and_always_
 
     // Desk two is lost: frozen, written off; its late redemption is a loss.
     hub::stock::change_grant(&hub.pool, online[0].grant, GrantStep::Freeze).await.unwrap();
-    assert!(want(&hub, &two, reward, 1, true).await.is_empty(), "a doubted desk gets nothing");
+    let doubted = want(&hub, &two, reward, 1, true).await;
+    let units: Vec<_> = doubted.iter().map(|it| (it.grant, it.units.count)).collect();
+    assert_eq!(
+        units,
+        [(online[0].grant, 0)],
+        "a doubted desk gets nothing, and may say what it did"
+    );
     hub::stock::change_grant(&hub.pool, online[0].grant, GrantStep::WriteOff).await.unwrap();
     let unit = Unit { grant: online[0].grant, unit: online[0].units.first };
     two.append(redemption(9, 5, reward, unit));

@@ -4,7 +4,8 @@
 use crdt_model::account::Account;
 use crdt_model::catalogue::{HolderStatus, PassRecord, Programme};
 use crdt_model::entry::{Fact, Subject};
-use crdt_model::ids::{ActivityId, PassId};
+use crdt_model::ids::{ActivityId, PassId, RewardId};
+use crdt_model::stock::{GrantId, GrantedUnits, Units};
 use crdt_model::time::day_number;
 use hardware::card::Speaks;
 
@@ -157,4 +158,28 @@ fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
     let ledgers = folder.path().join("ledger/museum-de-reede");
     fs::remove_file(ledgers.join(format!("{}.automerge", place.day))).unwrap();
     assert!(opened(folder.path(), 3).files.is_incomplete());
+}
+
+/// A statement that is on the disk is made, also where an operator froze the grant before it could be.
+#[test]
+fn a_closing_statement_about_a_frozen_grant_is_kept_until_the_hub_has_heard_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let grant = |count| GrantedUnits {
+        grant: GrantId(5),
+        reward: RewardId(1),
+        units: Units { first: 0, count },
+    };
+    desk.granted(vec![grant(20)]).unwrap();
+    desk.give_stock_back().unwrap();
+    desk.granted(vec![grant(0)]).unwrap();
+    let stated =
+        |desk: &Desk| desk.closing_statements().iter().map(|it| it.grant).collect::<Vec<_>>();
+    assert_eq!(stated(&desk), [GrantId(5)], "it is frozen, and not settled");
+    drop(desk);
+    let mut desk = opened(folder.path(), 2);
+    desk.granted(vec![grant(0)]).unwrap();
+    assert_eq!(stated(&desk), [GrantId(5)], "also after a restart");
+    desk.granted(Vec::new()).unwrap();
+    assert_eq!(stated(&desk), [], "the hub has settled it");
 }
