@@ -580,10 +580,7 @@ impl Model {
         }
         match Action::of(key) {
             None => {}
-            Some(Action::Undo) => {
-                let entry = self.shown.as_ref().filter(|shown| shown.answer.kind != Kind::Void);
-                return vec![Command::Void(entry.and_then(|shown| shown.answer.entry))];
-            }
+            Some(Action::Undo) => return self.undo(),
             Some(Action::Number) => self.dialog = Some(Dialog::Number(String::new())),
             Some(Action::Redeem) => {
                 if self.shown.as_ref().is_some_and(|shown| !shown.rewards.is_empty()) {
@@ -604,6 +601,18 @@ impl Model {
             Some(Action::Quit) => self.over = true,
         }
         Vec::new()
+    }
+
+    /// Takes back what is on the screen; the last entry where nothing is, or what was itself taken back.
+    fn undo(&mut self) -> Vec<Command> {
+        let shown = self.shown.as_ref().filter(|shown| shown.answer.kind != Kind::Void);
+        let entry = shown.map(|shown| shown.answer.entry);
+        if entry == Some(None) {
+            // Nothing was counted for this visitor, and the last entry is somebody else's.
+            self.notice = Some((Notice::NothingToTakeBack, self.now));
+            return Vec::new();
+        }
+        vec![Command::Void(entry.flatten())]
     }
 
     fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {

@@ -112,7 +112,8 @@ pub async fn run(
                 None => return Ok(()),
             },
         };
-        let line = said.of(&message, &texts);
+        let mut line = said.of(&message, &texts);
+        let pressed = matches!(message, Message::Key(_));
         let gone = matches!(message, Message::DaemonGone);
         model.update(Message::Tick(now()));
         for command in model.update(message) {
@@ -120,6 +121,9 @@ pub async fn run(
             if !matches!(command, Command::OpenHolder(_) | Command::LoadRewards(_)) {
                 surroundings.carry_out(command);
             }
+        }
+        if let (true, Some((notice, _))) = (pressed, &model.notice) {
+            line = again(texts.notice(notice));
         }
         for line in line.into_iter().chain(said.news(&model, gone, &texts)) {
             say(&line)?;
@@ -201,10 +205,15 @@ impl Said {
     }
 }
 
+/// What did not work, with its sign; some sentences have one of their own.
+fn again(text: String) -> Option<String> {
+    let sign = sign(VerdictKind::Retry);
+    Some(if text.starts_with('✖') { text } else { format!("{sign} {text}") })
+}
+
 /// What a message is as a line, where it is neither an answer nor the desk's state.
 fn line_about(message: &Message, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
-    let again = |text: String| Some(format!("{} {text}", sign(VerdictKind::Retry)));
     match message {
         Message::Failed { notice, .. } => again(texts.notice(notice)),
         Message::Scan(Scanned::Code(_)) => Some(fl!(loader, "code-scanned")),

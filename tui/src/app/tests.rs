@@ -557,3 +557,15 @@ fn the_amount_of_one_pass_is_not_called_that_of_a_group_that_is_closed() {
     model.update(Message::Amount { cards, to_pay: Some(Cents(200)) });
     assert_eq!(model.amount.map(|amount| amount.of_group), Some(false));
 }
+
+/// A visitor for whom nothing was counted is on the screen: the last entry is another visitor's.
+#[test]
+fn what_was_not_counted_is_not_taken_back_and_nobody_elses_entry_is() {
+    let mut model = model();
+    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(None)], "the last one");
+    model.update(answered(VerdictKind::Ok, None));
+    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(Some(entry(3)))]);
+    model.update(answered(VerdictKind::Again, Some(Reason::MaximumReached)));
+    assert_eq!(model.update(key(KeyCode::F(2))), []);
+    assert!(screen(&model).contains("Er is niets"), "{}", screen(&model));
+}

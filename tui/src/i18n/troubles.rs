@@ -1,6 +1,7 @@
 //! What is the matter, in the volunteer's language: readers, disk, clock, and what just failed.
 //! Details for operators are in the daemon's log and in what `stempel doctor` finds.
 
+use crdt_model::decide::Reason;
 use hardware::reader::NoReader;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::ClientError;
@@ -20,6 +21,8 @@ pub enum Notice {
     },
     /// The daemon says what is the matter.
     Problem(Problem),
+    /// What is on the screen was not counted.
+    NothingToTakeBack,
     /// There is no loudspeaker.
     NoSounds {
         /// What the system says.
@@ -92,6 +95,7 @@ impl Texts {
                 fl!(loader, "failed-broke-off", detail = detail.as_str())
             }
             Notice::Problem(problem) => self.problem(problem),
+            Notice::NothingToTakeBack => self.reason(Reason::NothingToTakeBack),
             Notice::NoSounds { detail } => {
                 fl!(loader, "failed-no-sounds", detail = detail.as_str())
             }
@@ -126,8 +130,6 @@ impl Texts {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-
-    use crdt_model::decide::Reason;
 
     use super::*;
     use crate::i18n::Language;
@@ -178,6 +180,7 @@ mod tests {
         let problem = |kind| Notice::Problem(Problem::new(kind, 500, "later words".to_owned()));
         let all = [
             Notice::NoDaemon,
+            Notice::NothingToTakeBack,
             Notice::BrokeOff { detail: "end of file".to_owned() },
             Notice::NoSounds { detail: "no card".to_owned() },
             problem(ProblemKind::DiskFull),
