@@ -179,11 +179,13 @@ pub async fn keep_sealing_key(
     device: DeviceId,
     sealing_key: &[u8; 32],
 ) -> Result<(), HubError> {
+    let mut turn = Writing::begin(pool).await?;
     sqlx::query("UPDATE device SET sealing_key = ? WHERE id = ?")
         .bind(&sealing_key[..])
         .bind(&device.0[..])
-        .execute(pool)
+        .execute(&mut *turn.transaction)
         .await?;
+    turn.transaction.commit().await?;
     Ok(())
 }
 

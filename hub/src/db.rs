@@ -212,16 +212,19 @@ pub async fn request_key(pool: &SqlitePool) -> Result<RequestKey, HubError> {
 
 /// 32 random bytes under this name: made at first use.
 async fn secret(pool: &SqlitePool, name: &str) -> Result<[u8; 32], HubError> {
-    let made: [u8; 32] = rand::rng().random();
-    sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
-        .bind(name)
-        .bind(&made[..])
-        .execute(pool)
-        .await?;
-    let kept: Vec<u8> = sqlx::query_scalar("SELECT value FROM meta WHERE name = ?")
-        .bind(name)
-        .fetch_one(pool)
-        .await?;
+    let select = || sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
+    let kept: Option<Vec<u8>> = select().fetch_optional(pool).await?;
+    let kept: Vec<u8> = if let Some(kept) = kept {
+        kept
+    } else {
+        let made: [u8; 32] = rand::rng().random();
+        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
+            .bind(name)
+            .bind(&made[..])
+            .execute(pool)
+            .await?;
+        select().fetch_one(pool).await?
+    };
     kept.try_into().map_err(|_| HubError::Record(format!("the {name} has another length")))
 }
 

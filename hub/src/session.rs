@@ -322,7 +322,7 @@ impl Session {
         self.note_hello(&device, &hello, now).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
-        let venue_now = venue_version(&self.pool).await?;
+        let venue_now = venue_version(&self.pool, &device.venue).await?;
         let holders_now = holders::version(&self.pool).await?;
         let card_keys = card_keys::announced(&self.pool, device.device).await?;
         let lost = device.entries < hello.acknowledged;
@@ -539,11 +539,13 @@ impl Session {
     }
 }
 
-/// The hub's log version: what a desk's venue version is compared with.
-async fn venue_version(pool: &SqlitePool) -> Result<u64, SessionEnd> {
-    let version: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM accepted")
-        .fetch_one(pool)
-        .await?;
+/// The log's version for this venue: what a desk's venue version is compared with, and comes to when it has all.
+async fn venue_version(pool: &SqlitePool, venue: &VenueId) -> Result<u64, SessionEnd> {
+    let version: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM accepted WHERE venue = ?")
+            .bind(venue.as_str())
+            .fetch_one(pool)
+            .await?;
     Ok(from_sql(version))
 }
 

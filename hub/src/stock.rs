@@ -22,8 +22,9 @@ pub const ONLINE_UNITS: u32 = 3;
 /// Units that one desk is granted ahead at the most.
 const MOST_AHEAD: u32 = 50;
 
-/// Rewards that a desk is granted units of at once, at the most: more wait for its next word.
-const MOST_WANTED: usize = 64;
+/// Rewards of which a desk may want units at once, at the most: a sample world has 25, and each is a few queries in the
+/// writer's turn.
+const MOST_WANTED: usize = 1024;
 
 /// Why something cannot be done with a stock.
 #[derive(Debug, Error)]
@@ -182,7 +183,9 @@ pub async fn grant(
     .fetch_one(&mut **writing)
     .await?;
     let mut seen = HashSet::new();
-    let once = wanted.iter().filter(|asked| seen.insert((asked.reward, asked.now)));
+    // Whoever has a visitor before them first.
+    let by_haste = wanted.iter().filter(|it| it.now).chain(wanted.iter().filter(|it| !it.now));
+    let once = by_haste.filter(|asked| seen.insert((asked.reward, asked.now)));
     for asked in once.take(MOST_WANTED).filter(|_| doubted == 0) {
         let Some(mut stock) = load(writing, asked.reward).await? else { continue };
         let next: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM stock_grant")

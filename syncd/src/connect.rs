@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::tls::{PinnedHub, TlsError, client_config};
 
 /// So long one address is tried.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The name in the TLS handshake. Keys are pinned, so it proves nothing and is the same for all.
 const SERVER_NAME: &str = "stempel-hub";

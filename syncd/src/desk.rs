@@ -19,7 +19,7 @@ use crdt_model::catalogue::{Activity, CardSystem, Coupon, LookupKey, Policy, Rew
 use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{RewardId, Writer};
 use crdt_model::stock::{Holding, Unit};
-use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number};
+use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number, day_number};
 use hardware::authentic::keyring::Keyring;
 use jiff::civil::Date;
 use rand::RngExt;
@@ -122,6 +122,9 @@ pub struct Desk {
     by_subject: HashMap<Subject, Vec<EntryRef>>,
     acknowledged: BTreeMap<(Date, Writer), u64>,
     last_at: UnixMillis,
+    /// The hub's clock when it last welcomed this desk: it is not earlier than that, whatever this computer's clock
+    /// says after a start without a battery.
+    hub_clock: UnixMillis,
     history: VecDeque<HistoryRow>,
     next_row: u64,
     today: (Option<Date>, TodayCount),
@@ -195,6 +198,7 @@ impl Desk {
             by_subject: HashMap::new(),
             acknowledged: BTreeMap::new(),
             last_at: UnixMillis(0),
+            hub_clock: UnixMillis(0),
             history: VecDeque::new(),
             next_row: 1,
             today: (None, TodayCount::default()),
@@ -242,11 +246,14 @@ impl Desk {
     }
 
     fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
+        // A day that is older may have been deleted: docs/privacy.md.
+        let first = day_number(self.calendar.day(now)) - RECENT_DAYS;
         for (day, writer, sequence) in self.store.acknowledgements()? {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
-            if held < sequence && !self.files.is_incomplete() {
+            let recent = day_number(day) >= first;
+            if held < sequence && recent && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
                 self.files.set_incomplete()?;
@@ -257,15 +264,17 @@ impl Desk {
             // What the hub has of the lost part comes back with everything else.
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
+        let hub_clock = self.store.cursor(Cursor::HubClock)?;
+        self.hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
+        // A clock that is behind says nothing of which entries are of the future.
+        let behind = now < self.hub_clock;
         let soon = now.plus(self.policy.clock_tolerance);
         let device = self.writer.device;
-        let first = crdt_model::time::day_number(self.calendar.day(now)) - RECENT_DAYS;
-        let recent =
-            self.files.ledgers().filter(|l| crdt_model::time::day_number(l.id().day) >= first);
+        let recent = self.files.ledgers().filter(|l| day_number(l.id().day) >= first);
         for (place, entry) in recent.flat_map(crdt_model::ledger::Ledger::entries) {
             self.by_subject.entry(entry.subject).or_default().push(place);
             // One of a day when the clock was ahead says nothing of now, and this run has a list of its own.
-            if place.writer.device == device && entry.at <= soon {
+            if place.writer.device == device && (behind || entry.at <= soon) {
                 self.last_at = self.last_at.max(entry.at);
             }
         }
@@ -278,7 +287,8 @@ impl Desk {
     /// what this one wrote while its own clock was ahead, by more than the policy tolerates, of where it is now.
     fn next_at(&self, wall: UnixMillis) -> UnixMillis {
         let put_back = self.last_at.0.saturating_sub(wall.0) > self.policy.clock_tolerance;
-        if put_back { wall } else { wall.max(self.last_at.plus(1)) }
+        let may_be_right = wall >= self.hub_clock;
+        if put_back && may_be_right { wall } else { wall.max(self.last_at.plus(1)) }
     }
 
     /// Writes an entry: durable before this returns.

@@ -12,7 +12,7 @@ use sync_protocol::desk::DeskSession;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::connect::{ConnectError, connect};
+use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, wall_clock};
 use crate::desk_api::types::HubLink;
 use crate::store::StoreError;
@@ -92,10 +92,9 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
             Ok(Err(broken)) => broken,
             Err(_) => Broken::Panicked,
         };
-        if begun.elapsed() >= GOOD_LINK {
-            longest = BACKOFF_FIRST;
-        } else if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
-            longest = longest.min(BACKOFF_WELCOMED);
+        if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
+            let good = begun.elapsed() >= CONNECT_TIMEOUT + GOOD_LINK;
+            longest = if good { BACKOFF_FIRST } else { longest.min(BACKOFF_WELCOMED) };
         }
         if broken.is_of_this_desk() {
             longest = BACKOFF_LONGEST;

@@ -20,6 +20,11 @@ pub struct Stock {
     /// What of that is given back, until the hub has heard of it.
     #[n(1)]
     pub closing: Vec<GrantId>,
+    /// Grants of which a part of what was handed out may have been lost for ever: nothing more is handed out by them,
+    /// and nothing is stated about them.
+    #[n(2)]
+    #[cbor(default)]
+    pub doubted: Vec<GrantId>,
 }
 
 /// The file.
@@ -69,6 +74,7 @@ mod tests {
         let stock = Stock {
             grants: vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }],
             closing: vec![GrantId(6)],
+            doubted: vec![GrantId(7)],
         };
         StockFile::open(&path).keep(stock.clone()).unwrap();
         assert_eq!(*StockFile::open(&path).kept(), stock);

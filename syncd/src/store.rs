@@ -416,6 +416,8 @@ pub enum Cursor {
     Holders,
     /// When the hub last said that the catalogue is up to date, in milliseconds since the epoch.
     CatalogueAt,
+    /// The hub's clock at its last welcome, in milliseconds since the epoch.
+    HubClock,
 }
 
 impl Cursor {
@@ -426,6 +428,7 @@ impl Cursor {
             Self::Passes => "passes",
             Self::Holders => "holders",
             Self::CatalogueAt => "catalogue-at",
+            Self::HubClock => "hub-clock",
         }
     }
 }

@@ -123,7 +123,7 @@ pub async fn run(
             }
         }
         if let (true, Some((notice, _))) = (pressed, &model.notice) {
-            line = again(texts.notice(notice));
+            line = Some(again(texts.notice(notice)));
         }
         for line in line.into_iter().chain(said.news(&model, gone, &texts)) {
             say(&line)?;
@@ -206,23 +206,23 @@ impl Said {
 }
 
 /// What did not work, with its sign; some sentences have one of their own.
-fn again(text: String) -> Option<String> {
+fn again(text: String) -> String {
     let sign = sign(VerdictKind::Retry);
-    Some(if text.starts_with('✖') { text } else { format!("{sign} {text}") })
+    if text.starts_with('✖') { text } else { format!("{sign} {text}") }
 }
 
 /// What a message is as a line, where it is neither an answer nor the desk's state.
 fn line_about(message: &Message, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
     match message {
-        Message::Failed { notice, .. } => again(texts.notice(notice)),
+        Message::Failed { notice, .. } => Some(again(texts.notice(notice))),
         Message::Scan(Scanned::Code(_)) => Some(fl!(loader, "code-scanned")),
-        Message::Reader { event, .. } => again(match event {
+        Message::Reader { event, .. } => Some(again(match event {
             ReaderEvent::TwoCards => fl!(loader, "two-cards"),
             ReaderEvent::ReadError => fl!(loader, "read-error"),
             ReaderEvent::RandomUid => fl!(loader, "random-uid"),
             _ => return None,
-        }),
+        })),
         _ => None,
     }
 }

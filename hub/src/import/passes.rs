@@ -79,15 +79,22 @@ impl Importing<'_> {
         let sold = changed_at_desk
             && is_unused(row.card_status)
             && own_status.is_some_and(|status| !is_unused(status));
+        // Where the file itself says something else of the card than before, it has seen more.
+        let said_before = self.said_of(number).await?;
+        let anew = said_before.is_some_and(|said| said != said_as(row.card_status));
+        let follows = |known, said| anew || may_follow(known, said);
         for (position, card) in cards.iter().enumerate() {
             let status = if position < current { row.card_status } else { CardStatus::Blocked };
             let name = CardName(self.lookup.card_key(card));
             match named.iter_mut().find(|known| known.name == name) {
-                Some(known) if changed_at_desk && !may_follow(known.status, status) => {}
+                Some(known) if changed_at_desk && !follows(known.status, status) => {}
                 Some(known) => known.status = status,
+                // A chip that is new to the file is part of the card whose number was known: lost or sold with it.
                 None => {
-                    let status = own_status.filter(|_| sold).unwrap_or(status);
-                    named.push(Card { name, status });
+                    let known = own_status.filter(|known| {
+                        changed_at_desk && position < current && !follows(*known, status)
+                    });
+                    named.push(Card { name, status: known.unwrap_or(status) });
                 }
             }
         }
@@ -110,7 +117,9 @@ impl Importing<'_> {
             tickets_per_year: row.total_tickets_per_year,
         };
         if let (Some(before), true) = (before, changed_at_desk) {
-            record.telling_digits = before.telling_digits;
+            if own_status.is_some() {
+                record.telling_digits = before.telling_digits;
+            }
             if sold {
                 // The row is that of a card in the stock: it says nothing of whoever has it now.
                 (record.holder, record.memberships) = (before.holder, before.memberships);
@@ -138,17 +147,23 @@ impl Importing<'_> {
         for card in &cards {
             self.card(place, id, card).await?;
         }
-        sqlx::query("INSERT OR REPLACE INTO imported (number, row_hash) VALUES (?, ?)")
-            .bind(number.to_string())
-            .bind(row_hash)
-            .execute(&mut *self.connection)
-            .await?;
+        sqlx::query(
+            "INSERT OR REPLACE INTO imported (number, row_hash, card_status) VALUES (?, ?, ?)",
+        )
+        .bind(number.to_string())
+        .bind(row_hash)
+        .bind(said_as(row.card_status))
+        .execute(&mut *self.connection)
+        .await?;
         // Sealed with the row's cards it would open with one that was reported lost.
         let in_use = |card: &Identification| {
             let name = CardName(self.lookup.card_key(card));
             record.card_status(&name) == row.card_status
         };
-        if row.holder.is_some() && cards[..current].iter().all(in_use) {
+        // Nor would it open with a chip that a desk has linked.
+        let all_in_use = cards[..current].iter().all(in_use);
+        if row.holder.is_some() && all_in_use && (!changed_at_desk || self.lacks_holder(id).await?)
+        {
             self.to_seal.push((place, pass_id));
         }
         self.count(true);
@@ -183,6 +198,16 @@ impl Importing<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// What the last file said of the state of the card with this number, as [`said_as`].
+    async fn said_of(&mut self, number: &Identification) -> Result<Option<String>, ImportError> {
+        let said: Option<Option<String>> =
+            sqlx::query_scalar("SELECT card_status FROM imported WHERE number = ?")
+                .bind(number.to_string())
+                .fetch_optional(&mut *self.connection)
+                .await?;
+        Ok(said.flatten())
     }
 
     async fn is_changed_at_desk(&mut self, pass: i64) -> Result<bool, ImportError> {
@@ -240,6 +265,11 @@ fn membership(row: &MembershipRow) -> Membership {
             suspended_until: right.suspended_until_date.map(day_number),
         }),
     }
+}
+
+/// A card's status as it is kept beside the row that said it.
+fn said_as(status: CardStatus) -> String {
+    format!("{status:?}")
 }
 
 /// Whether nobody was given a card of this status.

@@ -173,6 +173,8 @@ pub struct TestDesk {
     /// The card keys that came last.
     pub card_keys: Option<SealedCardKeys>,
     pub holders: Vec<SealedPart>,
+    /// The version of the venue that the hub had at its last welcome.
+    pub welcomed_at: Option<u64>,
     /// What happened, as words, in order.
     pub heard: Vec<String>,
 }
@@ -198,6 +200,7 @@ impl TestDesk {
             granted: None,
             card_keys: None,
             holders: Vec::new(),
+            welcomed_at: None,
             heard: Vec::new(),
         }
     }
@@ -288,6 +291,7 @@ impl TestDesk {
         match event {
             DeskEvent::Welcomed(welcome) => {
                 self.heard.push(format!("welcome, lost {}", welcome.lost));
+                self.welcomed_at = Some(welcome.venue_version);
             }
             DeskEvent::Acknowledged { writer, sequence, .. } => {
                 self.heard.push(format!("acknowledged {sequence}"));

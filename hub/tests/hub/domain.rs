@@ -186,9 +186,14 @@ async fn a_changed_row_does_not_undo_what_desks_have_asked_since() {
     assert_eq!((after.holder, &after.memberships), (sold.holder, &sold.memberships));
     assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Active);
     assert_eq!(card_status(&hub.pool, "04FFEEDDCCBBAA").await, CardStatus::Active);
-    // A file may still block it.
+    // A file may still block it, and let it go again: there it has seen more.
     taken(row(FROM_STOCK, "BLOCKED", chip)).await;
     assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Blocked);
+    taken(row(FROM_STOCK, "ACTIVE", chip)).await;
+    assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Active);
+    // A chip that is new to the file is part of the card that was reported lost.
+    taken(row(IN_USE, "ACTIVE", r#", "chipNumber": "04FFEEDDCCBBAB""#)).await;
+    assert_eq!(card_status(&hub.pool, "04FFEEDDCCBBAB").await, CardStatus::Blocked);
 }
 
 #[tokio::test(flavor = "multi_thread")]

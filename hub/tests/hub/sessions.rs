@@ -318,3 +318,23 @@ async fn a_second_hub_on_the_same_folder_is_refused_and_a_stopped_one_frees_it()
     hub.task.await.unwrap().unwrap();
     hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await.unwrap();
 }
+
+/// A desk that lost a part of its ledgers waits until it has come to the version of the welcome: so that is its own
+/// venue's, and not that of whoever wrote last anywhere.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_welcome_tells_how_far_the_log_of_the_desks_own_venue_goes() {
+    let hub = RunningHub::start().await;
+    let mut one = TestDesk::enrolled(&hub.pool, "Balie 1").await;
+    one.append(check_in(1, 0));
+    one.talk(hub.address, |desk| !desk.acknowledged.is_empty()).await;
+    sqlx::query(
+        "INSERT INTO accepted (version, venue, day, writer, first, last, signature)
+         VALUES (900, 'another-venue', 1, x'00', 1, 1, x'00')",
+    )
+    .execute(&hub.pool)
+    .await
+    .unwrap();
+    let mut two = TestDesk::enrolled(&hub.pool, "Balie 2").await;
+    two.talk(hub.address, |desk| desk.venue_version > 0).await;
+    assert_eq!(two.welcomed_at, Some(two.venue_version));
+}

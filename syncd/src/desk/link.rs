@@ -134,6 +134,7 @@ impl Desk {
         }
         let shared = self.store.cursor(Cursor::Venue)?;
         if self.whole_at.is_some_and(|all| shared >= all) {
+            self.doubt_grants().map_err(LinkError::Disk)?;
             self.files.set_complete()?;
             self.whole_at = None;
             self.hold();
@@ -219,6 +220,9 @@ impl Desk {
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
         self.whole_at = Some(welcome.venue_version);
+        self.hub_clock = UnixMillis(welcome.clock);
+        self.store
+            .set_cursor(Cursor::HubClock, u64::try_from(welcome.clock).unwrap_or_default())?;
         self.note_up_to_date(welcome.catalogue_version, wall)?;
         let told = crate::enrolment::Enrolment {
             venue_name: welcome.venue_name.clone(),

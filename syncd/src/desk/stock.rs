@@ -6,7 +6,7 @@ use std::io;
 use crdt_model::catalogue::Reward;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
-use crdt_model::stock::{GrantedUnits, Unit};
+use crdt_model::stock::{GrantId, GrantedUnits, Unit};
 use sync_protocol::message::{Closing, Wanted};
 
 use super::Desk;
@@ -34,11 +34,24 @@ impl Desk {
     /// Holds what the hub granted and what is not given back. A desk that lost a part of its ledgers
     /// does not know what it has handed out: it holds nothing before the hub has shared all that it has.
     pub(super) fn hold(&mut self) {
-        let Stock { grants, closing } = self.stock_file.kept();
+        let Stock { grants, closing, doubted } = self.stock_file.kept();
         let knows = !self.files.is_incomplete();
-        let own = grants.iter().filter(|it| knows && !closing.contains(&it.grant));
+        let given_up = |it: &GrantId| closing.contains(it) || doubted.contains(it);
+        let own = grants.iter().filter(|it| knows && !given_up(&it.grant));
         self.holding.grants = own.copied().collect();
         self.recount_units();
+    }
+
+    /// The hub has shared all that it has of this desk's lists; what it never had, and this disk lost, is gone. Nobody
+    /// knows which units that handed out, so none of those grants is used or given back any more: an operator writes
+    /// them off. What is granted from now on is used.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub(super) fn doubt_grants(&mut self) -> io::Result<()> {
+        let Stock { grants, .. } = self.stock_file.kept().clone();
+        let doubted = grants.iter().map(|it| it.grant).collect();
+        self.stock_file.keep(Stock { grants, closing: Vec::new(), doubted })
     }
 
     /// Which units are handed out: those of redemptions that nobody took back.
@@ -76,10 +89,13 @@ impl Desk {
         self.wanted_now.clear();
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
-        let kept = &self.stock_file.kept().closing;
-        let closing = |it: &&GrantedUnits| self.gave_back || kept.contains(&it.grant);
+        let Stock { closing: kept, doubted, .. } = self.stock_file.kept();
+        let doubts = |it: &&GrantedUnits| doubted.contains(&it.grant);
+        let closing =
+            |it: &&GrantedUnits| !doubts(it) && (self.gave_back || kept.contains(&it.grant));
         let closing = grants.iter().filter(closing).map(|it| it.grant).collect();
-        self.stock_file.keep(Stock { grants, closing })?;
+        let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
+        self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.hold();
         Ok(())
     }
@@ -90,9 +106,10 @@ impl Desk {
     /// # Errors
     /// Whatever the file system says; nothing is then given back.
     pub fn give_stock_back(&mut self) -> io::Result<Vec<StockView>> {
-        let grants = self.stock_file.kept().grants.clone();
-        let closing = grants.iter().map(|it| it.grant).collect();
-        self.stock_file.keep(Stock { grants, closing })?;
+        let Stock { grants, doubted, .. } = self.stock_file.kept().clone();
+        let closing = grants.iter().map(|it| it.grant).filter(|it| !doubted.contains(it));
+        let closing = closing.collect();
+        self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.gave_back = true;
         self.hold();
         self.wake_link();

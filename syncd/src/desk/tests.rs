@@ -122,6 +122,13 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     let mut desk = desk(folder.path());
     let now = super::wall_clock();
     let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.plus(n))).unwrap()).collect();
+    let grant = |grant| GrantedUnits {
+        grant: GrantId(grant),
+        reward: RewardId(1),
+        units: Units { first: 0, count: 20 },
+    };
+    desk.granted(vec![grant(1)]).unwrap();
+    assert_eq!(desk.holding.left(RewardId(1)), 20);
     desk.store.set_cursor(Cursor::Venue, 9).unwrap();
     let file = folder.path().join(format!("ledger/museum-de-reede/{}.automerge", places[0].day));
     drop(desk);
@@ -134,6 +141,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
         assert!(desk.files.is_incomplete(), "also after another start");
         assert_eq!(desk.store.cursor(Cursor::Venue).unwrap(), 0, "all is asked for again");
         assert!(desk.wanted_units().is_empty() && desk.closing_statements().is_empty());
+        assert_eq!(desk.holding.left(RewardId(1)), 0);
     }
     let mut desk = opened(folder.path(), 5);
     desk.whole_at = Some(9);
@@ -143,7 +151,27 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     desk.store.set_cursor(Cursor::Venue, 9).unwrap();
     desk.note_whole().unwrap();
     drop(desk);
-    assert!(!opened(folder.path(), 6).files.is_incomplete());
+    let mut desk = opened(folder.path(), 6);
+    assert!(!desk.files.is_incomplete());
+    // What the hub never had is gone, and with it what that handed out of the grant.
+    desk.granted(vec![grant(1), grant(2)]).unwrap();
+    assert_eq!(desk.holding.left(RewardId(1)), 20, "of the new one alone");
+    desk.give_stock_back().unwrap();
+    let stated: Vec<_> = desk.closing_statements().iter().map(|it| it.grant).collect();
+    assert_eq!(stated, [GrantId(2)]);
+}
+
+/// Invariant 10: a computer without a battery wakes up in 1970. The hub's clock was later already.
+#[test]
+fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::wall_clock();
+    desk.append(check_in(now.plus(1_000))).unwrap();
+    desk.hub_clock = now;
+    let (asleep, last) = (UnixMillis(0), now.plus(1_000));
+    assert_eq!(desk.next_at(asleep), last.plus(1));
+    assert_eq!(desk.next_at(now.plus(2_000)), now.plus(2_000));
 }
 
 #[test]
