@@ -20,9 +20,10 @@ use policies::policy_of;
 pub use rows::*;
 
 use crate::catalogue::Versions;
-use crate::db::{HubError, lookup_key};
+use crate::db::{HubError, lookup_key, to_sql};
 use crate::holders::{self, HolderProblem};
 use crate::ledgers::{TIME_ZONE, fold_passes};
+use crate::requests::cards_in_use;
 
 /// Why a file cannot be imported. Nothing of it was taken.
 #[derive(Debug, Error)]
@@ -200,8 +201,8 @@ pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported,
     for (place, pass) in to_seal {
         let row = &file.passes[place];
         let Some(holder) = &row.holder else { continue };
-        let cards: Vec<Identification> =
-            if row.card_status == CardStatus::Active { current_cards(row) } else { Vec::new() };
+        // Not the row's: a card may have been reported lost since, or a chip linked.
+        let cards = cards_of_pass(pool, &lookup, pass).await?;
         if cards.is_empty() {
             continue;
         }
@@ -216,10 +217,18 @@ pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported,
     Ok(done)
 }
 
-/// The cards that a pass has now, the printed number first.
-fn current_cards(row: &PassRow) -> Vec<Identification> {
-    let current = cards_of(row).filter(|(field, _)| *field != EARLIER);
-    current.map(|(_, card)| card).collect()
+/// The cards of a pass that are in use.
+async fn cards_of_pass(
+    pool: &SqlitePool,
+    lookup: &LookupKey,
+    pass: PassId,
+) -> Result<Vec<Identification>, HubError> {
+    let mut connection = pool.acquire().await?;
+    let record: Vec<u8> = sqlx::query_scalar("SELECT record FROM pass WHERE id = ?")
+        .bind(to_sql(pass.0))
+        .fetch_one(&mut *connection)
+        .await?;
+    cards_in_use(&mut connection, lookup, &minicbor::decode(&record)?).await
 }
 
 /// The field of cards that a pass had before.

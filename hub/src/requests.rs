@@ -177,6 +177,14 @@ impl AtHub<'_> {
         .bind(to_sql(record.pass.0))
         .execute(&mut *self.connection)
         .await?;
+        // What a file said before this is not what it says of this.
+        sqlx::query(
+            "UPDATE imported SET card_status = NULL
+             WHERE number IN (SELECT identification FROM card WHERE pass = ?)",
+        )
+        .bind(to_sql(record.pass.0))
+        .execute(&mut *self.connection)
+        .await?;
         Ok(())
     }
 
@@ -322,23 +330,30 @@ impl AtHub<'_> {
         &mut self,
         record: &PassRecord,
     ) -> Result<Vec<Identification>, HubError> {
-        let texts: Vec<String> =
-            sqlx::query_scalar("SELECT identification FROM card WHERE pass = ?")
-                .bind(to_sql(record.pass.0))
-                .fetch_all(&mut *self.connection)
-                .await?;
-        let cards = texts.iter().filter_map(|text| text.parse::<Identification>().ok());
-        let lookup = self.lookup;
-        let in_use = |card: &Identification| {
-            record.card_status(&CardName(lookup.card_key(card))) == CardStatus::Active
-        };
-        Ok(cards.filter(in_use).collect())
+        cards_in_use(self.connection, &self.lookup, record).await
     }
 
     /// Entries that were waiting for the pass's chip count from now on.
     async fn settle(&mut self, record: &PassRecord) -> Result<(), HubError> {
         fold_passes(self.connection, &std::iter::once(to_sql(record.pass.0)).collect()).await
     }
+}
+
+/// The cards of a pass that are in use.
+pub(crate) async fn cards_in_use(
+    connection: &mut SqliteConnection,
+    lookup: &LookupKey,
+    record: &PassRecord,
+) -> Result<Vec<Identification>, HubError> {
+    let texts: Vec<String> = sqlx::query_scalar("SELECT identification FROM card WHERE pass = ?")
+        .bind(to_sql(record.pass.0))
+        .fetch_all(connection)
+        .await?;
+    let cards = texts.iter().filter_map(|text| text.parse::<Identification>().ok());
+    let in_use = |card: &Identification| {
+        record.card_status(&CardName(lookup.card_key(card))) == CardStatus::Active
+    };
+    Ok(cards.filter(in_use).collect())
 }
 
 /// A physical card has a number and a chip, which stand in the record one by one: whichever of them

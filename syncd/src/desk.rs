@@ -113,6 +113,8 @@ pub struct Desk {
     /// Where a part of the ledgers is missing: all is back when the hub has shared what it has up to this version of
     /// the venue.
     whole_at: Option<u64>,
+    /// The hub has said in this session which units it has granted.
+    grants_listed: bool,
     /// The units were given back: none are asked for ahead.
     gave_back: bool,
     /// Limited rewards of which somebody wants one now.
@@ -191,6 +193,7 @@ impl Desk {
             card_keys: Arc::new(card_keys),
             checks: checks::Checks::default(),
             whole_at: None,
+            grants_listed: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
@@ -246,14 +249,11 @@ impl Desk {
     }
 
     fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
-        // A day that is older may have been deleted: docs/privacy.md.
-        let first = day_number(self.calendar.day(now)) - RECENT_DAYS;
         for (day, writer, sequence) in self.store.acknowledgements()? {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
-            let recent = day_number(day) >= first;
-            if held < sequence && recent && !self.files.is_incomplete() {
+            if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
                 self.files.set_incomplete()?;
@@ -267,9 +267,10 @@ impl Desk {
         let hub_clock = self.store.cursor(Cursor::HubClock)?;
         self.hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
         // A clock that is behind says nothing of which entries are of the future.
-        let behind = now < self.hub_clock;
         let soon = now.plus(self.policy.clock_tolerance);
+        let behind = soon < self.hub_clock;
         let device = self.writer.device;
+        let first = day_number(self.calendar.day(now)) - RECENT_DAYS;
         let recent = self.files.ledgers().filter(|l| day_number(l.id().day) >= first);
         for (place, entry) in recent.flat_map(crdt_model::ledger::Ledger::entries) {
             self.by_subject.entry(entry.subject).or_default().push(place);
@@ -287,7 +288,7 @@ impl Desk {
     /// what this one wrote while its own clock was ahead, by more than the policy tolerates, of where it is now.
     fn next_at(&self, wall: UnixMillis) -> UnixMillis {
         let put_back = self.last_at.0.saturating_sub(wall.0) > self.policy.clock_tolerance;
-        let may_be_right = wall >= self.hub_clock;
+        let may_be_right = wall.plus(self.policy.clock_tolerance) >= self.hub_clock;
         if put_back && may_be_right { wall } else { wall.max(self.last_at.plus(1)) }
     }
 

@@ -316,6 +316,12 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
                         "{:8} {:4} of {:4} left  {}",
                         it.reward_id, it.left, it.granted, it.title
                     );
+                    if it.doubted > 0 {
+                        println!(
+                            "         {:4} in doubt: this desk lost a part of its ledgers. An operator writes them off: stempel-hub stock",
+                            it.doubted
+                        );
+                    }
                 }
             }
         }

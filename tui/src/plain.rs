@@ -116,14 +116,15 @@ pub async fn run(
         let pressed = matches!(message, Message::Key(_));
         let gone = matches!(message, Message::DaemonGone);
         model.update(Message::Tick(now()));
-        for command in model.update(message) {
+        let commands = model.update(message);
+        if let (true, true, Some((notice, _))) = (pressed, commands.is_empty(), &model.notice) {
+            line = Some(again(texts.notice(notice)));
+        }
+        for command in commands {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
             if !matches!(command, Command::OpenHolder(_) | Command::LoadRewards(_)) {
                 surroundings.carry_out(command);
             }
-        }
-        if let (true, Some((notice, _))) = (pressed, &model.notice) {
-            line = Some(again(texts.notice(notice)));
         }
         for line in line.into_iter().chain(said.news(&model, gone, &texts)) {
             say(&line)?;

@@ -79,10 +79,12 @@ impl Importing<'_> {
         let sold = changed_at_desk
             && is_unused(row.card_status)
             && own_status.is_some_and(|status| !is_unused(status));
-        // Where the file itself says something else of the card than before, it has seen more.
-        let said_before = self.said_of(number).await?;
-        let anew = said_before.is_some_and(|said| said != said_as(row.card_status));
-        let follows = |known, said| anew || may_follow(known, said);
+        // A block that the file itself has set, since a desk last asked for anything, it may lift.
+        let blocked_by_file = self.said_of(number).await?.is_some_and(|said| {
+            [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(&said)
+        });
+        let lifts = blocked_by_file && row.card_status == CardStatus::Active;
+        let follows = |known, said| lifts || may_follow(known, said);
         for (position, card) in cards.iter().enumerate() {
             let status = if position < current { row.card_status } else { CardStatus::Blocked };
             let name = CardName(self.lookup.card_key(card));
@@ -155,15 +157,7 @@ impl Importing<'_> {
         .bind(said_as(row.card_status))
         .execute(&mut *self.connection)
         .await?;
-        // Sealed with the row's cards it would open with one that was reported lost.
-        let in_use = |card: &Identification| {
-            let name = CardName(self.lookup.card_key(card));
-            record.card_status(&name) == row.card_status
-        };
-        // Nor would it open with a chip that a desk has linked.
-        let all_in_use = cards[..current].iter().all(in_use);
-        if row.holder.is_some() && all_in_use && (!changed_at_desk || self.lacks_holder(id).await?)
-        {
+        if row.holder.is_some() {
             self.to_seal.push((place, pass_id));
         }
         self.count(true);
@@ -200,7 +194,8 @@ impl Importing<'_> {
         Ok(found)
     }
 
-    /// What the last file said of the state of the card with this number, as [`said_as`].
+    /// What the last file said of the state of the card with this number, as [`said_as`]; nothing where a desk has
+    /// asked for something since.
     async fn said_of(&mut self, number: &Identification) -> Result<Option<String>, ImportError> {
         let said: Option<Option<String>> =
             sqlx::query_scalar("SELECT card_status FROM imported WHERE number = ?")

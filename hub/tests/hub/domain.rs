@@ -191,9 +191,41 @@ async fn a_changed_row_does_not_undo_what_desks_have_asked_since() {
     assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Blocked);
     taken(row(FROM_STOCK, "ACTIVE", chip)).await;
     assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Active);
+    // Sold, and lost since: a file that has only heard of the sale does not find it again.
+    let sold_and_lost = Request::ReportLost { card: FROM_STOCK.parse().unwrap() };
+    assert_eq!(ask(&hub, &mut desk, sold_and_lost).await, None);
+    taken(row(FROM_STOCK, "ACTIVE", r#", "totalTicketsPerYear": 9"#)).await;
+    assert_eq!(card_status(&hub.pool, FROM_STOCK).await, CardStatus::Blocked);
     // A chip that is new to the file is part of the card that was reported lost.
     taken(row(IN_USE, "ACTIVE", r#", "chipNumber": "04FFEEDDCCBBAB""#)).await;
     assert_eq!(card_status(&hub.pool, "04FFEEDDCCBBAB").await, CardStatus::Blocked);
+}
+
+/// A card that was reported lost opens nothing any more, and the one that a file names in its place does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_is_sealed_for_the_cards_that_are_in_use_whoever_changed_them() {
+    let hub = hub_with_sample().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let lost: Identification = IN_USE.parse().unwrap();
+    assert_eq!(ask(&hub, &mut desk, Request::ReportLost { card: lost.clone() }).await, None);
+    let new = crdt_model::ids::UitpasNumber::with_check_digit("090000009990").unwrap();
+    let file = format!(
+        r#"{{"passes": [{{"programme": "UITPAS", "uitpasNumber": "{new}", "cardStatus": "ACTIVE",
+        "earlierCards": [{{"uitpasNumber": "{IN_USE}"}}], "memberships": [{{"cardSystem": 1}}],
+        "points": 0, "holder": {{"name": "Fien Fictief"}}}}]}}"#
+    );
+    hub::import::import(&hub.pool, &hub::import::read(&file).unwrap()).await.unwrap();
+    let pass = record(&hub.pool, &new.to_string()).await.pass;
+    let lookup = hub::db::lookup_key(&hub.pool).await.unwrap();
+    let opens = |desk: &TestDesk, card: &Identification| {
+        let mut parts = desk.holders.iter().rev().filter(|part| part.pass == pass);
+        let sealed = parts.find_map(|part| part.sealed.as_ref());
+        sealed.is_some_and(|it| it.open(pass, &CardSecret::of(card, &lookup)).is_ok())
+    };
+    let card = Identification::Uitpas(new);
+    let ending = desk.talk(hub.address, |desk| opens(desk, &card)).await;
+    assert!(matches!(ending, Ending::Done));
+    assert!(!opens(&desk, &lost));
 }
 
 #[tokio::test(flavor = "multi_thread")]

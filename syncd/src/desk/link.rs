@@ -133,7 +133,8 @@ impl Desk {
             return Ok(());
         }
         let shared = self.store.cursor(Cursor::Venue)?;
-        if self.whole_at.is_some_and(|all| shared >= all) {
+        // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
+        if self.grants_listed && self.whole_at.is_some_and(|all| shared >= all) {
             self.doubt_grants().map_err(LinkError::Disk)?;
             self.files.set_complete()?;
             self.whole_at = None;
@@ -220,6 +221,7 @@ impl Desk {
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
         self.whole_at = Some(welcome.venue_version);
+        self.grants_listed = false;
         self.hub_clock = UnixMillis(welcome.clock);
         self.store
             .set_cursor(Cursor::HubClock, u64::try_from(welcome.clock).unwrap_or_default())?;

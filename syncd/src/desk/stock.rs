@@ -50,8 +50,21 @@ impl Desk {
     /// Whatever the file system says.
     pub(super) fn doubt_grants(&mut self) -> io::Result<()> {
         let Stock { grants, .. } = self.stock_file.kept().clone();
-        let doubted = grants.iter().map(|it| it.grant).collect();
+        let doubted: Vec<_> = grants.iter().map(|it| it.grant).collect();
+        if !doubted.is_empty() {
+            tracing::error!(
+                grants = ?doubted,
+                "a part of the ledgers is gone, and nobody knows what these grants were used for: freeze them and write them off with stempel-hub stock, then this desk gets others"
+            );
+        }
         self.stock_file.keep(Stock { grants, closing: Vec::new(), doubted })
+    }
+
+    /// Units of this reward in grants that are used no more.
+    fn doubted(&self, reward: RewardId) -> u32 {
+        let Stock { grants, doubted, .. } = self.stock_file.kept();
+        let of_reward = grants.iter().filter(|it| it.reward == reward);
+        of_reward.filter(|it| doubted.contains(&it.grant)).map(|it| it.units.count).sum()
     }
 
     /// Which units are handed out: those of redemptions that nobody took back.
@@ -87,6 +100,7 @@ impl Desk {
     /// What the hub says that this desk may hand out now.
     pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
         self.wanted_now.clear();
+        self.grants_listed = true;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
         let Stock { closing: kept, doubted, .. } = self.stock_file.kept();
@@ -125,6 +139,7 @@ impl Desk {
                 title: reward.title.clone(),
                 granted: self.holding.granted(reward.reward),
                 left: self.holding.left(reward.reward),
+                doubted: self.doubted(reward.reward),
             })
             .collect()
     }

@@ -119,6 +119,9 @@ pub struct StockView {
     pub granted: u32,
     /// Units left here.
     pub left: u32,
+    /// Units of grants that this desk uses no more, for it lost a part of its ledgers: an operator writes them off.
+    #[serde(default)]
+    pub doubted: u32,
 }
 
 hidden_debug!(RequestBody);
