@@ -7,8 +7,8 @@ use std::time::Instant;
 use crdt_model::account::Account;
 use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{
-    Activity, Card, CardName, CardStatus, HolderStatus, Item, LookupKey, Membership,
-    MembershipStatus, PassRecord, Policy, Programme,
+    Activity, Card, CardName, CardStatus, Item, LookupKey, Membership, MembershipStatus,
+    PassRecord, Policy, Programme,
 };
 use crdt_model::decide::{self, Here, Standing};
 use crdt_model::ids::{ActivityId, CardSystemId, Identification, PassId, VenueId};
@@ -28,9 +28,6 @@ const DECISIONS: u32 = 20_000;
 
 fn record(n: u32, card: &Identification, lookup: &LookupKey) -> PassRecord {
     PassRecord {
-        pass: PassId(u64::from(n) + 1),
-        programme: Programme::Uitpas,
-        holder: HolderStatus::Registered,
         memberships: vec![Membership {
             card_system: CardSystemId(1),
             status: MembershipStatus::Active,
@@ -38,14 +35,10 @@ fn record(n: u32, card: &Identification, lookup: &LookupKey) -> PassRecord {
             suspended_until: None,
             social_tariff: None,
         }],
-        valid_until: None,
-        coupons: Vec::new(),
         telling_digits: "0959".to_owned(),
         cards: vec![Card { name: CardName(lookup.card_key(card)), status: CardStatus::Active }],
         account: Account { earned: u64::from(n % 200), ..Account::default() },
-        folded: Vec::new(),
-        folded_from: 0,
-        tickets_per_year: None,
+        ..PassRecord::new(PassId(u64::from(n) + 1), Programme::Uitpas)
     }
 }
 

@@ -71,35 +71,34 @@ impl LibnfcReader {
         Self { poll, ..self }
     }
 
-    /// Why it makes no sense to try to open the reader: its port is not there.
-    fn missing(&self) -> Option<NoReader> {
-        let connection = self.connection.as_deref()?;
-        if usb::plugged_in(Path::new("/"), connection).is_none() {
-            return Some(NoReader::Unplugged { reader: connection.to_owned() });
-        }
+    /// What is to be opened, or why it makes no sense to try: the port is not there.
+    fn place(&self) -> Result<Option<String>, NoReader> {
+        let Some(connection) = &self.connection else { return Ok(None) };
+        let unplugged = |reader: &str| NoReader::Unplugged { reader: reader.to_owned() };
+        let place = usb::plugged_in(Path::new("/"), connection);
+        let place = place.ok_or_else(|| unplugged(connection))?;
         // A speed may stand behind the port.
-        let port = Path::new(connection.split(':').nth(1)?);
-        let missing = port.is_absolute() && !port.exists();
-        missing.then(|| NoReader::Unplugged { reader: port.display().to_string() })
+        let port = place.split(':').nth(1).unwrap_or_default();
+        let path = Path::new(port);
+        if path.is_absolute() && !path.exists() {
+            return Err(unplugged(port));
+        }
+        Ok(Some(place))
     }
 
     /// Waits before the next attempt, but not beyond the moment at which the port comes or goes.
     fn wait(&self, session: &Session, time: Duration, missing: bool) {
         let until = Instant::now() + time;
-        while session.wait(TRY_AGAIN)
-            && Instant::now() < until
-            && self.missing().is_some() == missing
-        {}
+        while session.wait(TRY_AGAIN) && Instant::now() < until && self.place().is_err() == missing
+        {
+        }
     }
 
-    fn open(&self) -> Result<(Context, Device), NoReader> {
+    fn open(&self, place: Option<&str>) -> Result<(Context, Device), NoReader> {
         let mut context = Context::new()
             .map_err(|error| NoReader::System { detail: format!("libnfc: {error}") })?;
-        let opened = match &self.connection {
-            Some(connection) => {
-                let open = usb::plugged_in(Path::new("/"), connection);
-                context.open_with_connstring(&open.unwrap_or_else(|| connection.clone()))
-            }
+        let opened = match place {
+            Some(place) => context.open_with_connstring(place),
             None => context.open(),
         };
         let mut device = opened.map_err(|_| match &self.connection {
@@ -268,13 +267,11 @@ impl Reader for LibnfcReader {
         // The reader that was there last.
         let mut last = None;
         while !session.is_over() {
-            let missing = self.missing();
-            let opened = match &missing {
-                Some(why) => Err(why.clone()),
-                None => self.open(),
-            };
-            again = match (&opened, &missing, &self.connection) {
-                (Err(_), None, Some(_)) => (again * 2).min(TRY_AGAIN_AT_MOST),
+            let place = self.place();
+            let missing = place.is_err();
+            let opened = place.and_then(|place| self.open(place.as_deref()));
+            again = match (&opened, &self.connection) {
+                (Err(_), Some(_)) if !missing => (again * 2).min(TRY_AGAIN_AT_MOST),
                 _ => TRY_AGAIN,
             };
             let why = match opened {
@@ -288,7 +285,7 @@ impl Reader for LibnfcReader {
                     match self.poll(&mut device, session, &mut debounce) {
                         Ok(()) => return,
                         // One that was just pulled out is silent, too.
-                        Err(why) => self.missing().unwrap_or(why),
+                        Err(why) => self.place().err().unwrap_or(why),
                     }
                 }
                 Err(NoReader::NotFound) => match last.clone() {
@@ -308,7 +305,7 @@ impl Reader for LibnfcReader {
                     return;
                 }
             }
-            self.wait(session, again, missing.is_some());
+            self.wait(session, again, missing);
         }
     }
 }

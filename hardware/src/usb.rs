@@ -5,8 +5,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
-
 /// A reader by its USB numbers. Sources: libnfc 1.8 (`drivers/pn53x_usb.c`, `drivers/acr122_usb.c`) and
 /// the list of readers that the CCID driver supports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +18,7 @@ pub struct Known {
 }
 
 /// What drives a reader.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Driver {
     /// libnfc's driver for PN531 and PN533.
     Pn53xUsb,
@@ -118,8 +115,7 @@ pub fn plugged_in(root: &Path, connection: &str) -> Option<String> {
         Some((driver, place)) => (driver, Some(place)),
         None => (connection, None),
     };
-    let drivers = [Driver::Pn53xUsb, Driver::Acr122Usb];
-    if drivers.iter().all(|known| known.of_libnfc() != Some(driver)) {
+    if KNOWN.iter().all(|known| known.driver.of_libnfc() != Some(driver)) {
         return Some(connection.to_owned());
     }
     let by_port = connection.contains('@');

@@ -8,7 +8,7 @@ use serde::Serialize;
 use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 use sync_protocol::card_keys::{CardKeySet, SealedCardKeys, seal_card_keys};
 
-use crate::db::{HubError, Writing, from_sql, wall_clock};
+use crate::db::{HubError, Writing, from_sql, wall_clock, write};
 
 /// What a key set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -179,14 +179,10 @@ pub async fn keep_sealing_key(
     device: DeviceId,
     sealing_key: &[u8; 32],
 ) -> Result<(), HubError> {
-    let mut turn = Writing::begin(pool).await?;
-    sqlx::query("UPDATE device SET sealing_key = ? WHERE id = ?")
+    let update = sqlx::query("UPDATE device SET sealing_key = ? WHERE id = ?")
         .bind(&sealing_key[..])
-        .bind(&device.0[..])
-        .execute(&mut *turn.transaction)
-        .await?;
-    turn.transaction.commit().await?;
-    Ok(())
+        .bind(&device.0[..]);
+    write(pool, update).await
 }
 
 /// The card keys for this desk, sealed to it; nothing where there never were any, it has not said to which

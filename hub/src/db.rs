@@ -11,8 +11,11 @@ use crdt_model::time::UnixMillis;
 use rand::RngExt;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::query::Query;
+use sqlx::sqlite::{
+    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqlitePool};
 use sync_protocol::request::RequestKey;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -246,7 +249,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 /// A transaction that writes, and its turn.
 pub(crate) struct Writing {
     /// The transaction. Dropped before the turn is given on, for fields are dropped in their order.
-    pub(crate) transaction: sqlx::Transaction<'static, sqlx::Sqlite>,
+    pub(crate) transaction: sqlx::Transaction<'static, Sqlite>,
     _turn: SemaphorePermit<'static>,
 }
 
@@ -270,6 +273,17 @@ impl Writing {
         };
         Ok(Self { transaction, _turn: turn })
     }
+}
+
+/// Carries one statement out in the writer's turn.
+pub(crate) async fn write(
+    pool: &SqlitePool,
+    statement: Query<'_, Sqlite, SqliteArguments>,
+) -> Result<(), HubError> {
+    let mut turn = Writing::begin(pool).await?;
+    statement.execute(&mut *turn.transaction).await?;
+    turn.transaction.commit().await?;
+    Ok(())
 }
 
 /// A list of numbers or texts as a parameter: `IN (SELECT value FROM json_each(?))`.

@@ -258,7 +258,7 @@ impl AtHub<'_> {
             .execute(&mut *self.connection)
             .await?;
         self.write(&record).await?;
-        let cards = self.current_cards(&record).await?;
+        let cards = cards_in_use(self.connection, &self.lookup, &record).await?;
         let holder =
             HolderRow { name: new.name, date_of_birth: Some(new.date_of_birth), picture: None };
         holders::keep(self.connection, &self.lookup, record.pass, &cards, &holder).await?;
@@ -320,17 +320,9 @@ impl AtHub<'_> {
         // The emptied one first: a desk that takes them in this order finds the card at its new pass.
         self.write(&from_stock).await?;
         self.write(&record).await?;
-        let cards = self.current_cards(&record).await?;
+        let cards = cards_in_use(self.connection, &self.lookup, &record).await?;
         holders::seal_anew(self.connection, &self.lookup, record.pass, &cards).await?;
         Ok(self.settle(&record).await?)
-    }
-
-    /// The cards of a pass that are in use.
-    async fn current_cards(
-        &mut self,
-        record: &PassRecord,
-    ) -> Result<Vec<Identification>, HubError> {
-        cards_in_use(self.connection, &self.lookup, record).await
     }
 
     /// Entries that were waiting for the pass's chip count from now on.

@@ -21,7 +21,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::db::{HubError, Writing, from_sql, request_key, to_sql, wall_clock};
+use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock, write};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
 use crate::{card_keys, catalogue, holders, requests, stock};
@@ -270,18 +270,14 @@ impl Session {
         hello: &Hello,
         now: UnixMillis,
     ) -> Result<(), HubError> {
-        let mut turn = Writing::begin(&self.pool).await?;
-        sqlx::query(
+        let update = sqlx::query(
             "UPDATE device SET last_contact = ?, software = ?, clock_offset = ? WHERE id = ?",
         )
         .bind(now.0)
         .bind(&hello.software)
         .bind(hello.clock.saturating_sub(now.0))
-        .bind(&device.device.0[..])
-        .execute(&mut *turn.transaction)
-        .await?;
-        turn.transaction.commit().await?;
-        Ok(())
+        .bind(&device.device.0[..]);
+        write(&self.pool, update).await
     }
 
     /// Notes what the desk said last that it has, and that it was heard, for the operators.
@@ -290,18 +286,14 @@ impl Session {
             return Ok(());
         };
         self.note_at = Instant::now() + NOTED_EACH;
-        let mut turn = Writing::begin(&self.pool).await?;
-        sqlx::query(
+        let update = sqlx::query(
             "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
         )
         .bind(to_sql(catalogue))
         .bind(to_sql(venue))
         .bind(wall_clock().0)
-        .bind(&desk.device.0[..])
-        .execute(&mut *turn.transaction)
-        .await?;
-        turn.transaction.commit().await?;
-        Ok(())
+        .bind(&desk.device.0[..]);
+        write(&self.pool, update).await
     }
 
     async fn goodbye_version(&mut self, theirs: u16) -> Result<(), SessionEnd> {

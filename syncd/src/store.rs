@@ -225,28 +225,30 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply_holders(&self, parts: &[SealedPart], version: u64) -> Result<(), StoreError> {
-        guarded(|| {
-            for part in parts {
-                let key = part.pass.0.to_be_bytes();
-                let mut pieces = sled::Batch::default();
-                for known in self.pictures.scan_prefix(key).keys() {
-                    pieces.remove(known?);
-                }
-                match &part.sealed {
-                    Some(sealed) => {
-                        let picture = sealed.picture.as_deref().unwrap_or_default();
-                        for (number, piece) in (0u16..).zip(picture.chunks(PICTURE_PIECE)) {
-                            pieces.insert([&key[..], &number.to_be_bytes()].concat(), piece);
-                        }
-                        let plain = SealedHolder { picture: None, ..sealed.clone() };
-                        self.holders.insert(key, encoded(&plain))?;
-                    }
-                    None => drop(self.holders.remove(key)?),
-                }
-                self.pictures.apply_batch(pieces)?;
+        guarded(|| self.put_holders(parts, version))
+    }
+
+    fn put_holders(&self, parts: &[SealedPart], version: u64) -> Result<(), StoreError> {
+        for part in parts {
+            let key = part.pass.0.to_be_bytes();
+            let mut pieces = sled::Batch::default();
+            for known in self.pictures.scan_prefix(key).keys() {
+                pieces.remove(known?);
             }
-            self.set_cursor(Cursor::Holders, version)
-        })
+            match &part.sealed {
+                Some(sealed) => {
+                    let picture = sealed.picture.as_deref().unwrap_or_default();
+                    for (number, piece) in (0u16..).zip(picture.chunks(PICTURE_PIECE)) {
+                        pieces.insert([&key[..], &number.to_be_bytes()].concat(), piece);
+                    }
+                    let plain = SealedHolder { picture: None, ..sealed.clone() };
+                    self.holders.insert(key, encoded(&plain))?;
+                }
+                None => drop(self.holders.remove(key)?),
+            }
+            self.pictures.apply_batch(pieces)?;
+        }
+        self.set_cursor(Cursor::Holders, version)
     }
 
     /// The venue's policy; the cautious default before the hub has said one.
@@ -263,73 +265,72 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply(&self, items: &[Item], version: u64) -> Result<(), StoreError> {
-        guarded(|| {
-            let trees = (
-                &self.passes,
-                &self.cards,
-                &self.activities,
-                &self.rewards,
-                &self.coupons,
-                &self.card_systems,
-                &self.meta,
-            );
-            let applied = trees.transaction(|trees| {
-                let (passes, cards, activities, rewards, coupons, card_systems, meta) = trees;
-                let mut added = 0u64;
-                for item in items {
-                    match item {
-                        Item::Pass(record) => {
-                            let key = record.pass.0.to_be_bytes();
-                            let before = passes.insert(&key[..], encoded(record))?;
-                            added += u64::from(before.is_none());
-                            if let Some(Ok(before)) =
-                                before.map(|b| minicbor::decode::<PassRecord>(&b))
-                            {
-                                for gone in before.cards.iter().filter(|card| {
-                                    !record.cards.iter().any(|kept| kept.name == card.name)
-                                }) {
-                                    // A card that has gone over to another pass stays there.
-                                    let name = &gone.name.0[..];
-                                    if cards.get(name)?.as_deref() == Some(&key[..]) {
-                                        cards.remove(name)?;
-                                    }
+        guarded(|| self.put_items(items, version))
+    }
+
+    fn put_items(&self, items: &[Item], version: u64) -> Result<(), StoreError> {
+        let trees = (
+            &self.passes,
+            &self.cards,
+            &self.activities,
+            &self.rewards,
+            &self.coupons,
+            &self.card_systems,
+            &self.meta,
+        );
+        let applied = trees.transaction(|trees| {
+            let (passes, cards, activities, rewards, coupons, card_systems, meta) = trees;
+            let mut added = 0u64;
+            for item in items {
+                match item {
+                    Item::Pass(record) => {
+                        let key = record.pass.0.to_be_bytes();
+                        let before = passes.insert(&key[..], encoded(record))?;
+                        added += u64::from(before.is_none());
+                        if let Some(Ok(before)) = before.map(|b| minicbor::decode::<PassRecord>(&b))
+                        {
+                            for gone in before.cards.iter().filter(|card| {
+                                !record.cards.iter().any(|kept| kept.name == card.name)
+                            }) {
+                                // A card that has gone over to another pass stays there.
+                                let name = &gone.name.0[..];
+                                if cards.get(name)?.as_deref() == Some(&key[..]) {
+                                    cards.remove(name)?;
                                 }
                             }
-                            for card in &record.cards {
-                                cards.insert(&card.name.0[..], &key[..])?;
-                            }
                         }
-                        Item::Activity(activity) => {
-                            activities.insert(
-                                &activity.activity.0.to_be_bytes()[..],
-                                encoded(activity),
-                            )?;
-                        }
-                        Item::Reward(reward) => {
-                            rewards.insert(&reward.reward.0.to_be_bytes()[..], encoded(reward))?;
-                        }
-                        Item::Policy(policy) => {
-                            meta.insert("policy", encoded(policy))?;
-                        }
-                        Item::Coupon(coupon) => {
-                            coupons.insert(&coupon.coupon.0.to_be_bytes()[..], encoded(coupon))?;
-                        }
-                        Item::CardSystem(system) => {
-                            let key = system.card_system.0.to_be_bytes();
-                            card_systems.insert(&key[..], encoded(system))?;
+                        for card in &record.cards {
+                            cards.insert(&card.name.0[..], &key[..])?;
                         }
                     }
+                    Item::Activity(activity) => {
+                        activities
+                            .insert(&activity.activity.0.to_be_bytes()[..], encoded(activity))?;
+                    }
+                    Item::Reward(reward) => {
+                        rewards.insert(&reward.reward.0.to_be_bytes()[..], encoded(reward))?;
+                    }
+                    Item::Policy(policy) => {
+                        meta.insert("policy", encoded(policy))?;
+                    }
+                    Item::Coupon(coupon) => {
+                        coupons.insert(&coupon.coupon.0.to_be_bytes()[..], encoded(coupon))?;
+                    }
+                    Item::CardSystem(system) => {
+                        let key = system.card_system.0.to_be_bytes();
+                        card_systems.insert(&key[..], encoded(system))?;
+                    }
                 }
-                let count = number(meta.get("passes")?.as_deref()) + added;
-                meta.insert("passes", &count.to_be_bytes()[..])?;
-                meta.insert("catalogue", &version.to_be_bytes()[..])?;
-                Ok::<_, ConflictableTransactionError<()>>(())
-            });
-            match applied {
-                Ok(()) | Err(TransactionError::Abort(())) => Ok(()),
-                Err(TransactionError::Storage(error)) => Err(error.into()),
             }
-        })
+            let count = number(meta.get("passes")?.as_deref()) + added;
+            meta.insert("passes", &count.to_be_bytes()[..])?;
+            meta.insert("catalogue", &version.to_be_bytes()[..])?;
+            Ok::<_, ConflictableTransactionError<()>>(())
+        });
+        match applied {
+            Ok(()) | Err(TransactionError::Abort(())) => Ok(()),
+            Err(TransactionError::Storage(error)) => Err(error.into()),
+        }
     }
 
     /// A number that the desk keeps about its link to the hub; 0 before it was ever set.
@@ -477,27 +478,17 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreEr
 
 #[cfg(test)]
 mod tests {
-    use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, Programme};
+    use crdt_model::catalogue::{Card, CardName, CardStatus, Programme};
 
     use super::*;
 
     fn record(pass: u64, cards: &[u8]) -> PassRecord {
         PassRecord {
-            pass: PassId(pass),
-            programme: Programme::Uitpas,
-            holder: HolderStatus::Registered,
-            memberships: Vec::new(),
-            coupons: Vec::new(),
-            tickets_per_year: None,
-            valid_until: None,
-            telling_digits: "0959".to_owned(),
             cards: cards
                 .iter()
                 .map(|n| Card { name: CardName([*n; 16]), status: CardStatus::Active })
                 .collect(),
-            account: crdt_model::account::Account::default(),
-            folded: Vec::new(),
-            folded_from: 0,
+            ..PassRecord::new(PassId(pass), Programme::Uitpas)
         }
     }
 

@@ -1,16 +1,23 @@
 //! The console in a real terminal, with the real libnfc on an emulated PN532.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+use std::path::Path;
+
 use hardware::emulator::Pn532Emulator;
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{ACTIVITY, Desk, Hub, succeed};
 
+/// A desk of a hub with the sample catalogue.
+async fn desk_with_sample(world: &Path) -> (Hub, Desk) {
+    let hub = Hub::start(world, &succeed("stempel-hub", &["sample", "catalogue"]));
+    let desk = Desk::start(world, &hub, "balie-1").await;
+    (hub, desk)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tap_on_the_reader_shows_the_verdict() {
     let world = tempfile::tempdir().unwrap();
-    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
-    let hub = Hub::start(world.path(), &sample);
-    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (_hub, desk) = desk_with_sample(world.path()).await;
     assert_eq!(desk.client.status().await.unwrap().activity.unwrap().event_id, ACTIVITY);
     let reader = Pn532Emulator::start().unwrap();
     let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
@@ -31,9 +38,7 @@ async fn a_tap_on_the_reader_shows_the_verdict() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_that_is_scanned_is_a_tap_and_not_what_somebody_typed() {
     let world = tempfile::tempdir().unwrap();
-    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
-    let hub = Hub::start(world.path(), &sample);
-    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (_hub, desk) = desk_with_sample(world.path()).await;
     let settings =
         "[[external-cards]]\ncard-type = \"museumkaart\"\nbegins = \"NL\"\nlengths = [12]\n";
     std::fs::write(desk.folder.join("scanner.toml"), settings).unwrap();
@@ -63,9 +68,7 @@ async fn a_code_that_is_scanned_is_a_tap_and_not_what_somebody_typed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reader_that_is_unplugged_is_said_and_the_other_goes_on_and_it_comes_back_by_itself() {
     let world = tempfile::tempdir().unwrap();
-    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
-    let hub = Hub::start(world.path(), &sample);
-    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (_hub, desk) = desk_with_sample(world.path()).await;
     let (one, other) = (Pn532Emulator::start().unwrap(), Pn532Emulator::start().unwrap());
     let folder = desk.folder.display().to_string();
     let port = world.path().join("ttyReader");
@@ -96,9 +99,7 @@ async fn a_reader_that_is_unplugged_is_said_and_the_other_goes_on_and_it_comes_b
 #[tokio::test(flavor = "multi_thread")]
 async fn the_desk_works_as_lines_too() {
     let world = tempfile::tempdir().unwrap();
-    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
-    let hub = Hub::start(world.path(), &sample);
-    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (_hub, desk) = desk_with_sample(world.path()).await;
     let folder = desk.folder.display().to_string();
     let reader = Pn532Emulator::start().unwrap();
     let connection = reader.connstring();
@@ -127,9 +128,7 @@ async fn the_desk_works_as_lines_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_that_is_to_be_shown_again_is_taken_at_once() {
     let world = tempfile::tempdir().unwrap();
-    let sample = succeed("stempel-hub", &["sample", "catalogue"]);
-    let hub = Hub::start(world.path(), &sample);
-    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (_hub, desk) = desk_with_sample(world.path()).await;
     let reader = Pn532Emulator::start().unwrap();
     let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
     terminal.wait_for("lezer ✔");

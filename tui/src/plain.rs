@@ -63,16 +63,14 @@ impl Line {
             }
             _ => {}
         }
-        let scanned = scanner.stripped(text);
-        Self::Pass(match scanner.meaning(scanned.unwrap_or(text)) {
-            // What a scanner marks as its own is what it means; an address is nobody's number.
-            Scanned::Code(code) if scanner.marks(text) || code.contains("://") => {
-                Scanned::Code(code)
-            }
-            // Anything else was typed, and meant a card: the daemon says where it is none. As a code it would turn
-            // the next visitor away.
-            Scanned::Code(typed) => Scanned::Card(typed),
-            card @ Scanned::Card(_) => card,
+        if let Some(code) = scanner.marked(text) {
+            return Self::Pass(scanner.meaning(code));
+        }
+        Self::Pass(match scanner.meaning(text) {
+            // Whatever is typed means a card, and the daemon says where it is none: as a code it would turn the next
+            // visitor away. But an address is nobody's number.
+            Scanned::Code(typed) if !typed.contains("://") => Scanned::Card(typed),
+            meant => meant,
         })
     }
 }

@@ -80,14 +80,15 @@ impl Settings {
         }
     }
 
-    /// A text without what the scanner puts around it; nothing where that is not there.
-    pub fn stripped<'a>(&self, text: &'a str) -> Option<&'a str> {
+    fn stripped<'a>(&self, text: &'a str) -> Option<&'a str> {
         text.strip_prefix(&self.prefix[..])?.strip_suffix(&self.suffix[..])
     }
 
-    /// Whether a text carries what only the scanner sends.
-    pub fn marks(&self, text: &str) -> bool {
-        !(self.prefix.is_empty() && self.suffix.is_empty()) && self.stripped(text).is_some()
+    /// The code in a text that carries what only the scanner sends; nothing where it does not, or the scanner sends
+    /// nothing of its own.
+    pub fn marked<'a>(&self, text: &'a str) -> Option<&'a str> {
+        let marks = !(self.prefix.is_empty() && self.suffix.is_empty());
+        self.stripped(text).filter(|_| marks)
     }
 }
 

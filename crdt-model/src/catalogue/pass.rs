@@ -275,6 +275,24 @@ pub struct PassRecord {
 }
 
 impl PassRecord {
+    /// The pass of a registered holder, of which nothing else is known: no cards, no memberships, no points.
+    pub fn new(pass: PassId, programme: Programme) -> Self {
+        Self {
+            pass,
+            programme,
+            holder: HolderStatus::Registered,
+            memberships: Vec::new(),
+            valid_until: None,
+            coupons: Vec::new(),
+            telling_digits: String::new(),
+            cards: Vec::new(),
+            account: Account::default(),
+            folded: Vec::new(),
+            tickets_per_year: None,
+            folded_from: 0,
+        }
+    }
+
     /// Whether the account includes this entry already. `at_hub` says whether the hub has it.
     pub fn includes(&self, place: &crate::entry::EntryRef, at_hub: bool) -> bool {
         let (day, writer) = (day_number(place.day), place.writer.to_bytes());

@@ -138,18 +138,10 @@ impl World {
         };
         Self {
             record: PassRecord {
-                pass: PassId(7),
-                programme,
-                holder: HolderStatus::Registered,
                 memberships,
                 valid_until: Some(today() + 100),
-                coupons: Vec::new(),
-                telling_digits: "0095".to_owned(),
-                cards: Vec::new(),
-                account: Account::default(),
-                folded: Vec::new(),
-                folded_from: 0,
                 tickets_per_year: (programme == Programme::UitpasGroup).then_some(20),
+                ..PassRecord::new(PassId(7), programme)
             },
             card: CardStatus::Active,
             account: account(10),

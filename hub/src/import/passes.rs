@@ -49,11 +49,13 @@ impl Importing<'_> {
         let cards: Vec<Identification> = cards_of(row).map(|(_, card)| card).collect();
         let Some(number) = cards.first() else { return Ok(None) };
         let row_hash = hash_of(row);
-        let taken: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT row_hash FROM imported WHERE number = ?")
+        // What the last file said: the whole row, and the card's state where no desk has asked for anything since.
+        let taken: Option<(Vec<u8>, Option<String>)> =
+            sqlx::query_as("SELECT row_hash, card_status FROM imported WHERE number = ?")
                 .bind(number.to_string())
                 .fetch_optional(&mut *self.connection)
                 .await?;
+        let (taken, said_before) = taken.unzip();
         let (id, before) = self.pass_of_any(&cards).await?;
         let pass_id = PassId(u64::try_from(id).unwrap_or_default());
         if taken.as_ref() == Some(&row_hash) && before.is_some() {
@@ -73,29 +75,28 @@ impl Importing<'_> {
         let mut named: Vec<Card> = before.iter().flat_map(|record| record.cards.clone()).collect();
         // What a desk asked for since is newer than the file: a card that was reported lost is not given back, and
         // one that was sold does not lie in the stock again. A file may still block what is in use.
-        let changed_at_desk = self.is_changed_at_desk(id).await?;
+        let changed_at_desk = before.is_some() && self.is_changed_at_desk(id).await?;
         let own = CardName(self.lookup.card_key(number));
         let own_status = named.iter().find(|it| it.name == own).map(|it| it.status);
         let sold = changed_at_desk
             && is_unused(row.card_status)
             && own_status.is_some_and(|status| !is_unused(status));
-        // A block that the file itself has set, since a desk last asked for anything, it may lift.
-        let blocked_by_file = self.said_of(number).await?.is_some_and(|said| {
+        // A block that the file itself has set it may lift.
+        let blocked_by_file = said_before.flatten().is_some_and(|said| {
             [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(&said)
         });
         let lifts = blocked_by_file && row.card_status == CardStatus::Active;
-        let follows = |known, said| lifts || may_follow(known, said);
+        let follows = |known, said| !changed_at_desk || lifts || may_follow(known, said);
         for (position, card) in cards.iter().enumerate() {
             let status = if position < current { row.card_status } else { CardStatus::Blocked };
             let name = CardName(self.lookup.card_key(card));
             match named.iter_mut().find(|known| known.name == name) {
-                Some(known) if changed_at_desk && !follows(known.status, status) => {}
-                Some(known) => known.status = status,
+                Some(known) if follows(known.status, status) => known.status = status,
+                Some(_) => {}
                 // A chip that is new to the file is part of the card whose number was known: lost or sold with it.
                 None => {
-                    let known = own_status.filter(|known| {
-                        changed_at_desk && position < current && !follows(*known, status)
-                    });
+                    let known =
+                        own_status.filter(|known| position < current && !follows(*known, status));
                     named.push(Card { name, status: known.unwrap_or(status) });
                 }
             }
@@ -105,8 +106,6 @@ impl Importing<'_> {
             |record| record.account.clone(),
         );
         let mut record = PassRecord {
-            pass: pass_id,
-            programme: row.programme,
             holder: row.holder_status,
             memberships: row.memberships.iter().map(membership).collect(),
             valid_until: row.subscription_end_date.map(day_number),
@@ -114,9 +113,8 @@ impl Importing<'_> {
             telling_digits: telling_digits(number),
             cards: named,
             account,
-            folded: Vec::new(),
-            folded_from: 0,
             tickets_per_year: row.total_tickets_per_year,
+            ..PassRecord::new(pass_id, row.programme)
         };
         if let (Some(before), true) = (before, changed_at_desk) {
             if own_status.is_some() {
@@ -192,17 +190,6 @@ impl Importing<'_> {
             }
         }
         Ok(found)
-    }
-
-    /// What the last file said of the state of the card with this number, as [`said_as`]; nothing where a desk has
-    /// asked for something since.
-    async fn said_of(&mut self, number: &Identification) -> Result<Option<String>, ImportError> {
-        let said: Option<Option<String>> =
-            sqlx::query_scalar("SELECT card_status FROM imported WHERE number = ?")
-                .bind(number.to_string())
-                .fetch_optional(&mut *self.connection)
-                .await?;
-        Ok(said.flatten())
     }
 
     async fn is_changed_at_desk(&mut self, pass: i64) -> Result<bool, ImportError> {

@@ -6,10 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crdt_model::account::Account;
 use crdt_model::catalogue::{
-    Activity, Card, CardName, CardStatus, HolderStatus, Item, Membership, MembershipStatus,
-    PassRecord, Programme,
+    Activity, Card, CardName, CardStatus, Item, Membership, MembershipStatus, PassRecord, Programme,
 };
 use crdt_model::entry::{Entry, Fact, Subject};
 use crdt_model::ids::{ActivityId, CardSystemId, PassId, VenueId, Writer};
@@ -79,9 +77,6 @@ pub async fn hub_with_passes(folder: &Path) -> SqlitePool {
 /// A pass of this number whose card has this status, in the catalogue under a new version.
 pub async fn put_pass(pool: &SqlitePool, number: u64, status: CardStatus) {
     let record = PassRecord {
-        pass: PassId(number),
-        programme: Programme::Uitpas,
-        holder: HolderStatus::Registered,
         memberships: vec![Membership {
             card_system: CardSystemId(1),
             status: MembershipStatus::Active,
@@ -89,14 +84,9 @@ pub async fn put_pass(pool: &SqlitePool, number: u64, status: CardStatus) {
             suspended_until: None,
             social_tariff: None,
         }],
-        valid_until: None,
-        coupons: Vec::new(),
-        tickets_per_year: None,
         telling_digits: "0959".to_owned(),
         cards: vec![Card { name: CardName([0; 16]), status }],
-        account: Account::default(),
-        folded: Vec::new(),
-        folded_from: 0,
+        ..PassRecord::new(PassId(number), Programme::Uitpas)
     };
     let version = next_version(pool).await;
     sqlx::query(

@@ -141,15 +141,21 @@ async fn a_lost_card_is_blocked_and_its_pass_goes_on_with_another() {
     assert!(refused.unwrap().contains("not in use"));
 }
 
-/// The same file again must not make a lost card work again, nor take a sold one back.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_unchanged_row_does_not_undo_what_desks_have_asked_since() {
+/// A desk has reported one card lost, and sold another: its pass.
+async fn one_lost_and_one_sold() -> (RunningHub, TestDesk, PassRecord) {
     let hub = hub_with_sample().await;
     let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
     let lost: Identification = IN_USE.parse().unwrap();
     assert_eq!(ask(&hub, &mut desk, Request::ReportLost { card: lost }).await, None);
     assert_eq!(ask(&hub, &mut desk, registration(None)).await, None);
     let sold = record(&hub.pool, FROM_STOCK).await;
+    (hub, desk, sold)
+}
+
+/// The same file again must not make a lost card work again, nor take a sold one back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unchanged_row_does_not_undo_what_desks_have_asked_since() {
+    let (hub, _, sold) = one_lost_and_one_sold().await;
     assert_eq!(import(&hub.pool).await.changed, 0);
     assert_eq!(card_status(&hub.pool, IN_USE).await, CardStatus::Blocked);
     assert_eq!(record(&hub.pool, FROM_STOCK).await, sold);
@@ -158,12 +164,7 @@ async fn an_unchanged_row_does_not_undo_what_desks_have_asked_since() {
 /// Nor does a row that has changed since: what a desk asked for is newer than the file.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_row_does_not_undo_what_desks_have_asked_since() {
-    let hub = hub_with_sample().await;
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
-    let lost: Identification = IN_USE.parse().unwrap();
-    assert_eq!(ask(&hub, &mut desk, Request::ReportLost { card: lost }).await, None);
-    assert_eq!(ask(&hub, &mut desk, registration(None)).await, None);
-    let sold = record(&hub.pool, FROM_STOCK).await;
+    let (hub, mut desk, sold) = one_lost_and_one_sold().await;
     let taken = async |rows: String| {
         let file = format!(r#"{{"passes": [{rows}]}}"#);
         hub::import::import(&hub.pool, &hub::import::read(&file).unwrap()).await.unwrap()

@@ -1,8 +1,7 @@
 //! A desk that has never seen its hub.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use crdt_model::account::Account;
-use crdt_model::catalogue::{HolderStatus, PassRecord, Programme};
+use crdt_model::catalogue::{PassRecord, Programme};
 use crdt_model::entry::{Fact, Subject};
 use crdt_model::ids::{ActivityId, PassId, RewardId};
 use crdt_model::stock::{GrantId, GrantedUnits, Units};
@@ -96,20 +95,7 @@ fn what_the_hub_folded_long_ago_counts_once() {
     let now = super::wall_clock();
     let place = desk.append(check_in(now.plus(-60 * DAY))).unwrap();
     let first = day_number(desk.calendar.day(now)) - 41;
-    let record = PassRecord {
-        pass: PassId(7),
-        programme: Programme::Uitpas,
-        holder: HolderStatus::Registered,
-        memberships: Vec::new(),
-        coupons: Vec::new(),
-        tickets_per_year: None,
-        valid_until: None,
-        telling_digits: "0959".to_owned(),
-        cards: Vec::new(),
-        account: Account::default(),
-        folded: Vec::new(),
-        folded_from: first,
-    };
+    let record = PassRecord { folded_from: first, ..PassRecord::new(PassId(7), Programme::Uitpas) };
     assert_eq!(desk.account(&record, None).points(), 1, "the hub does not have it yet");
     desk.acknowledged.insert((place.day, place.writer), 1);
     assert_eq!(desk.account(&record, None).points(), 0, "it is in the hub's account");
