@@ -48,4 +48,5 @@ pub mod money;
 #[cfg(test)]
 mod samples;
 pub mod stock;
+pub mod text;
 pub mod time;

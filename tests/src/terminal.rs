@@ -1,10 +1,14 @@
 //! The console in a real terminal, of 24 rows and 80 columns.
 
+use std::fs::File;
 use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Instant;
 
-use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use crate::{Desk, PATIENCE, program};
 
@@ -13,6 +17,9 @@ const COLUMNS: u16 = 80;
 
 /// A terminal in which `stempel` runs.
 pub struct Terminal {
+    /// Everything that was written to it, in order.
+    pub written: Vec<u8>,
+    name: PathBuf,
     /// The console's process.
     pub child: Box<dyn Child + Send + Sync>,
     screen: vt100::Parser,
@@ -28,11 +35,29 @@ impl Terminal {
     /// # Panics
     /// Where the program was not built, or the system gives no terminal.
     pub fn open(arguments: &[&str]) -> Self {
+        Self::run(&program("stempel"), arguments, &[], |_| {})
+    }
+
+    /// Starts a program in a terminal whose modes this sets before.
+    ///
+    /// # Panics
+    /// As [`Terminal::open`].
+    pub fn run(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        set: impl FnOnce(&mut Termios),
+    ) -> Self {
         let size = PtySize { rows: ROWS, cols: COLUMNS, pixel_width: 0, pixel_height: 0 };
         let pair = native_pty_system().openpty(size).expect("the system gives a terminal");
-        let mut command = CommandBuilder::new(program("stempel"));
+        let name = pair.master.tty_name().expect("the terminal has a name");
+        let mut command = CommandBuilder::new(program);
         command.args(arguments);
+        for (name, value) in environment {
+            command.env(name, value);
+        }
         command.env("TERM", "xterm-256color");
+        change_modes(&name, set);
         let child = pair.slave.spawn_command(command).expect("the console starts");
         let mut reader = pair.master.try_clone_reader().expect("the terminal can be read");
         let (sender, bytes) = channel();
@@ -50,7 +75,78 @@ impl Terminal {
             0,
         );
         let keys = pair.master.take_writer().expect("nobody has taken the keys");
-        Self { child, screen, bytes, keys, _master: pair.master }
+        let written = Vec::new();
+        Self { written, name, child, screen, bytes, keys, _master: pair.master }
+    }
+
+    /// How the terminal is set.
+    ///
+    /// # Panics
+    /// Where the system does not say it.
+    pub fn modes(&self) -> Termios {
+        modes_of(&self.name)
+    }
+
+    /// Sets the terminal otherwise, as another program does that has it meanwhile.
+    pub fn change_modes(&self, set: impl FnOnce(&mut Termios)) {
+        change_modes(&self.name, set);
+    }
+
+    /// Sends the console a signal.
+    ///
+    /// # Panics
+    /// Where the console has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(self.pid(), signal).expect("the console is there");
+    }
+
+    /// Waits until the kernel says that the console is stopped.
+    ///
+    /// # Panics
+    /// Where it does not stop within [`PATIENCE`].
+    pub fn wait_until_stopped(&self) {
+        let begun = Instant::now();
+        let path = format!("/proc/{}/stat", self.pid().as_raw_nonzero());
+        loop {
+            let stat = std::fs::read_to_string(&path).expect("the console is there");
+            if stat.rsplit(')').next().is_some_and(|after| after.trim_start().starts_with('T')) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the console does not stop");
+            std::thread::yield_now();
+        }
+    }
+
+    fn pid(&self) -> Pid {
+        let id = self.child.process_id().and_then(|id| i32::try_from(id).ok());
+        id.and_then(Pid::from_raw).expect("the console has a process id")
+    }
+
+    /// Waits until the console has ended, and takes up all that it wrote.
+    ///
+    /// # Panics
+    /// Where the system cannot wait.
+    pub fn wait_for_end(&mut self) -> ExitStatus {
+        // Whoever does not read lets a program wait that writes.
+        while let Ok(bytes) = self.bytes.recv_timeout(PATIENCE) {
+            self.take_up(&bytes);
+        }
+        self.child.wait().expect("the console is a child")
+    }
+
+    /// What was drawn so far, forgotten: what is waited for must be drawn anew.
+    pub fn forget_screen(&mut self) {
+        self.screen.process(b"\x1b[H\x1b[2J");
+    }
+
+    /// The screen as a terminal has it.
+    pub fn screen(&self) -> &vt100::Screen {
+        self.screen.screen()
+    }
+
+    fn take_up(&mut self, bytes: &[u8]) {
+        self.written.extend_from_slice(bytes);
+        self.screen.process(bytes);
     }
 
     /// Starts the console of a desk, in Dutch, with this reader.
@@ -75,7 +171,7 @@ impl Terminal {
             }
             let left = PATIENCE.saturating_sub(begun.elapsed());
             match self.bytes.recv_timeout(left) {
-                Ok(bytes) => self.screen.process(&bytes),
+                Ok(bytes) => self.take_up(&bytes),
                 Err(_) => panic!("{wanted:?} did not appear:\n{shown}"),
             }
         }
@@ -88,4 +184,16 @@ impl Terminal {
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the console takes keys");
     }
+}
+
+fn modes_of(terminal: &Path) -> Termios {
+    let file = File::open(terminal).expect("the terminal can be opened");
+    tcgetattr(file).expect("a terminal has modes")
+}
+
+fn change_modes(terminal: &Path, set: impl FnOnce(&mut Termios)) {
+    let file = File::open(terminal).expect("the terminal can be opened");
+    let mut modes = tcgetattr(&file).expect("a terminal has modes");
+    set(&mut modes);
+    tcsetattr(&file, OptionalActions::Now, &modes).expect("a terminal takes modes");
 }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crdt_model::decide::VerdictKind;
 use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
+use crdt_model::text::is_order;
 use i18n_embed_fl::fl;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -27,6 +28,7 @@ use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
+use crate::say;
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -265,7 +267,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             if arguments.plain {
                 plain::run(client, reader, scanner, feedback, language).await?;
             } else {
-                console::run(client, reader, scanner, feedback, language).await?;
+                return Ok(console::run(client, reader, scanner, feedback, language).await?.into());
             }
         }
         Some(Command::Tap { pass, code, check, json }) => {
@@ -284,23 +286,23 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             };
             let sold = client.sell(&sale).await?;
             if json {
-                println!("{}", json_of(&sold));
+                say!("{}", json_of(&sold));
                 return Ok(exit_of(&sold.answer));
             }
             if let Some(sale) = &sold.sale {
                 let amount = texts.euros(sale.to_pay_cents);
-                println!("{}", fl!(texts.loader, "to-pay", amount = amount));
+                say!("{}", fl!(texts.loader, "to-pay", amount = amount));
             }
             return Ok(show(&sold.answer, json, &texts));
         }
         Some(Command::Tariffs { pass, event, price, json }) => {
             let tariffs = client.tariffs(&pass, event.as_deref(), price).await?;
             if json {
-                println!("{}", json_of(&tariffs));
+                say!("{}", json_of(&tariffs));
             } else {
                 for tariff in tariffs.available {
                     let (price, most) = (texts.euros(tariff.price_cents), tariff.remaining);
-                    println!("{price:>14}  {:24} {} ({most})", tariff.id, tariff.name);
+                    say!("{price:>14}  {:24} {} ({most})", tariff.id, tariff.name);
                 }
             }
         }
@@ -309,15 +311,12 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             let stock =
                 if give_back { client.give_stock_back().await? } else { client.stock().await? };
             if json {
-                println!("{}", json_of(&stock));
+                say!("{}", json_of(&stock));
             } else {
                 for it in stock {
-                    println!(
-                        "{:8} {:4} of {:4} left  {}",
-                        it.reward_id, it.left, it.granted, it.title
-                    );
+                    say!("{:8} {:4} of {:4} left  {}", it.reward_id, it.left, it.granted, it.title);
                     if it.doubted > 0 {
-                        println!(
+                        say!(
                             "         {:4} in doubt: this desk lost a part of its ledgers. An operator writes them off: stempel-hub stock",
                             it.doubted
                         );
@@ -335,39 +334,36 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Rewards { pass, json }) => {
             let rewards = client.rewards(&pass, None).await?;
             if json {
-                println!("{}", json_of(&rewards));
+                say!("{}", json_of(&rewards));
             } else {
                 for reward in rewards {
                     let state = if reward.redeemable { "✔" } else { "…" };
-                    println!(
-                        "{state} {:8} {:4}  {}",
-                        reward.reward_id, reward.points, reward.title
-                    );
+                    say!("{state} {:8} {:4}  {}", reward.reward_id, reward.points, reward.title);
                 }
             }
         }
         Some(Command::Activity { event_id: Some(event_id), json }) => {
             let chosen = client.choose_activity(&event_id).await?;
-            println!("{}", if json { json_of(&chosen) } else { chosen.title });
+            say!("{}", if json { json_of(&chosen) } else { chosen.title });
         }
         Some(Command::Activity { event_id: None, json }) => {
             let activities = client.activities().await?;
             if json {
-                println!("{}", json_of(&activities));
+                say!("{}", json_of(&activities));
             } else {
                 for activity in activities {
                     let mark = if activity.chosen { "›" } else { " " };
-                    println!("{mark} {}  {}", activity.event_id, activity.title);
+                    say!("{mark} {}  {}", activity.event_id, activity.title);
                 }
             }
         }
         Some(Command::Status { json }) => {
             let status = client.status().await?;
             if json {
-                println!("{}", json_of(&status));
+                say!("{}", json_of(&status));
             } else {
-                println!("{} · {}", status.venue_name, status.desk_name);
-                println!("{}", plain::status_line(&status, &texts));
+                say!("{} · {}", status.venue_name, status.desk_name);
+                say!("{}", plain::status_line(&status, &texts));
             }
         }
         Some(Command::Card(command)) => {
@@ -378,10 +374,10 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Doctor(DoctorCommand::Reader { json })) => return Ok(doctor_reader(json)),
         Some(Command::Enrol { invitation }) => {
             let enrolment = enrol(folder.root(), &invitation).await?;
-            println!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);
-            println!("start the desk with: stempel-syncd --folder {}", folder.root().display());
+            say!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);
+            say!("start the desk with: stempel-syncd --folder {}", folder.root().display());
         }
-        Some(Command::Demo { headless }) => demo::run(headless, language).await?,
+        Some(Command::Demo { headless }) => return Ok(demo::run(headless, language).await?.into()),
     }
     Ok(Exit::Ok)
 }
@@ -389,7 +385,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
 fn doctor_reader(json: bool) -> Exit {
     let findings = doctor::look(std::path::Path::new("/"));
     if json {
-        println!("{}", json_of(&findings));
+        say!("{}", json_of(&findings));
     } else {
         for finding in &findings {
             let sign = match finding.grade {
@@ -397,9 +393,9 @@ fn doctor_reader(json: bool) -> Exit {
                 Grade::Hint => "·",
                 Grade::Trouble => "✖",
             };
-            println!("{sign} {}", finding.what);
+            say!("{sign} {}", finding.what);
             if let Some(do_this) = &finding.do_this {
-                println!("  {do_this}");
+                say!("  {do_this}");
             }
         }
     }
@@ -432,9 +428,9 @@ fn settings<T: Default + DeserializeOwned>(path: &std::path::Path) -> Result<T, 
 
 fn show(answer: &Answer, json: bool, texts: &Texts) -> Exit {
     if json {
-        println!("{}", json_of(answer));
+        say!("{}", json_of(answer));
     } else {
-        println!("{}", plain::line(answer, texts));
+        say!("{}", plain::line(answer, texts));
     }
     exit_of(answer)
 }
@@ -448,6 +444,29 @@ fn exit_of(answer: &Answer) -> Exit {
     }
 }
 
-fn json_of<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// A value as JSON for scripts, without a character that a terminal takes as an order: JSON may write any as an escape,
+/// and serde does so only with those below U+0020.
+pub fn json_of<T: Serialize>(value: &T) -> String {
+    let json = serde_json::to_string(value).unwrap_or_default();
+    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
+        if is_order(c) {
+            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_keeps_what_a_title_says_and_gives_the_terminal_no_orders() {
+        let title = "\u{1b}[2J \u{9b}31m \u{202e}Expo";
+        let json = json_of(&title);
+        assert!(!json.chars().any(is_order), "{json:?}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), title);
+    }
 }

@@ -5,7 +5,6 @@ use std::io;
 use std::time::Duration;
 
 use crossterm::event::{self, Event as TerminalEvent, KeyEvent, KeyEventKind};
-use ratatui::DefaultTerminal;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::client::DeskClient;
 use tokio::sync::mpsc;
@@ -13,11 +12,13 @@ use tokio::time::Interval;
 
 use crate::app::{Message, Model};
 use crate::feedback;
-use crate::i18n::{Language, Texts};
+use crate::i18n::{Language, Notice, Texts};
+use crate::out;
 use crate::readers::Readers;
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
 use crate::surroundings::{Surroundings, now, venue_zone};
+use crate::terminal::{Ended, Interruption, Screen, Signals, fault_count, take_faults};
 use crate::theme::Theme;
 use crate::wedge::{Input, Settings, Wedge};
 
@@ -27,7 +28,7 @@ const QUEUE: usize = 256;
 /// How often the clock ticks.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Opens the console and runs it until it is quit.
+/// Opens the console and runs it until it is quit, or a signal ends it. The terminal is then as it was.
 ///
 /// # Errors
 /// Whatever the terminal says.
@@ -37,11 +38,11 @@ pub async fn run(
     scanner: Settings,
     feedback: feedback::Settings,
     language: Language,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let slots = readers.slots();
     let (surroundings, receiver) = Surroundings::start(client, &readers, feedback)?;
-    // The terminal is put back whatever happens: ratatui's hook sees to panics, this to the rest.
-    let terminal = ratatui::try_init()?;
+    let signals = Signals::listen()?;
+    let screen = Screen::take()?;
     let model = Model::new(language, slots, now());
     let (presses, pressed) = mpsc::channel(QUEUE);
     let others = surroundings.sender();
@@ -60,18 +61,22 @@ pub async fn run(
         }
     });
     let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner.clone()), scanner };
-    let ended = show(terminal, model, &surroundings, heard).await;
-    ratatui::restore();
+    // The screen is given back when this returns, before anything is printed.
+    let ended = show(screen, signals, model, &surroundings, heard).await;
+    for fault in take_faults() {
+        out::error(&format!("stempel: a part of the console failed: {fault}"));
+    }
     drop(surroundings);
     ended
 }
 
 async fn show(
-    mut terminal: DefaultTerminal,
+    mut screen: Screen,
+    mut signals: Signals,
     mut model: Model,
     surroundings: &Surroundings,
     mut heard: Heard,
-) -> io::Result<()> {
+) -> io::Result<Ended> {
     let mut drawing = Drawing {
         texts: Texts::new(model.language),
         theme: Theme::of_environment(),
@@ -80,9 +85,30 @@ async fn show(
     };
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
+    let mut faults = 0;
     while !model.over {
-        terminal.draw(|frame| draw(frame, &model, &drawing))?;
-        let Some(messages) = heard.next(&mut ticks).await else { return Ok(()) };
+        screen.draw(|frame| draw(frame, &model, &drawing))?;
+        let mut messages = tokio::select! {
+            interruption = signals.next() => match interruption {
+                Interruption::End(signal) => return Ok(Ended::Signal(signal)),
+                Interruption::Suspend => {
+                    screen.suspend();
+                    continue;
+                }
+                Interruption::Resume => {
+                    screen.resume()?;
+                    continue;
+                }
+            },
+            messages = heard.next(&mut ticks) => match messages {
+                Some(messages) => messages,
+                None => return Err(io::Error::other("the terminal gives no keys any more")),
+            },
+        };
+        if fault_count() > faults {
+            faults = fault_count();
+            messages.push(Message::Failed { notice: Notice::ConsoleFault, tapped: None });
+        }
         for command in messages.into_iter().flat_map(|message| model.update(message)) {
             surroundings.carry_out(command);
         }
@@ -91,7 +117,7 @@ async fn show(
             drawing.texts = Texts::new(language);
         }
     }
-    Ok(())
+    Ok(Ended::Quit)
 }
 
 /// What the console hears.
@@ -110,7 +136,10 @@ impl Heard {
         let mut messages = tokio::select! {
             // What was pressed tells whether what is held was waited for in vain: so it is heard first.
             biased;
-            Some((key, at)) = self.pressed.recv() => self.typed(|wedge| wedge.key(key, at)),
+            pressed = self.pressed.recv() => {
+                let (key, at) = pressed?;
+                self.typed(|wedge| wedge.key(key, at))
+            }
             message = self.receiver.recv() => vec![message?],
             () = until(held), if held.is_some() => self.typed(|wedge| wedge.expire(now())),
             _ = ticks.tick() => vec![Message::Tick(now())],

@@ -18,6 +18,8 @@ use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::processes::{ProcessError, Running, beside, run as run_program};
 use crate::readers::{ReaderChoice, Readers};
+use crate::say;
+use crate::terminal::Ended;
 
 /// An activity of the sample catalogue that is always open.
 const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
@@ -122,10 +124,11 @@ struct World {
 ///
 /// # Errors
 /// [`DemoError`].
-pub async fn run(headless: bool, language: Language) -> Result<(), DemoError> {
+pub async fn run(headless: bool, language: Language) -> Result<Ended, DemoError> {
     let mut world = World::begin().await?;
     if headless {
-        return without_console(&mut world, language).await;
+        without_console(&mut world, language).await?;
+        return Ok(Ended::Quit);
     }
     let script = match &world.portrait {
         Some(chip) => SCRIPT.replace(MUSEUMPASS, chip),
@@ -255,7 +258,7 @@ fn free_address() -> std::io::Result<String> {
 
 async fn without_console(world: &mut World, language: Language) -> Result<(), DemoError> {
     let texts = Texts::new(language);
-    println!("the hub is stopped: the desk is on its own");
+    say!("the hub is stopped: the desk is on its own");
     world.hub = None;
     world
         .wait_for("the end of the link", |status| {
@@ -272,15 +275,15 @@ async fn without_console(world: &mut World, language: Language) -> Result<(), De
     }
     say("tap", &world.client.tap("04CEE7528E6180").await?, &texts);
     say("void", &world.client.void(None).await?, &texts);
-    println!("{}", plain::status_line(&world.client.status().await?, &texts));
-    println!("the hub is started again");
+    say!("{}", plain::status_line(&world.client.status().await?, &texts));
+    say!("the hub is started again");
     world.hub = Some(start_hub(&world.hub_program, world.folder.path(), &world.address)?);
     world.wait_for("the hub's acknowledgement", |status| status.pending == 0).await?;
     let mut differ = Vec::new();
     for pass in COMPARED {
         let desk = world.client.pass(pass).await?.points;
         let hub = world.points_at_hub(pass)?;
-        println!("{pass}: desk {desk} points, hub {hub} points");
+        say!("{pass}: desk {desk} points, hub {hub} points");
         if desk != hub {
             differ.push(pass);
         }
@@ -288,10 +291,10 @@ async fn without_console(world: &mut World, language: Language) -> Result<(), De
     if !differ.is_empty() {
         return Err(DemoError::Disagreement("desk and hub do not have the same points".to_owned()));
     }
-    println!("pending {}", world.client.status().await?.pending);
+    say!("pending {}", world.client.status().await?.pending);
     Ok(())
 }
 
 fn say(what: &str, answer: &Answer, texts: &Texts) {
-    println!("{what:7} {}", plain::line(answer, texts));
+    say!("{what:7} {}", plain::line(answer, texts));
 }

@@ -3,6 +3,9 @@
 //!
 //! Start with [`app`]: the model, its messages, and what each makes of it.
 
+// What is printed goes through `out`: a title must not give the terminal orders.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod app;
 pub mod card_desk;
 pub mod cli;
@@ -13,10 +16,12 @@ pub mod feedback;
 pub mod holder;
 pub mod i18n;
 pub mod keys;
+pub mod out;
 pub mod plain;
 pub mod processes;
 pub mod readers;
 pub mod screens;
 pub mod surroundings;
+pub mod terminal;
 pub mod theme;
 pub mod wedge;

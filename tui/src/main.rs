@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tui::cli;
+use tui::{cli, say, say_error};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -11,10 +11,10 @@ async fn main() -> ExitCode {
     match cli::run(cli::Arguments::parse()).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("stempel: {error}");
+            say_error!("stempel: {error}");
             // A script that asked for JSON gets the daemon's problem as the desk API says it.
             if let (true, Some(problem)) = (wants_json, error.problem()) {
-                println!("{}", serde_json::to_string(problem).unwrap_or_default());
+                say!("{}", cli::json_of(problem));
             }
             error.exit().into()
         }

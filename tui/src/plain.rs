@@ -2,7 +2,8 @@
 //! typed.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
+use std::time::{Duration, Instant};
 
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::VerdictKind;
@@ -17,6 +18,7 @@ use tokio::sync::mpsc;
 use crate::app::{Command, Message, Model, ReaderState};
 use crate::feedback;
 use crate::i18n::{Language, Texts, sign};
+use crate::out;
 use crate::readers::Readers;
 use crate::surroundings::{Surroundings, now};
 use crate::wedge::{Scanned, Settings};
@@ -75,8 +77,12 @@ impl Line {
     }
 }
 
+/// How long answers are waited for after the last line of the input was read. The daemon answers within milliseconds; one
+/// that hangs must not hold up a script for ever.
+const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
+
 /// The desk as lines: cards on the readers and numbers that are typed are taps, and each thing that happens is a
-/// line. It runs until somebody quits it.
+/// line. It runs until somebody quits it, or its input ends: then every line of the input has been answered.
 ///
 /// # Errors
 /// Those of [`Surroundings::start`].
@@ -92,10 +98,16 @@ pub async fn run(
     let (surroundings, mut heard) = Surroundings::start(client, &readers, feedback)?;
     let mut typed = typed_lines();
     let mut said = Said::default();
+    // Questions to the daemon whose answers are owed to whoever typed them.
+    let mut owed = 0_usize;
+    let mut ends_at: Option<Instant> = None;
     say(&fl!(texts.loader, "plain-help"))?;
-    loop {
+    while ends_at.is_none_or(|ends_at| owed > 0 && Instant::now() < ends_at) {
         let message = tokio::select! {
-            Some(line) = typed.recv() => match Line::of(&line, &scanner) {
+            line = typed.recv(), if ends_at.is_none() => match Line::of(&line.unwrap_or_else(|| {
+                ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
+                String::new()
+            }), &scanner) {
                 Line::Pass(scanned) => Message::Scan(scanned),
                 Line::Undo => Message::Key(KeyCode::Char('u').into()),
                 Line::Help => {
@@ -109,7 +121,11 @@ pub async fn run(
                 Some(message) => message,
                 None => return Ok(()),
             },
+            () = tokio::time::sleep(LAST_ANSWERS_WITHIN), if ends_at.is_some() => return Ok(()),
         };
+        if matches!(message, Message::Answered { .. } | Message::Failed { .. }) {
+            owed = owed.saturating_sub(1);
+        }
         let mut line = said.of(&message, &texts);
         let pressed = matches!(message, Message::Key(_));
         let gone = matches!(message, Message::DaemonGone);
@@ -121,6 +137,7 @@ pub async fn run(
         for command in commands {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
             if !matches!(command, Command::OpenHolder(_) | Command::LoadRewards(_)) {
+                owed += usize::from(matches!(command, Command::Tap { .. } | Command::Void(_)));
                 surroundings.carry_out(command);
             }
         }
@@ -128,9 +145,10 @@ pub async fn run(
             say(&line)?;
         }
     }
+    Ok(())
 }
 
-/// Lines from standard input. Where it ends the desk goes on: there are readers.
+/// Lines from standard input, until it ends.
 fn typed_lines() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
@@ -143,9 +161,9 @@ fn typed_lines() -> mpsc::Receiver<String> {
     receiver
 }
 
-fn say(line: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush())
+/// Says what takes a line, or several.
+fn say(lines: &str) -> io::Result<()> {
+    lines.lines().try_for_each(|line| out::write_line(&mut io::stdout().lock(), line))
 }
 
 /// What was said: how the desk is, and the answers.

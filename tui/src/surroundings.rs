@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
 use hardware::card::Attendant;
-use hardware::reader::ReaderHandle;
+use hardware::reader::{NoReader, ReaderEvent, ReaderHandle};
 use jiff::tz::TimeZone;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Event, ProblemKind, TapRequest};
@@ -81,9 +81,19 @@ impl Surroundings {
                         return;
                     }
                 }
+                // Its thread has ended, and not with the console: a driver's panic. Nobody listens to that reader.
+                let why = NoReader::System { detail: "its driver broke off".to_owned() };
+                let event = ReaderEvent::Lost { why };
+                let _ = sender.blocking_send(Message::Reader { reader, event });
             });
         }
-        tokio::spawn(listen_to_daemon(client.clone(), sender.clone()));
+        let (listened, told) = (client.clone(), sender.clone());
+        tokio::spawn(async move {
+            // A panic is kept for the screen; the daemon is listened to all the same.
+            while tokio::spawn(listen_to_daemon(listened.clone(), told.clone())).await.is_err() {
+                tokio::time::sleep(TRY_AGAIN).await;
+            }
+        });
         Ok((Self { client, sender, feedback, handles }, receiver))
     }
 
@@ -111,9 +121,10 @@ impl Surroundings {
         };
         let (client, sender) = (self.client.clone(), self.sender.clone());
         tokio::spawn(async move {
-            let message = match ask(command, &client).await {
-                Ok(message) => message,
-                Err(error) => Message::Failed { notice: error.into(), tapped },
+            let message = match tokio::spawn(async move { ask(command, &client).await }).await {
+                Ok(Ok(message)) => message,
+                Ok(Err(error)) => Message::Failed { notice: error.into(), tapped },
+                Err(_) => Message::Failed { notice: Notice::ConsoleFault, tapped },
             };
             // The console has ended meanwhile where nobody takes it.
             let _ = sender.send(message).await;

@@ -178,6 +178,7 @@ failed-disk = The disk does not take what is written. Nothing was recorded. Tell
 failed-store = The pass list cannot be read. Nothing was recorded. Tell an operator.
 failed-entry-not-found = This is not in the list any more. Nothing was taken back.
 failed-check-not-found = The card lay there too long ago. Hold it to the reader again.
+failed-console = A part of this screen failed. What was confirmed is recorded. Did the last pass get no answer? Show it again.
 failed-no-sounds = There are no sounds ({ $detail }). Plug a loudspeaker in and start anew, or switch sounds off in feedback.toml.
 failed-otherwise = That did not work: { $detail }. Tell an operator.
 

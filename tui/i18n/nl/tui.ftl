@@ -178,6 +178,7 @@ failed-disk = De schijf neemt niets meer aan. Er is niets genoteerd. Verwittig e
 failed-store = De passenlijst kan niet gelezen worden. Er is niets genoteerd. Verwittig een beheerder.
 failed-entry-not-found = Dit staat niet meer in de lijst. Er is niets ongedaan gemaakt.
 failed-check-not-found = De kaart lag te lang geleden op de lezer. Houd ze er nog eens bij.
+failed-console = Een deel van dit scherm liep vast. Wat bevestigd is, is bewaard. Kreeg de laatste pas geen antwoord? Toon ze nog eens.
 failed-no-sounds = Er is geen geluid ({ $detail }). Sluit een luidspreker aan en start opnieuw, of zet het geluid af in feedback.toml.
 failed-otherwise = Dat lukte niet: { $detail }. Verwittig een beheerder.
 

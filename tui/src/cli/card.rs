@@ -16,6 +16,7 @@ use syncd::desk_api::types::CardCheckView;
 use super::{CliError, Exit, json_of};
 use crate::card_desk::{CardDesk, Purpose};
 use crate::readers::Readers;
+use crate::{say, say_error};
 
 /// What is done with the card on the reader.
 #[derive(Debug, Subcommand)]
@@ -100,20 +101,20 @@ pub fn run(command: &CardCommand, client: DeskClient, readers: &Readers) -> Resu
     let mut handles = readers.start(&asking)?;
     drop(asking);
     if !json {
-        println!("Hold the card on the reader, and leave it there until it is done.");
+        say!("Hold the card on the reader, and leave it there until it is done.");
     }
     for handle in &mut handles {
         let Some(events) = handle.events() else { continue };
         std::thread::spawn(move || {
             for event in events {
                 match event {
-                    ReaderEvent::Lost { why } => eprintln!("{why}"),
-                    ReaderEvent::TwoCards => eprintln!("two cards lie there: take one away"),
+                    ReaderEvent::Lost { why } => say_error!("{why}"),
+                    ReaderEvent::TwoCards => say_error!("two cards lie there: take one away"),
                     ReaderEvent::ReadError => {
-                        eprintln!("the card could not be read: hold it still");
+                        say_error!("the card could not be read: hold it still");
                     }
                     ReaderEvent::RandomUid => {
-                        eprintln!("this card gives another number each time: it cannot be a pass");
+                        say_error!("this card gives another number each time: it cannot be a pass");
                     }
                     ReaderEvent::Ready { .. }
                     | ReaderEvent::Tapped(_)
@@ -129,7 +130,7 @@ pub fn run(command: &CardCommand, client: DeskClient, readers: &Readers) -> Resu
     let Report { card, description, outcome } = report;
     let view = outcome?;
     if json {
-        println!(
+        say!(
             "{}",
             json_of(&ReportView {
                 chip_number: card.chip.to_string(),
@@ -156,30 +157,30 @@ fn explain(card: &Presented, description: &Description, view: &CardCheckView, ma
         Some(Speaks::IsoDep) => "in APDUs (ISO 14443-4)",
         None => "nothing but its number",
     };
-    println!("chip number  {}", card.chip);
-    println!("speaks       {speaks}");
-    println!("product      {}", description.product.unwrap_or("it does not say"));
+    say!("chip number  {}", card.chip);
+    say!("speaks       {speaks}");
+    say!("product      {}", description.product.unwrap_or("it does not say"));
     if let Some(readings) = description.readings {
-        println!("readings     {readings}");
+        say!("readings     {readings}");
     }
     for record in &description.records {
-        println!("{}  {record}", if made { "it held    " } else { "it holds   " });
+        say!("{}  {record}", if made { "it held    " } else { "it holds   " });
     }
     if let Some(why) = &view.failed {
-        println!("not made     {why}");
+        say!("not made     {why}");
     }
     if let Some(said) = &view.said {
-        println!("proof        {said}");
+        say!("proof        {said}");
     }
     match view.authenticity {
-        Some(Authenticity::Refuted) => println!("             It is not genuine."),
+        Some(Authenticity::Refuted) => say!("             It is not genuine."),
         Some(Authenticity::UidOnly) => {
-            println!("             Anybody can copy its number onto another card.");
+            say!("             Anybody can copy its number onto another card.");
         }
         Some(Authenticity::Signed) => {
-            println!("             Its chip number cannot be made up; its memory can be copied.");
+            say!("             Its chip number cannot be made up; its memory can be copied.");
         }
-        Some(Authenticity::Cryptographic) => println!("             It cannot be copied."),
+        Some(Authenticity::Cryptographic) => say!("             It cannot be copied."),
         None => {}
     }
 }

@@ -9,6 +9,7 @@ use syncd::desk_api::types::{RequestBody, RequestState, RequestView};
 
 use super::{CliError, Exit, json_of};
 use crate::i18n::Texts;
+use crate::say;
 
 /// What is asked about a card.
 #[derive(Debug, Subcommand)]
@@ -104,11 +105,11 @@ pub async fn run(
         PassCommand::Price { born, social_tariff, json } => {
             let prices = client.membership_prices(born, social_tariff).await?;
             if json {
-                println!("{}", json_of(&prices));
+                say!("{}", json_of(&prices));
             } else {
                 for price in prices {
                     let euros = texts.euros(price.price_cents);
-                    println!("{:3} {}: {euros} ({})", price.card_system.0, price.name, price.label);
+                    say!("{:3} {}: {euros} ({})", price.card_system.0, price.name, price.label);
                 }
             }
             return Ok(Exit::Ok);
@@ -116,7 +117,7 @@ pub async fn run(
         PassCommand::Requests { json } => {
             let requests = client.requests().await?;
             if json {
-                println!("{}", json_of(&requests));
+                say!("{}", json_of(&requests));
             } else {
                 requests.iter().for_each(show);
             }
@@ -153,10 +154,10 @@ pub async fn run(
     };
     let view = client.request(&body).await?;
     if json {
-        println!("{}", json_of(&view));
+        say!("{}", json_of(&view));
     } else {
         if let Some(cents) = view.to_pay_cents {
-            println!("to pay: {}", texts.euros(cents));
+            say!("to pay: {}", texts.euros(cents));
         }
         show(&view);
     }
@@ -172,5 +173,5 @@ fn show(view: &RequestView) {
         RequestState::Done => "done".to_owned(),
         RequestState::Refused { sentence } => format!("not done: {sentence}"),
     };
-    println!("{}  {:11}  {state}", at.strftime("%d-%m-%Y %H:%M"), view.kind.name());
+    say!("{}  {:11}  {state}", at.strftime("%d-%m-%Y %H:%M"), view.kind.name());
 }

@@ -2,30 +2,49 @@
 
 use std::process::ExitCode;
 
+use crate::terminal::Ended;
+
 /// The exit codes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
 pub enum Exit {
     /// Done; for a tap: ok.
-    Ok = 0,
+    Ok,
     /// Something broke.
-    Failed = 1,
+    Failed,
     /// The arguments are wrong (clap's own code).
-    Usage = 2,
+    Usage,
     /// The daemon does not answer: nothing was recorded.
-    NoDaemon = 3,
+    NoDaemon,
     /// What was asked is refused: bad input, a wrong invitation, a full disk.
-    Refused = 4,
+    Refused,
     /// The verdict is another than ok.
-    NotOk = 5,
+    NotOk,
+    /// A signal ended the console: its number. The exit code is 128 more, as shells have it.
+    Signal(u8),
 }
 
 /// What `--help` says of them.
-pub const HELP: &str =
-    "Exit codes: 0 done or ok, 1 failed, 2 usage, 3 no daemon, 4 refused, 5 verdict not ok";
+pub const HELP: &str = "Exit codes: 0 done or ok, 1 failed, 2 usage, 3 no daemon, 4 refused, 5 verdict not ok, 128+N ended by signal N";
+
+impl From<Ended> for Exit {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Quit => Self::Ok,
+            Ended::Signal(signal) => Self::Signal(signal),
+        }
+    }
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Ok => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+            Exit::NoDaemon => 3,
+            Exit::Refused => 4,
+            Exit::NotOk => 5,
+            Exit::Signal(signal) => 128u8.saturating_add(signal),
+        })
     }
 }

@@ -23,6 +23,8 @@ pub enum Notice {
     Problem(Problem),
     /// What is on the screen was not counted.
     NothingToTakeBack,
+    /// A thread or task of the console panicked.
+    ConsoleFault,
     /// There is no loudspeaker.
     NoSounds {
         /// What the system says.
@@ -96,6 +98,7 @@ impl Texts {
             }
             Notice::Problem(problem) => self.problem(problem),
             Notice::NothingToTakeBack => self.reason(Reason::NothingToTakeBack),
+            Notice::ConsoleFault => fl!(loader, "failed-console"),
             Notice::NoSounds { detail } => {
                 fl!(loader, "failed-no-sounds", detail = detail.as_str())
             }

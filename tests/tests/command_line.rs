@@ -1,0 +1,73 @@
+//! The command line as scripts use it: pipes that end early, inputs that end, titles from elsewhere.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use stempel_tests::terminal::Terminal;
+use stempel_tests::{Desk, Hub, catalogue, pass_number, program, succeed};
+
+/// A title with which somebody would give orders to terminals: clear the screen, set the window's title.
+const TITLE: &str = "Expo\u{1b}[2J\u{1b}]0;taken over\u{7}\u{9b}31m";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn titles_give_a_terminal_no_orders_and_a_plain_desk_ends_with_its_input() {
+    let world = tempfile::tempdir().unwrap();
+    let titled = catalogue(3, 10).replace("Festiviteit", &TITLE.escape_default().to_string());
+    let titled = titled.replace("\\u{1b}", "\\u001b").replace("\\u{7}", "\\u0007");
+    let hub = Hub::start(world.path(), &titled.replace("\\u{9b}", "\\u009b"));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let title = desk.client.status().await.unwrap().activity.unwrap().title;
+    assert_eq!(title, TITLE, "the data stays what it is");
+    let folder = desk.folder.display().to_string();
+
+    let orders = |text: &str| text.chars().any(|c| c.is_control() && c != '\n');
+    for arguments in [&["activity"][..], &["activity", "--json"], &["status"], &["rewards"]] {
+        let number = pass_number(0);
+        let number = if arguments == ["rewards"] { &[number.as_str()][..] } else { &[] };
+        let said = succeed("stempel", &[&["--folder", &folder], arguments, number].concat());
+        assert!(!orders(&said), "{arguments:?}: {said:?}");
+    }
+    let json = succeed("stempel", &["--folder", &folder, "activity", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["title"], TITLE, "scripts get the whole title");
+
+    // On the console's screen, too.
+    let mut terminal = Terminal::of_desk(&desk, "none");
+    terminal.wait_for("Expo");
+    terminal.press("q");
+    terminal.wait_for_end();
+    let written = String::from_utf8_lossy(&terminal.written);
+    assert!(!written.contains("\u{1b}]0;taken over") && !written.contains('\u{9b}'));
+
+    // Every line of the input is answered before the end.
+    let arguments = ["--folder", &folder, "--language", "en", "--reader", "none", "--plain"];
+    let mut plain = Command::new(program("stempel"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let typed = format!("{}\n{}\n", pass_number(1), pass_number(2));
+    plain.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let ended = plain.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    let said = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(said.matches("WELCOME").count(), 2, "{said}");
+    assert_eq!(desk.client.history().await.unwrap().len(), 2);
+}
+
+/// Whoever reads the output may have seen enough (`stempel activity | head -1`).
+#[test]
+fn a_reader_that_leaves_early_is_no_failure() {
+    let mut help = Command::new(program("stempel"))
+        .args(["doctor", "reader"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(help.stdout.take());
+    let ended = help.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(!said.contains("panicked"), "{said}");
+}
