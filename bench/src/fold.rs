@@ -10,6 +10,7 @@ use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ActivityId, CouponId, DeviceId, PassId, RewardId, VenueId, Writer};
 use crdt_model::ledger::{Ledger, LedgerId};
 use crdt_model::limits::{PeriodLimit, PeriodType};
+use crdt_model::receipt::Receipt;
 use crdt_model::time::{Calendar, UnixMillis, day_number};
 use hub::ledgers::Taken;
 use jiff::civil::Date;
@@ -134,7 +135,14 @@ pub(crate) async fn measure(entries: u32) {
         year.iter()
             .filter_map(|(place, bytes)| {
                 let entry = Entry::decode(bytes, day, &writer).ok()?;
-                Some(Placed { venue: venue.clone(), place: *place, entry, included: false })
+                let receipt = Some(Receipt { at: entry.at, not_before: None });
+                Some(Placed {
+                    venue: venue.clone(),
+                    place: *place,
+                    entry,
+                    included: false,
+                    receipt,
+                })
             })
             .collect()
     };

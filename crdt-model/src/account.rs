@@ -8,7 +8,12 @@ use minicbor::{Decode, Encode};
 use crate::entry::{Entry, EntryRef, Fact, TariffKind};
 use crate::ids::{ActivityId, CouponId, RewardId, VenueId};
 use crate::limits::{PeriodLimit, PeriodType, Window};
-use crate::time::Calendar;
+use crate::receipt::Receipt;
+use crate::time::{Calendar, UnixMillis};
+
+mod forgetting;
+
+pub use forgetting::{MARGIN_DAYS, MOST_USES};
 
 /// What a limit counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -90,11 +95,6 @@ impl Account {
         limit.volume.saturating_sub(self.times(of, limit.period_type.window(day)))
     }
 
-    /// Forgets uses in periods that ended before this local day: they decide nothing any more.
-    pub fn forget_before(&mut self, day: jiff::civil::Date) {
-        self.uses.retain(|uses| uses.window.number >= uses.window.period_type.window(day).number);
-    }
-
     fn place(&self, of: &Limited, window: Window) -> Result<usize, usize> {
         self.uses.binary_search_by(|uses| (&uses.of, uses.window).cmp(&(of, window)))
     }
@@ -156,6 +156,20 @@ pub struct Placed {
     pub entry: Entry,
     /// Whether the opening account includes it already; then it only serves as a void's target.
     pub included: bool,
+    /// When the hub received it. `None` at a desk, which does not know, and where the hub did not know
+    /// the time itself.
+    pub receipt: Option<Receipt>,
+}
+
+impl Placed {
+    /// The *effective time*: the moment at which the entry counts. Its own time, unless its receipt
+    /// disproves that ([`Receipt::disproves`]): then the time of receipt.
+    pub fn counts_at(&self) -> UnixMillis {
+        match self.receipt {
+            Some(receipt) if receipt.disproves(self.entry.at) => receipt.at,
+            _ => self.entry.at,
+        }
+    }
 }
 
 /// What an entry counts for.
@@ -185,8 +199,8 @@ pub struct FoldedAccount {
 
 /// Folds a pass's entries over the account that they begin from.
 ///
-/// The entries may come in any order and more than once: they are sorted by `(at, writer, index)`,
-/// and the same place counts once. A void takes back an entry of its own venue, once, however many
+/// The entries may come in any order and more than once: they are sorted by `(effective time, at,
+/// writer, index)`, and the same place counts once. Limits count in the periods of the effective time. A void takes back an entry of its own venue, once, however many
 /// voids name it; it does not matter whether it stands before or behind its target.
 pub fn fold(
     opening: &Account,
@@ -209,8 +223,11 @@ pub fn fold(
     };
     let (settled, taken_back) = (voids(true), voids(false));
     let mut ordered: Vec<&Placed> = by_place.values().collect();
+    // Several entries of a desk whose clock was ahead may share a time of receipt: among them its own
+    // order holds.
     ordered.sort_by_key(|placed| {
-        (placed.entry.at, placed.place.writer, placed.place.day, placed.place.index)
+        let EntryRef { day, writer, index } = placed.place;
+        (placed.counts_at(), placed.entry.at, writer, day, index)
     });
 
     let mut folding = Folding { account: opening.clone(), limits, calendar };
@@ -280,7 +297,7 @@ impl<L: Limits> Folding<'_, L> {
     }
 
     fn count(&mut self, placed: &Placed) -> Outcome {
-        let day = self.calendar.day(placed.entry.at);
+        let day = self.calendar.day(placed.counts_at());
         let (limits, uses) = self.limits(placed);
         let mut within = true;
         for (of, limit) in limits.into_iter().flatten() {
@@ -310,7 +327,7 @@ impl<L: Limits> Folding<'_, L> {
     /// Undoes an entry that the opening account includes. With `m` check-ins under a limit of `L`
     /// there, `min(m, L)` counted; without this one it is `min(m − 1, L)`.
     fn take_back(&mut self, placed: &Placed) {
-        let day = self.calendar.day(placed.entry.at);
+        let day = self.calendar.day(placed.counts_at());
         let (limits, uses) = self.limits(placed);
         let mut counted = true;
         for (of, limit) in limits.into_iter().flatten() {

@@ -45,6 +45,7 @@ pub mod ids;
 pub mod ledger;
 pub mod limits;
 pub mod money;
+pub mod receipt;
 #[cfg(test)]
 mod samples;
 pub mod stock;

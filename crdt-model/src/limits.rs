@@ -74,9 +74,76 @@ impl PeriodType {
     }
 }
 
+impl Window {
+    /// Its first and its last day, in days since 1970-01-01; nothing for [`PeriodType::Absolute`], which
+    /// has neither.
+    pub fn days(self) -> Option<(i32, i32)> {
+        let number = self.number;
+        let months = |first: i32, many: i32| {
+            let last = first.saturating_add(many);
+            (first_day_of_month(first), first_day_of_month(last).saturating_sub(1))
+        };
+        match self.period_type {
+            PeriodType::Absolute => None,
+            PeriodType::Day => Some((number, number)),
+            PeriodType::Week => {
+                let first = number.saturating_mul(7).saturating_sub(3);
+                Some((first, first.saturating_add(6)))
+            }
+            PeriodType::Month => Some(months(number, 1)),
+            PeriodType::Quarter => Some(months(number.saturating_mul(3), 3)),
+            PeriodType::Year => Some(months(number.saturating_sub(1970).saturating_mul(12), 12)),
+        }
+    }
+}
+
+/// The first day of a month, counted in months since 1970-01. A month outside of the calendar is
+/// before or behind all days.
+fn first_day_of_month(months: i32) -> i32 {
+    let year = i16::try_from(1970 + i64::from(months.div_euclid(12)));
+    let month = i8::try_from(months.rem_euclid(12) + 1);
+    let date = year.ok().zip(month.ok()).and_then(|(year, month)| Date::new(year, month, 1).ok());
+    date.map_or(if months < 0 { i32::MIN } else { i32::MAX }, day_number)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::cases;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(cases(2048))]
+
+        #[test]
+        fn the_days_of_a_window_are_those_that_it_is_the_window_of(number in -200_000i32..200_000) {
+            let day = crate::time::date_of_day_number(number).unwrap();
+            for period in [
+                PeriodType::Day,
+                PeriodType::Week,
+                PeriodType::Month,
+                PeriodType::Quarter,
+                PeriodType::Year,
+            ] {
+                let window = period.window(day);
+                let (first, last) = window.days().unwrap();
+                prop_assert!((first..=last).contains(&number), "{period:?}");
+                let of = |day| period.window(crate::time::date_of_day_number(day).unwrap());
+                prop_assert_eq!(of(first), window);
+                prop_assert_eq!(of(last), window);
+                prop_assert_ne!(of(first - 1), window);
+                prop_assert_ne!(of(last + 1), window);
+            }
+        }
+
+        #[test]
+        fn any_window_that_comes_over_the_wire_has_days(number in any::<i32>()) {
+            for period_type in [PeriodType::Week, PeriodType::Month, PeriodType::Quarter, PeriodType::Year] {
+                let (first, last) = Window { period_type, number }.days().unwrap();
+                prop_assert!(first <= last || first == i32::MAX, "{first} to {last}");
+            }
+        }
+    }
 
     #[test]
     fn a_window_holds_exactly_the_days_of_its_period() {

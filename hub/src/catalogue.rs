@@ -6,7 +6,6 @@ use crdt_model::catalogue::{
     Activity, CardSystem, Coupon, Folded, Item, PassRecord, Policy, Reward,
 };
 use crdt_model::ids::{PassId, VenueId};
-use crdt_model::time::{UnixMillis, date_of_day_number};
 use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::catalogue::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS, pack};
 use sync_protocol::message::CataloguePage;
@@ -14,8 +13,10 @@ use sync_protocol::message::CataloguePage;
 use crate::db::{HubError, from_sql, json_list, to_sql};
 use crate::ledgers::encoded;
 
-/// Days for which a record says which entries it includes: as long as a desk counts them.
-const FOLDED_DAYS: i32 = 41;
+/// Lists of which a record says how far it includes them: the pass's newest at the venue, by their days.
+/// A pass is written into one list a visit, or two. No clock says which lists are new: a hub whose clock
+/// is a year ahead would leave out those of today.
+const FOLDED_LISTS: usize = 32;
 
 /// Items that are read for one page. What does not fit within [`MAX_PAGE_BYTES`] waits for the next.
 #[allow(clippy::cast_possible_wrap, reason = "it is 1,000")]
@@ -86,7 +87,6 @@ pub async fn page(
     pool: &SqlitePool,
     venue: &VenueId,
     from: u64,
-    now: UnixMillis,
 ) -> Result<Option<CataloguePage>, HubError> {
     // One read transaction: the records, what they include and the version belong together.
     let mut reading = pool.begin().await?;
@@ -120,7 +120,7 @@ pub async fn page(
             _ => Item::CardSystem(minicbor::decode::<CardSystem>(record)?),
         });
     }
-    say_what_is_folded(&mut reading, venue, &mut items, now).await?;
+    say_what_is_folded(&mut reading, venue, &mut items).await?;
     let fitting = fitting(&mut items)?;
     let last = fitting == found.len() && found.len() < MAX_PAGE_ITEMS;
     let reached = fitting.checked_sub(1).map(|place| from_sql(found[place].get(0)));
@@ -139,7 +139,6 @@ pub async fn deny_list(
     venue: &VenueId,
     from: u64,
     behind: u64,
-    now: UnixMillis,
 ) -> Result<Option<(CataloguePage, u64)>, HubError> {
     let mut reading = pool.begin().await?;
     let found = sqlx::query(
@@ -153,7 +152,7 @@ pub async fn deny_list(
     for row in &found {
         items.push(Item::Pass(minicbor::decode(row.get(1))?));
     }
-    say_what_is_folded(&mut reading, venue, &mut items, now).await?;
+    say_what_is_folded(&mut reading, venue, &mut items).await?;
     let Some(last) = fitting(&mut items)?.checked_sub(1) else { return Ok(None) };
     let page = CataloguePage { from, to: from, last: false, items: pack(&items) };
     Ok(Some((page, from_sql(found[last].get(0)))))
@@ -186,9 +185,7 @@ async fn say_what_is_folded(
     connection: &mut SqliteConnection,
     venue: &VenueId,
     items: &mut [Item],
-    now: UnixMillis,
 ) -> Result<(), HubError> {
-    let first_day = i32::try_from(now.0.div_euclid(86_400_000)).unwrap_or_default() - FOLDED_DAYS;
     let passes: Vec<u64> = items
         .iter()
         .filter_map(|item| match item {
@@ -204,14 +201,19 @@ async fn say_what_is_folded(
         return Ok(());
     }
     let asked = json_list(&passes);
+    // One more than is listed: where it begins, everything older is included.
     let rows = sqlx::query(
-        "SELECT pass, day, writer, MAX(idx) FROM entry
-         WHERE pass IN (SELECT value FROM json_each(?)) AND venue = ? AND day >= ?
-         GROUP BY pass, day, writer",
+        "SELECT pass, day, writer, entries FROM (
+             SELECT pass, day, writer, MAX(idx) + 1 AS entries,
+                    ROW_NUMBER() OVER (PARTITION BY pass ORDER BY day DESC, writer) AS place
+             FROM entry
+             WHERE pass IN (SELECT value FROM json_each(?)) AND venue = ?
+             GROUP BY pass, day, writer)
+         WHERE place <= ? ORDER BY pass, place",
     )
     .bind(asked)
     .bind(venue.as_str())
-    .bind(first_day)
+    .bind(to_sql(FOLDED_LISTS as u64 + 1))
     .fetch_all(connection)
     .await?;
     let mut folded: HashMap<PassId, Vec<Folded>> = HashMap::new();
@@ -221,18 +223,16 @@ async fn say_what_is_folded(
         folded.entry(PassId(from_sql(row.get(0)))).or_default().push(Folded {
             day: row.get(1),
             writer,
-            entries: from_sql(row.get::<i64, _>(3)) + 1,
+            entries: from_sql(row.get(3)),
         });
     }
-    // Yesterday, for a venue's day may begin before or behind UTC's.
-    let yesterday = date_of_day_number(first_day + FOLDED_DAYS - 1);
     for item in items {
         if let Item::Pass(record) = item {
-            record.folded = folded.remove(&record.pass).unwrap_or_default();
-            record.folded_from = first_day;
-            if let Some(yesterday) = yesterday {
-                record.account.forget_before(yesterday);
-            }
+            let mut lists = folded.remove(&record.pass).unwrap_or_default();
+            let older = lists.split_off(lists.len().min(FOLDED_LISTS));
+            record.folded_from = older.first().map_or(i32::MIN, |list| list.day.saturating_add(1));
+            record.folded = lists;
+            record.account.forget_old();
         }
     }
     Ok(())

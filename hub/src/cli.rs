@@ -16,7 +16,7 @@ use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
-use crate::{card_keys, corrections, endpoint, registry, report, sample, stock};
+use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, stock};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -43,6 +43,9 @@ enum Command {
     /// Desks.
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// The hub's own clock.
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
     /// Takes data over from files.
     #[command(subcommand)]
     Import(ImportCommand),
@@ -306,6 +309,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         }
         Command::Venue(command) => venue(&folder, command).await,
         Command::Device(command) => device(&folder, command).await,
+        Command::Clock(command) => Ok(command.run(&folder.database().await?).await?),
         Command::Import(ImportCommand::Catalogue { file }) => {
             let json = std::fs::read_to_string(&file)
                 .map_err(|error| CliError::File { file: file.clone(), error })?;
@@ -479,8 +483,8 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
                 return Ok(());
             }
             println!(
-                "{:34} {:20} {:16} {:>10} {:>8}  STATE",
-                "DEVICE", "VENUE", "DESK", "SEEN", "ENTRIES"
+                "{:34} {:20} {:16} {:>10} {:>13} {:>8}  STATE",
+                "DEVICE", "VENUE", "DESK", "SEEN", "CLOCK", "ENTRIES"
             );
             for device in devices {
                 let seen = device.last_contact.map_or_else(
@@ -489,12 +493,16 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
                 );
                 let state = if device.revoked { "revoked" } else { "enrolled" };
                 println!(
-                    "{:34} {:20} {:16} {seen:>10} {:>8}  {state}",
+                    "{:34} {:20} {:16} {seen:>10} {:>13} {:>8}  {state}",
                     device.device.to_string(),
                     device.venue.to_string(),
                     device.name,
+                    clock::offset_said(device.clock_offset),
                     device.entries
                 );
+            }
+            if let Some(doubt) = clock::doubt(&pool).await? {
+                println!("The hub's own clock is in doubt: {doubt}. {}", clock::NEXT_STEP);
             }
         }
         DeviceCommand::Revoke { device } => {

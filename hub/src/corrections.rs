@@ -15,8 +15,9 @@ use sync_protocol::message::Batch;
 use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 
+use crate::clock;
 use crate::db::{HubError, Writing, to_sql, wall_clock};
-use crate::ledgers::{calendar, fold_passes, keep, placed, position};
+use crate::ledgers::{Came, calendar, fold_passes, keep, placed, position};
 
 /// The hub's incarnation: random for each run, as a desk's is, so that a hub restored from a backup
 /// never goes on with a list that desks have otherwise.
@@ -98,7 +99,9 @@ pub async fn void(
         seal: key.seal(&ledger, &writer, &extension.head()),
         public_key: key.public_key().to_vec(),
     };
-    let touched = keep(writing, &ledger, &batch, &extension, vec![bytes]).await?;
+    let time = clock::receipt_time(writing).await?;
+    let came = Came { entries: vec![bytes], time, all_held_at: None };
+    let touched = keep(writing, &ledger, &batch, &extension, came).await?;
     fold_passes(writing, &touched).await?;
     turn.transaction.commit().await?;
     tracing::info!(%venue, %target, "the hub took an entry back");
@@ -133,7 +136,7 @@ async fn subject_to_take_back(
     }
     // Voids of an entry are about the same pass or card.
     let mut voids = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
-        "SELECT venue, day, writer, idx, bytes, pass FROM entry WHERE venue = ",
+        "SELECT venue, day, writer, idx, bytes, pass, received, not_before FROM entry WHERE venue = ",
     );
     voids.push_bind(venue.to_string());
     match found.subject {

@@ -149,6 +149,7 @@ pub async fn serve(
     let endpoint = Endpoint::server(config, listen).map_err(|error| failed(error.to_string()))?;
     let changed = watch::Sender::new(0);
     let watching = tokio::spawn(watch_for_changes(pool.clone(), changed.clone()));
+    let clock = tokio::spawn(crate::clock::watch(pool.clone()));
     ready(endpoint.local_addr().map_err(|error| failed(error.to_string()))?);
     let lines = Arc::new(Semaphore::new(MAX_LINES));
     tokio::pin!(stop);
@@ -176,6 +177,7 @@ pub async fn serve(
         }
     }
     watching.abort();
+    clock.abort();
     endpoint.close(0u32.into(), b"the hub is stopping");
     endpoint.wait_idle().await;
     pool.close().await;

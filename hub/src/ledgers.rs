@@ -9,15 +9,21 @@ use crdt_model::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
 use crdt_model::ids::{ActivityId, CouponId, DeviceId, RewardId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::PeriodLimit;
-use crdt_model::time::{Calendar, date_of_day_number, day_number};
+use crdt_model::time::{Calendar, UnixMillis, date_of_day_number, day_number};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
 
 use crate::catalogue;
+use crate::clock::{self, ReceiptTime};
 use crate::db::{HubError, Writing, from_sql, json_list, to_sql, wall_clock};
 use crate::stock::{UnitUse, note_uses};
+
+mod placed;
+
+pub use placed::entries_of_pass;
+pub(crate) use placed::{placed, select_entries};
 
 /// The time zone in which limits count. The passes are those of Flanders, Brussels and the
 /// Netherlands, which share it; an account must not depend on which venue's entries came last.
@@ -179,8 +185,9 @@ pub async fn take(
     if !is_enrolled(writing, carrier, venue).await? {
         return Ok(Taken::Revoked);
     }
-    let known_key: Option<Vec<u8>> = sqlx::query_scalar(
-        "SELECT public_key FROM device WHERE id = ? AND venue = ? AND revoked_at IS NULL",
+    let known: Option<(Vec<u8>, Option<i64>)> = sqlx::query_as(
+        "SELECT public_key, all_held_at FROM device
+         WHERE id = ? AND venue = ? AND revoked_at IS NULL",
     )
     .bind(&writer.device.0[..])
     .bind(venue.as_str())
@@ -190,10 +197,10 @@ pub async fn take(
         let reason = "its day is outside the calendar".to_owned();
         return set_apart(turn, venue, carrier, batch, reason).await;
     };
-    if known_key.as_deref() != Some(&batch.public_key) {
+    let Some((_, all_held_at)) = known.filter(|(key, _)| *key == batch.public_key) else {
         let reason = "its writer is no enrolled desk of this venue".to_owned();
         return set_apart(turn, venue, carrier, batch, reason).await;
-    }
+    };
     let held = position(writing, venue, batch.day, &writer).await?;
     let ledger = LedgerId { venue: venue.clone(), day };
     match judge(batch, &ledger, held) {
@@ -215,7 +222,12 @@ pub async fn take(
                 let reason = "the batch is larger than any that can be handed on".to_owned();
                 return set_apart(turn, venue, carrier, batch, reason).await;
             }
-            let touched = keep(writing, &ledger, batch, &extension, entries).await?;
+            let came = Came {
+                entries,
+                time: clock::receipt_time(writing).await?,
+                all_held_at: all_held_at.map(UnixMillis),
+            };
+            let touched = keep(writing, &ledger, batch, &extension, came).await?;
             fold_passes(writing, &touched).await?;
             turn.transaction.commit().await?;
             Ok(Taken::Held { sequence: extension.head().sequence, new: true })
@@ -320,21 +332,32 @@ pub async fn position(
     })
 }
 
+/// Entries as they came, and when.
+pub(crate) struct Came {
+    /// The entries' bytes.
+    pub(crate) entries: Vec<Vec<u8>>,
+    /// The time of receipt.
+    pub(crate) time: ReceiptTime,
+    /// When the hub last held everything that their desk had written, by clocks that agreed.
+    pub(crate) all_held_at: Option<UnixMillis>,
+}
+
 /// Keeps an extension's entries and says which passes they touch.
 pub(crate) async fn keep(
     connection: &mut SqliteConnection,
     ledger: &LedgerId,
     batch: &Batch,
     extension: &Extension,
-    received: Vec<Vec<u8>>,
+    came: Came,
 ) -> Result<BTreeSet<i64>, HubError> {
     let writer = extension.writer();
     let passes_of_chips = passes_of_chips(connection, extension.entries()).await?;
     let known = usize::try_from(extension.first_index() + 1 - batch.first).unwrap_or(usize::MAX);
     let mut touched = BTreeSet::new();
     let mut rows = Vec::with_capacity(extension.entries().len());
+    let receipt = came.time.receipt(came.all_held_at);
     let places = (extension.first_index()..).zip(extension.entries());
-    for ((index, entry), bytes) in places.zip(received.into_iter().skip(known)) {
+    for ((index, entry), bytes) in places.zip(came.entries.into_iter().skip(known)) {
         let (pass, chip) = match entry.subject {
             Subject::Pass(pass) => (Some(to_sql(pass.0)), None),
             Subject::Chip(chip) => {
@@ -344,22 +367,29 @@ pub(crate) async fn keep(
             Subject::External(_) => (None, None),
         };
         touched.extend(pass);
-        rows.push((to_sql(index), pass, chip, bytes));
+        // The lower bound is kept where it disproves the entry's time; elsewhere it says nothing.
+        let not_before = receipt
+            .filter(|receipt| entry.at < receipt.at && receipt.disproves(entry.at))
+            .and_then(|receipt| receipt.not_before);
+        rows.push((to_sql(index), pass, chip, bytes, not_before));
     }
     while !rows.is_empty() {
         let some: Vec<_> = rows.drain(..rows.len().min(ROWS_AT_ONCE)).collect();
         let full = some.len() == ROWS_AT_ONCE || some.len() == 1;
         let mut insert = QueryBuilder::<Sqlite>::new(
-            "INSERT OR IGNORE INTO entry (venue, day, writer, idx, pass, chip, bytes) ",
+            "INSERT OR IGNORE INTO entry
+             (venue, day, writer, idx, pass, chip, bytes, received, not_before) ",
         );
-        insert.push_values(some, |mut row, (index, pass, chip, bytes)| {
+        insert.push_values(some, |mut row, (index, pass, chip, bytes, not_before)| {
             row.push_bind(ledger.venue.to_string())
                 .push_bind(batch.day)
                 .push_bind(batch.writer.0.to_vec())
                 .push_bind(index)
                 .push_bind(pass)
                 .push_bind(chip)
-                .push_bind(bytes);
+                .push_bind(bytes)
+                .push_bind(receipt.map(|receipt| receipt.at.0))
+                .push_bind(not_before.map(|at| at.0));
         });
         insert.build().persistent(full).execute(&mut *connection).await?;
     }
@@ -377,7 +407,8 @@ pub(crate) async fn keep(
     .execute(&mut *connection)
     .await?;
     sqlx::query(
-        "INSERT INTO accepted (venue, day, writer, first, last, signature) VALUES (?, ?, ?, ?, ?, ?)",
+        "INSERT INTO accepted (venue, day, writer, first, last, signature, received)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )
     .bind(ledger.venue.as_str())
     .bind(batch.day)
@@ -385,6 +416,7 @@ pub(crate) async fn keep(
     .bind(to_sql(extension.first_index() + 1))
     .bind(to_sql(head.sequence))
     .bind(&batch.seal.signature)
+    .bind(came.time.at.0)
     .execute(connection)
     .await?;
     Ok(touched)
@@ -435,13 +467,10 @@ async fn fold_some(
     calendar: &Calendar,
 ) -> Result<(), HubError> {
     let asked = json_list(passes);
-    let rows = sqlx::query(
-        "SELECT venue, day, writer, idx, bytes, pass FROM entry
-         WHERE pass IN (SELECT value FROM json_each(?))",
-    )
-    .bind(&asked)
-    .fetch_all(&mut *connection)
-    .await?;
+    let rows = sqlx::query(select_entries!("pass IN (SELECT value FROM json_each(?))"))
+        .bind(&asked)
+        .fetch_all(&mut *connection)
+        .await?;
     let mut entries: BTreeMap<i64, Vec<Placed>> = BTreeMap::new();
     for row in &rows {
         entries.entry(row.get(5)).or_default().push(placed(row)?);
@@ -521,37 +550,6 @@ async fn note_units(
         })
     });
     note_uses(connection, uses.collect()).await
-}
-
-/// All entries of a pass, from every venue.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn entries_of_pass(
-    connection: &mut SqliteConnection,
-    pass: i64,
-) -> Result<Vec<Placed>, HubError> {
-    let rows = sqlx::query("SELECT venue, day, writer, idx, bytes, pass FROM entry WHERE pass = ?")
-        .bind(pass)
-        .fetch_all(connection)
-        .await?;
-    rows.iter().map(placed).collect()
-}
-
-/// A row of `entry` (venue, day, writer, idx, bytes, pass) as an entry in its place. An entry that
-/// was written under a chip number is one of the pass that the hub knows it to be.
-pub(crate) fn placed(row: &sqlx::sqlite::SqliteRow) -> Result<Placed, HubError> {
-    let wrong = |what: &str| HubError::Record(format!("an entry's {what} cannot be read"));
-    let day = date_of_day_number(row.get(1)).ok_or_else(|| wrong("day"))?;
-    let writer = Writer::from_bytes(row.get(2)).map_err(|_| wrong("writer"))?;
-    let venue = row.get::<&str, _>(0).parse().map_err(|_| wrong("venue"))?;
-    let mut entry = Entry::decode(row.get(4), day, &writer)
-        .map_err(|error| HubError::Record(error.to_string()))?;
-    if let Some(pass) = row.get::<Option<i64>, _>(5) {
-        entry.subject = Subject::Pass(crdt_model::ids::PassId(from_sql(pass)));
-    }
-    let place = EntryRef { day, writer, index: from_sql(row.get(3)) };
-    Ok(Placed { venue, place, entry, included: false })
 }
 
 /// A record's bytes.

@@ -7,6 +7,7 @@
 pub mod card_keys;
 pub mod catalogue;
 pub mod cli;
+pub mod clock;
 pub mod corrections;
 pub mod db;
 pub mod endpoint;

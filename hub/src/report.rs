@@ -11,7 +11,7 @@ use serde::Serialize;
 use sqlx::{Row, SqliteConnection, SqlitePool};
 
 use crate::db::{HubError, from_sql, lookup_key};
-use crate::ledgers::{calendar, entries_of_pass, limits_of, placed};
+use crate::ledgers::{calendar, entries_of_pass, limits_of, placed, select_entries};
 use crate::registry;
 
 /// A pass, as the hub has it.
@@ -83,8 +83,12 @@ pub struct EntryReport {
     pub entry: EntryRef,
     /// The name of the desk that wrote it.
     pub desk: String,
-    /// When, in milliseconds since the epoch.
+    /// When, by the desk's clock, in milliseconds since the epoch.
     pub at: i64,
+    /// The time at which it counts: `at`, unless its receipt disproves that.
+    pub counts_at: i64,
+    /// When the hub received it, where it knew the time.
+    pub received: Option<i64>,
     /// What: check-in, visit, external-visit, redemption, ticket-sale, void, newer.
     pub kind: &'static str,
     /// About which pass, where it is known.
@@ -104,13 +108,11 @@ pub async fn ledger(
 ) -> Result<Vec<EntryReport>, HubError> {
     let desks: HashMap<DeviceId, String> =
         registry::devices(pool).await?.into_iter().map(|d| (d.device, d.name)).collect();
-    let rows = sqlx::query(
-        "SELECT venue, day, writer, idx, bytes, pass FROM entry WHERE venue = ? AND day = ?",
-    )
-    .bind(venue.as_str())
-    .bind(day_number(day))
-    .fetch_all(pool)
-    .await?;
+    let rows = sqlx::query(select_entries!("venue = ? AND day = ?"))
+        .bind(venue.as_str())
+        .bind(day_number(day))
+        .fetch_all(pool)
+        .await?;
     let mut report = Vec::with_capacity(rows.len());
     for row in &rows {
         let placed = placed(row)?;
@@ -127,6 +129,8 @@ pub async fn ledger(
             entry: placed.place,
             desk: desks.get(&placed.place.writer.device).cloned().unwrap_or_default(),
             at: placed.entry.at.0,
+            counts_at: placed.counts_at().0,
+            received: placed.receipt.map(|receipt| receipt.at.0),
             kind,
             pass: match placed.entry.subject {
                 Subject::Pass(pass) => Some(pass),
@@ -135,7 +139,7 @@ pub async fn ledger(
             points,
         });
     }
-    report.sort_by_key(|entry| (entry.at, entry.entry));
+    report.sort_by_key(|entry| (entry.counts_at, entry.at, entry.entry));
     Ok(report)
 }
 

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock, write};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
-use crate::{card_keys, catalogue, holders, requests, stock};
+use crate::{card_keys, catalogue, clock, holders, requests, stock};
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -263,20 +263,17 @@ impl Session {
         }
     }
 
-    /// Notes for the operators that the desk came, with which software, and how its clock goes.
-    async fn note_hello(
-        &self,
-        device: &Device,
-        hello: &Hello,
-        now: UnixMillis,
-    ) -> Result<(), HubError> {
-        let update = sqlx::query(
-            "UPDATE device SET last_contact = ?, software = ?, clock_offset = ? WHERE id = ?",
-        )
-        .bind(now.0)
-        .bind(&hello.software)
-        .bind(hello.clock.saturating_sub(now.0))
-        .bind(&device.device.0[..]);
+    /// Stores that the desk came, with which software, and what its clock shows.
+    async fn note_hello(&self, device: &Device, hello: &Hello, lost: bool) -> Result<(), HubError> {
+        let holds_all = hello.pending.is_empty() && !lost;
+        let desk_clock = UnixMillis(hello.clock);
+        clock::note_desk_clock(&self.pool, device.device, desk_clock, holds_all).await?;
+        if device.software.as_ref() == Some(&hello.software) {
+            return Ok(());
+        }
+        let update = sqlx::query("UPDATE device SET software = ? WHERE id = ?")
+            .bind(&hello.software)
+            .bind(&device.device.0[..]);
         write(&self.pool, update).await
     }
 
@@ -311,13 +308,13 @@ impl Session {
             return self.goodbye_not_enrolled().await;
         };
         let now = wall_clock();
-        self.note_hello(&device, &hello, now).await?;
+        let lost = device.entries < hello.acknowledged;
+        self.note_hello(&device, &hello, lost).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool, &device.venue).await?;
         let holders_now = holders::version(&self.pool).await?;
         let card_keys = card_keys::announced(&self.pool, device.device).await?;
-        let lost = device.entries < hello.acknowledged;
         self.desk = Some(Desk {
             device: device.device,
             venue: device.venue.clone(),
@@ -487,16 +484,16 @@ impl Session {
 
     async fn send_page(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &mut self.desk else { return Ok(false) };
-        let (venue, from, now) = (desk.venue.clone(), desk.catalogue_version, wall_clock());
+        let (venue, from) = (desk.venue.clone(), desk.catalogue_version);
         if let Some(behind) = desk.deny_list.take()
             && let Some((page, reached)) =
-                catalogue::deny_list(&self.pool, &venue, from, behind, now).await?
+                catalogue::deny_list(&self.pool, &venue, from, behind).await?
         {
             desk.deny_list = Some(reached);
             self.say(&HubMessage::Page(page)).await?;
             return Ok(true);
         }
-        let Some(page) = catalogue::page(&self.pool, &venue, from, now).await? else {
+        let Some(page) = catalogue::page(&self.pool, &venue, from).await? else {
             return Ok(false);
         };
         let to = page.to;

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::entry::Subject;
 use crate::ids::PassId;
+use crate::receipt::{RECEIPT_TOLERANCE, Receipt};
 use crate::samples::{DAY, NOON, cases, desk, ledger_id, some_entries};
 use crate::time::UnixMillis;
 
@@ -51,6 +52,7 @@ fn placed(entries: &[(u8, Entry)]) -> Vec<Placed> {
                 place: EntryRef { day: ledger_id().day, writer: desk(*n), index },
                 entry: Entry { subject: Subject::Pass(PassId(1)), ..*entry },
                 included: false,
+                receipt: None,
             }
         })
         .collect()
@@ -60,7 +62,7 @@ fn at(n: u8, index: u64, minutes: i64, fact: Fact) -> Placed {
     let entry =
         Entry { at: UnixMillis(NOON + minutes * 60_000), subject: Subject::Pass(PassId(1)), fact };
     let place = EntryRef { day: ledger_id().day, writer: desk(n), index };
-    Placed { venue: ledger_id().venue, place, entry, included: false }
+    Placed { venue: ledger_id().venue, place, entry, included: false, receipt: None }
 }
 
 fn check_in(points: u32) -> Fact {
@@ -124,15 +126,6 @@ fn taking_back_a_check_in_makes_room_for_another() {
         vec![at(1, 0, 0, check_in(1)), at(1, 1, 1, void), at(1, 2, 2, check_in(1))],
     );
     assert_eq!(result.account.points(), 1);
-}
-
-#[test]
-fn uses_of_periods_that_are_over_are_forgotten_and_others_kept() {
-    let mut account = folded(&Account::default(), vec![at(1, 0, 0, check_in(1))]).account;
-    account.forget_before("2026-11-21".parse().unwrap());
-    assert_eq!(account.uses.len(), 1);
-    account.forget_before("2026-11-22".parse().unwrap());
-    assert_eq!(account.uses.len(), 0);
 }
 
 proptest! {
@@ -384,23 +377,108 @@ proptest! {
         let own = all.iter().filter(|p| p.venue == ledger_id().venue).cloned().collect();
         prop_assert_eq!(folded(&opening, own), folded(&opening, all));
     }
+}
 
-    #[test]
-    fn what_is_forgotten_decides_nothing_any_more(entries in several_venues(), days in 0..10i64) {
-        let today = calendar().day(UnixMillis(NOON + days * DAY));
-        let (before, later): (Vec<_>, Vec<_>) = entries.into_iter()
-            .filter(|placed| !matches!(placed.entry.fact, Fact::Void { .. }))
-            .partition(|placed| calendar().day(placed.entry.at) < today);
-        let whole = folded(&Account::default(), before).account;
-        let mut forgetful = whole.clone();
-        forgetful.forget_before(today);
-        for uses in &whole.uses {
-            let current = uses.window == uses.window.period_type.window(today);
-            let kept = if current { uses.times } else { 0 };
-            prop_assert_eq!(forgetful.times(&uses.of, uses.window), kept);
+/// This entry, received so many minutes after noon.
+fn received(placed: Placed, minutes: i64) -> Placed {
+    let at = UnixMillis(NOON + minutes * 60_000);
+    Placed { receipt: Some(Receipt { at, not_before: None }), ..placed }
+}
+
+/// Two days, in minutes.
+const TWO_DAYS: i64 = 2 * 24 * 60;
+
+#[test]
+fn an_entry_of_a_desk_that_is_two_days_ahead_counts_once_on_the_day_of_its_receipt() {
+    let ahead = received(at(1, 0, TWO_DAYS, check_in(1)), 5);
+    let same_day = received(at(2, 0, 3, check_in(1)), 3);
+    let that_day = received(at(2, 1, TWO_DAYS + 9, check_in(1)), TWO_DAYS + 9);
+    let result = folded(&Account::default(), vec![that_day, ahead, same_day]);
+    let outcomes: Vec<_> = result.outcomes.iter().map(|(place, o)| (place.writer, *o)).collect();
+    assert_eq!(
+        outcomes,
+        [(desk(2), Outcome::Counted), (desk(1), Outcome::OverLimit), (desk(2), Outcome::Counted)],
+        "twice that day is once, and two days later counts for itself"
+    );
+}
+
+#[test]
+fn an_entry_of_1970_counts_on_the_day_of_its_receipt() {
+    let mut flat_battery = received(at(1, 0, 0, check_in(1)), 10);
+    flat_battery.entry.at = UnixMillis(90_000);
+    let result =
+        folded(&Account::default(), vec![flat_battery, received(at(2, 0, 5, check_in(1)), 5)]);
+    let of = Limited::CheckIn(ActivityId(1));
+    assert_eq!(result.account.times(&of, PeriodType::Day.window(ledger_id().day)), 2);
+    assert_eq!(result.account.points(), 1);
+}
+
+#[test]
+fn where_the_hub_did_not_know_the_time_an_entry_counts_when_it_says() {
+    let unknown = at(1, 0, TWO_DAYS, check_in(1));
+    assert_eq!(unknown.counts_at(), unknown.entry.at);
+}
+
+/// Entries over ten days at two venues, of desks whose clocks may be days off, with their receipts.
+fn received_entries() -> impl Strategy<Value = Vec<Placed>> {
+    let receipt = (-3 * DAY..12 * DAY, prop::option::weighted(0.3, -3 * DAY..12 * DAY));
+    let receipts = prop::collection::vec(prop::option::weighted(0.9, receipt), 40);
+    (several_venues(), receipts).prop_map(|(mut entries, receipts)| {
+        for (placed, receipt) in entries.iter_mut().zip(receipts) {
+            placed.receipt = receipt.map(|(at, not_before)| Receipt {
+                at: UnixMillis(NOON + at),
+                not_before: not_before.map(|at| UnixMillis(NOON + at)),
+            });
         }
-        let (one, other) = (folded(&whole, later.clone()), folded(&forgetful, later));
-        prop_assert_eq!(one.outcomes, other.outcomes);
-        prop_assert_eq!(one.account.points(), other.account.points());
+        entries
+    })
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// Invariant 3: whatever order entries came in, with the same receipts the account is the same.
+    #[test]
+    fn with_the_same_receipts_any_order_of_arrival_gives_the_same_account(
+        entries in received_entries(), order in any::<u64>(),
+    ) {
+        let mut shuffled = entries.clone();
+        let mut state = order | 1;
+        for place in (1..shuffled.len()).rev() {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            shuffled.swap(place, usize::try_from(state >> 33).unwrap() % (place + 1));
+        }
+        prop_assert_eq!(
+            folded(&earned_before(5), entries),
+            folded(&earned_before(5), shuffled)
+        );
+    }
+
+    /// The same for whoever begins from a record that includes some of them.
+    #[test]
+    fn with_the_same_receipts_folding_in_steps_gives_the_same_account(
+        entries in received_entries(), steps in prop::collection::vec(0..3u8, 40)
+    ) {
+        let mut account = Account::default();
+        for step in 0..3 {
+            let known = entries.iter().zip(&steps).filter(|(_, of)| **of <= step);
+            let known = known.map(|(placed, of)| Placed { included: *of < step, ..placed.clone() });
+            account = folded(&account, known.collect()).account;
+        }
+        prop_assert_eq!(account, folded(&Account::default(), entries).account);
+    }
+
+    /// No entry counts later than its receipt, and a right one counts when it says.
+    #[test]
+    fn nothing_counts_later_than_its_receipt(entries in received_entries()) {
+        for placed in entries {
+            let Some(receipt) = placed.receipt else { continue };
+            let counts = placed.counts_at();
+            prop_assert!(counts <= receipt.at.plus(RECEIPT_TOLERANCE));
+            prop_assert!(counts == placed.entry.at || counts == receipt.at);
+            if receipt.not_before.is_none() && placed.entry.at <= receipt.at {
+                prop_assert_eq!(counts, placed.entry.at);
+            }
+        }
     }
 }

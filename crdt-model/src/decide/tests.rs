@@ -975,6 +975,7 @@ proptest! {
                     place: EntryRef { day: day(), writer: desk(1), index },
                     entry: Entry { at: now, ..entry(0, fact) },
                     included: false,
+                    receipt: None,
                 });
             }
         }

@@ -10,12 +10,12 @@ use hub::ledgers::take;
 use sqlx::SqlitePool;
 use sync_protocol::catalogue::unpack;
 
-use crate::desk::{TestDesk, check_in, hub_with_passes, noon, put_pass, venue};
+use crate::desk::{TestDesk, check_in, hub_with_passes, put_pass, venue};
 
 /// Everything behind `from`, page by page; pass by pass the newest record.
 async fn all_pages(pool: &SqlitePool, mut from: u64) -> (BTreeMap<PassId, Item>, u64, usize) {
     let (mut passes, mut pages) = (BTreeMap::new(), 0);
-    while let Some(page) = page(pool, &venue(), from, noon()).await.unwrap() {
+    while let Some(page) = page(pool, &venue(), from).await.unwrap() {
         assert_eq!(page.from, from);
         assert!(page.to > from, "a page gets on");
         for item in unpack(&page.items).expect("a desk can unpack every page") {
@@ -50,7 +50,7 @@ async fn pages_resumed_anywhere_give_what_one_pass_gives() {
         let behind = whole.len() as u64 + 1 - from + u64::from(from >= 12);
         assert_eq!(rest.len() as u64, behind, "from {from}");
     }
-    assert!(page(&pool, &venue(), version, noon()).await.unwrap().is_none());
+    assert!(page(&pool, &venue(), version).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -81,7 +81,7 @@ async fn all_denied_passes_come_first_and_move_nothing() {
         put_pass(&pool, number, CardStatus::Blocked).await;
     }
     let (mut behind, mut denied) = (0, BTreeSet::new());
-    while let Some((page, reached)) = deny_list(&pool, &venue(), 0, behind, noon()).await.unwrap() {
+    while let Some((page, reached)) = deny_list(&pool, &venue(), 0, behind).await.unwrap() {
         assert_eq!((page.from, page.to), (0, 0));
         for item in unpack(&page.items).unwrap() {
             let Item::Pass(record) = item else { panic!("{item:?}") };

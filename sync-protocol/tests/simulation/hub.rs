@@ -202,6 +202,7 @@ pub(crate) fn account<'a>(
         place: *place,
         entry: *entry,
         included: false,
+        receipt: None,
     });
     fold(&Account::default(), placed, &TwiceADay, calendar).account
 }

@@ -76,6 +76,8 @@ impl Desk {
                     place: *place,
                     entry: *self.entry(place)?,
                     included: included(place),
+                    // What the hub has received is in its records.
+                    receipt: None,
                 })
             })
             .collect()
