@@ -134,7 +134,8 @@ pub(crate) async fn measure(entries: u32) {
         year.iter()
             .filter_map(|(place, bytes)| {
                 let entry = Entry::decode(bytes, day, &writer).ok()?;
-                Some(Placed { venue: venue.clone(), place: *place, entry, included: false })
+                let (venue, place) = (venue.clone(), *place);
+                Some(Placed { venue, place, first_place: None, entry, included: false })
             })
             .collect()
     };

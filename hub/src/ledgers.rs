@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crdt_model::account::{Account, Limits, Outcome, Placed, fold};
 use crdt_model::catalogue::{Activity, Coupon, PassRecord, Reward};
-use crdt_model::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
+use crdt_model::entry::{Entry, EntryRef, Fact, Located, Subject, TariffKind};
 use crdt_model::ids::{ActivityId, CouponId, DeviceId, RewardId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::PeriodLimit;
@@ -500,9 +500,10 @@ async fn note_units(
     redemptions: Vec<Placed>,
     outcomes: &[(EntryRef, Outcome)],
 ) -> Result<(), HubError> {
+    // A copy of an entry that is here itself hands out nothing of its own.
     let taken_back: BTreeSet<EntryRef> = outcomes
         .iter()
-        .filter(|(_, outcome)| *outcome == Outcome::TakenBack)
+        .filter(|(_, outcome)| matches!(outcome, Outcome::TakenBack | Outcome::Nothing))
         .map(|(place, _)| *place)
         .collect();
     let uses = redemptions.into_iter().filter_map(|placed| {
@@ -545,13 +546,13 @@ pub(crate) fn placed(row: &sqlx::sqlite::SqliteRow) -> Result<Placed, HubError> 
     let day = date_of_day_number(row.get(1)).ok_or_else(|| wrong("day"))?;
     let writer = Writer::from_bytes(row.get(2)).map_err(|_| wrong("writer"))?;
     let venue = row.get::<&str, _>(0).parse().map_err(|_| wrong("venue"))?;
-    let mut entry = Entry::decode(row.get(4), day, &writer)
+    let Located { mut entry, first_place } = Located::decode(row.get(4), day, &writer)
         .map_err(|error| HubError::Record(error.to_string()))?;
     if let Some(pass) = row.get::<Option<i64>, _>(5) {
         entry.subject = Subject::Pass(crdt_model::ids::PassId(from_sql(pass)));
     }
     let place = EntryRef { day, writer, index: from_sql(row.get(3)) };
-    Ok(Placed { venue, place, entry, included: false })
+    Ok(Placed { venue, place, first_place, entry, included: false })
 }
 
 /// A record's bytes.
