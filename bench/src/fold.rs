@@ -136,13 +136,8 @@ pub(crate) async fn measure(entries: u32) {
             .filter_map(|(place, bytes)| {
                 let entry = Entry::decode(bytes, day, &writer).ok()?;
                 let receipt = Some(Receipt { at: entry.at, not_before: None });
-                Some(Placed {
-                    venue: venue.clone(),
-                    place: *place,
-                    entry,
-                    included: false,
-                    receipt,
-                })
+                let (venue, place) = (venue.clone(), *place);
+                Some(Placed { venue, place, first_place: None, entry, included: false, receipt })
             })
             .collect()
     };

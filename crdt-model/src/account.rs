@@ -1,6 +1,7 @@
 //! The fold: from a pass's entries to its account. Points are earned less spent; what was spent
 //! beyond that is a debt which later points pay.
 
+use std::collections::btree_map::Entry as Slot;
 use std::collections::{BTreeMap, BTreeSet};
 
 use minicbor::{Decode, Encode};
@@ -152,6 +153,8 @@ pub struct Placed {
     pub venue: VenueId,
     /// Its place there.
     pub place: EntryRef,
+    /// Where it stood first, where it is a copy ([`crate::entry::Located`]).
+    pub first_place: Option<EntryRef>,
     /// The entry.
     pub entry: Entry,
     /// Whether the opening account includes it already; then it only serves as a void's target.
@@ -170,6 +173,11 @@ impl Placed {
             _ => self.entry.at,
         }
     }
+
+    /// The place that says which entry it is: a copy is the entry that it is a copy of.
+    fn identity(&self) -> (VenueId, EntryRef) {
+        (self.venue.clone(), self.first_place.unwrap_or(self.place))
+    }
 }
 
 /// What an entry counts for.
@@ -184,7 +192,8 @@ pub enum Outcome {
     TakenBack,
     /// A redemption beyond the balance: it stands, and left a debt.
     LeftDebt,
-    /// It counts for nothing here: a void without a target, or a kind of a newer version.
+    /// It counts for nothing here: a void without a target, a kind of a newer version, or a copy of an entry that is
+    /// here itself.
     Nothing,
 }
 
@@ -200,7 +209,8 @@ pub struct FoldedAccount {
 /// Folds a pass's entries over the account that they begin from.
 ///
 /// The entries may come in any order and more than once: they are sorted by `(effective time, at,
-/// writer, index)`, and the same place counts once. Limits count in the periods of the effective time. A void takes back an entry of its own venue, once, however many
+/// writer, index)`, and the same place counts once. An entry and its copies count once, too, in the order of its first
+/// place. Limits count in the periods of the effective time. A void takes back an entry of its own venue, once, however many
 /// voids name it; it does not matter whether it stands before or behind its target.
 pub fn fold(
     opening: &Account,
@@ -208,39 +218,61 @@ pub fn fold(
     limits: &impl Limits,
     calendar: &Calendar,
 ) -> FoldedAccount {
-    let by_place: BTreeMap<(VenueId, EntryRef), Placed> =
-        entries.into_iter().map(|placed| ((placed.venue.clone(), placed.place), placed)).collect();
+    let mut outcomes = Vec::new();
+    let mut by_identity: BTreeMap<(VenueId, EntryRef), Placed> = BTreeMap::new();
+    // Which entries are copies, by where those stand: a void may name either place.
+    let mut copies: BTreeMap<(VenueId, EntryRef), (VenueId, EntryRef)> = BTreeMap::new();
+    for placed in entries {
+        let identity = placed.identity();
+        if placed.first_place.is_some() {
+            copies.insert((placed.venue.clone(), placed.place), identity.clone());
+        }
+        match by_identity.entry(identity) {
+            Slot::Vacant(vacant) => drop(vacant.insert(placed)),
+            Slot::Occupied(mut known) => {
+                let included = known.get().included || placed.included;
+                // The entry itself before its copies, and those in an order that does not hang on how they came.
+                let rank = |it: &Placed| (it.first_place.is_some(), it.place);
+                let extra =
+                    if rank(&placed) < rank(known.get()) { known.insert(placed) } else { placed };
+                known.get_mut().included = included;
+                if extra.place != known.get().place && !extra.included {
+                    outcomes.push((extra.place, Outcome::Nothing));
+                }
+            }
+        }
+    }
     let target_of = |placed: &Placed| match placed.entry.fact {
-        Fact::Void { target } => by_place.get(&(placed.venue.clone(), target)).filter(|found| {
-            found.entry.subject == placed.entry.subject
-                && !matches!(found.entry.fact, Fact::Void { .. })
-        }),
+        Fact::Void { target } => {
+            let named = (placed.venue.clone(), target);
+            by_identity.get(copies.get(&named).unwrap_or(&named)).filter(|found| {
+                found.entry.subject == placed.entry.subject
+                    && !matches!(found.entry.fact, Fact::Void { .. })
+            })
+        }
         _ => None,
     };
     let voids = |included: bool| -> BTreeSet<(VenueId, EntryRef)> {
-        let of_this_kind = by_place.values().filter(|placed| placed.included == included);
-        of_this_kind.filter_map(target_of).map(|found| (found.venue.clone(), found.place)).collect()
+        let of_this_kind = by_identity.values().filter(|placed| placed.included == included);
+        of_this_kind.filter_map(target_of).map(Placed::identity).collect()
     };
     let (settled, taken_back) = (voids(true), voids(false));
-    let mut ordered: Vec<&Placed> = by_place.values().collect();
+    let mut ordered: Vec<(&(VenueId, EntryRef), &Placed)> = by_identity.iter().collect();
     // Several entries of a desk whose clock was ahead may share a time of receipt: among them its own
     // order holds.
-    ordered.sort_by_key(|placed| {
-        let EntryRef { day, writer, index } = placed.place;
-        (placed.counts_at(), placed.entry.at, writer, day, index)
+    ordered.sort_by_key(|((_, first), placed)| {
+        (placed.counts_at(), placed.entry.at, first.writer, first.day, first.index)
     });
 
     let mut folding = Folding { account: opening.clone(), limits, calendar };
-    let mut outcomes = Vec::new();
-    for placed in ordered {
-        let key = (placed.venue.clone(), placed.place);
+    for (key, placed) in ordered {
         if placed.included {
-            if taken_back.contains(&key) && !settled.contains(&key) {
+            if taken_back.contains(key) && !settled.contains(key) {
                 folding.take_back(placed);
             }
             continue;
         }
-        let outcome = if taken_back.contains(&key) || settled.contains(&key) {
+        let outcome = if taken_back.contains(key) || settled.contains(key) {
             Outcome::TakenBack
         } else if target_of(placed).is_some() {
             Outcome::Counted

@@ -80,6 +80,84 @@ pub fn walk(bytes: &[u8]) -> Walk {
     Walk { chunks, behind_damage: Vec::new(), ending: Ending::Whole }
 }
 
+/// Bytes of a chunk that is mended at the most: a canonical change has some 150, and at most 512. Each of its bits is
+/// tried, and each try is one hash over it.
+const MAX_MENDED_BYTES: usize = 1024;
+
+/// Places of one file that are mended at the most: beyond that it is no flipped bit but a broken disk, and each place
+/// costs thousands of hashes.
+const MOST_MENDED: usize = 64;
+
+/// What can be got out of a damaged file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Salvage {
+    /// All whole chunks in the file's order, also those behind damage, and those that were mended.
+    pub chunks: Vec<Chunk>,
+    /// How many chunks are whole again since one bit of them was put right.
+    pub mended: usize,
+    /// The bytes that are of no whole chunk.
+    pub damaged: Vec<Range<usize>>,
+}
+
+/// Gets out of a damaged file whatever its checksums prove. A chunk in which a single bit is wrong is put right in
+/// `bytes`: of all the chunks that differ from it in one bit, one at the most has a checksum that fits (another one
+/// would fit by chance, once in some millions of damaged chunks; whoever takes the chunks sees then that they do not
+/// chain).
+pub fn salvage(bytes: &mut [u8]) -> Salvage {
+    let mut found = Salvage { chunks: Vec::new(), mended: 0, damaged: Vec::new() };
+    let (mut at, mut tried) = (0, 0);
+    let mut damage: Option<usize> = None;
+    while at < bytes.len() {
+        let mut chunk = chunk_at(bytes, at);
+        let may_begin =
+            damage.is_none() || bytes.get(at..).is_some_and(|it| it.starts_with(&MAGIC));
+        if chunk.is_none() && may_begin && tried < MOST_MENDED {
+            tried += 1;
+            chunk = mend(bytes, at);
+            found.mended += usize::from(chunk.is_some());
+        }
+        match chunk {
+            Some(chunk) => {
+                found.damaged.extend(damage.take().map(|begun| begun..at));
+                at = chunk.range.end;
+                found.chunks.push(chunk);
+            }
+            None => {
+                damage.get_or_insert(at);
+                let behind = bytes.get(at + 1..).unwrap_or_default();
+                let next = behind.windows(MAGIC.len()).position(|it| it == MAGIC);
+                at = next.map_or(bytes.len(), |step| at + 1 + step);
+            }
+        }
+    }
+    found.damaged.extend(damage.map(|begun| begun..bytes.len()));
+    found
+}
+
+/// Puts the one wrong bit of the chunk that begins here right, where there is one. Otherwise the bytes stay as they are.
+fn mend(bytes: &mut [u8], at: usize) -> Option<Chunk> {
+    // Magic, checksum, type and length first: a wrong length would say that the contents end elsewhere.
+    let header = at..bytes.len().min(at + 12);
+    let whole = declared_end(bytes, at).filter(|end| end - at <= MAX_MENDED_BYTES);
+    for byte in header.start..whole.unwrap_or(header.end) {
+        for bit in 0..8 {
+            bytes[byte] ^= 1 << bit;
+            let short = declared_end(bytes, at).is_some_and(|end| end - at <= MAX_MENDED_BYTES);
+            if let Some(chunk) = short.then(|| chunk_at(bytes, at)).flatten() {
+                return Some(chunk);
+            }
+            bytes[byte] ^= 1 << bit;
+        }
+    }
+    None
+}
+
+/// Where the chunk that begins here ends, by what its header says, if it ends in these bytes.
+pub fn declared_end(bytes: &[u8], start: usize) -> Option<usize> {
+    let (length, digits) = unsigned_leb128(bytes.get(start + 9..)?)?;
+    start.checked_add(9 + digits)?.checked_add(length).filter(|end| *end <= bytes.len())
+}
+
 /// The whole chunk that begins here, if one does.
 fn chunk_at(bytes: &[u8], start: usize) -> Option<Chunk> {
     let header = bytes.get(start..)?;
@@ -128,6 +206,8 @@ pub(crate) struct ChangeParts<'a> {
     pub actor: &'a [u8],
     /// Its sequence number.
     pub sequence: u64,
+    /// The hashes of the changes before it, one behind the other.
+    pub dependencies: &'a [u8],
     /// The values of its operations, one behind the other: the column `VALUE` of the format.
     pub values: &'a [u8],
 }
@@ -145,7 +225,7 @@ impl<'a> ChangeParts<'a> {
             return None;
         }
         let dependencies = rest.number()?;
-        rest.take(dependencies.checked_mul(32)?)?;
+        let dependencies = rest.take(dependencies.checked_mul(32)?)?;
         let length = rest.number()?;
         let actor = rest.take(length)?;
         let sequence = rest.number()? as u64;
@@ -165,7 +245,7 @@ impl<'a> ChangeParts<'a> {
             }
             before = end;
         }
-        Some(Self { actor, sequence, values: rest.0.get(values)? })
+        Some(Self { actor, sequence, dependencies, values: rest.0.get(values)? })
     }
 }
 
@@ -233,6 +313,28 @@ mod tests {
             assert_eq!(walk.ending, Ending::Damaged { at: parts[0].len() }, "byte {byte}");
             assert_eq!(walk.chunks.len(), 1);
             assert_eq!(walk.behind_damage.len(), 1);
+        }
+    }
+
+    #[test]
+    fn any_flipped_bit_is_put_right_and_a_hole_costs_what_stood_in_it() {
+        let parts = [chunk(b"first"), chunk(b"second"), chunk(b"third")];
+        let whole = parts.concat();
+        for bit in 0..whole.len() * 8 {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let found = salvage(&mut damaged);
+            assert_eq!((found.chunks.len(), found.mended), (3, 1), "bit {bit}");
+            assert!(found.damaged.is_empty() && damaged == whole, "bit {bit}");
+        }
+        let second = parts[0].len()..parts[0].len() + parts[1].len();
+        for length in 2..=second.len() {
+            let mut damaged = whole.clone();
+            damaged[second.start..second.start + length].fill(0);
+            let before = damaged.clone();
+            let found = salvage(&mut damaged);
+            assert_eq!((found.chunks.len(), found.mended), (2, 0), "{length} zeroes");
+            assert_eq!((found.damaged, damaged), (vec![second.clone()], before));
         }
     }
 

@@ -18,6 +18,7 @@
 //! | 10 | tickets | ticket sale |
 //! | 11 | holder's, city's and organiser's shares of one ticket, in cents | ticket sale |
 //! | 12 | tariff: 0 regular, 1 social, else the coupon's number + 2 | ticket sale |
+//! | 13 | the writer and the index of the list, of the same ledger, in which the entry stood first | all |
 //! | 16 | the keyed hash of an external card's number | external visit |
 
 use std::fmt;
@@ -102,6 +103,19 @@ impl FromStr for EntryRef {
 }
 
 serde_as_text!(EntryRef);
+
+/// An entry, and where it stood first.
+///
+/// A list is a chain: behind an entry that a disk has lost for ever nothing can be added to it. What stands there and
+/// is whole goes on as a *copy* in another list of the same desk and day. A copy names its first place, and is the same
+/// entry: whoever has both counts one, and a void of either place takes both back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// The entry.
+    pub entry: Entry,
+    /// Where it stood first, where it is a copy.
+    pub first_place: Option<EntryRef>,
+}
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -264,6 +278,16 @@ impl Entry {
     /// # Errors
     /// [`EntryError`] where the bytes are too many, malformed or lack a field.
     pub fn decode(bytes: &[u8], day: Date, writer: &Writer) -> Result<Self, EntryError> {
+        Ok(Located::decode(bytes, day, writer)?.entry)
+    }
+}
+
+impl Located {
+    /// The entry of these bytes, in the list of `writer` in the ledger of `day`.
+    ///
+    /// # Errors
+    /// As [`Entry::decode`].
+    pub fn decode(bytes: &[u8], day: Date, writer: &Writer) -> Result<Self, EntryError> {
         if bytes.len() > MAX_ENTRY_BYTES {
             return Err(EntryError::TooLarge { bytes: bytes.len() });
         }
@@ -305,8 +329,40 @@ impl Entry {
             },
             kind => Fact::Newer { kind },
         };
-        Ok(Self { at, subject, fact })
+        let first_place = raw.first_place.map(|(writer, index)| EntryRef { day, writer, index });
+        Ok(Self { entry: Entry { at, subject, fact }, first_place })
     }
+}
+
+/// The bytes of a copy of an entry, for another list of the same day: the same fields, those of a newer version
+/// included, and its first place. A copy of a copy names the first place of all.
+///
+/// # Errors
+/// [`EntryError`] where the bytes are no entry, or too many with the place.
+pub fn copy_of(bytes: &[u8], place: &EntryRef) -> Result<Vec<u8>, EntryError> {
+    let raw = Raw::decode(bytes)?;
+    // A void that names no list is of its own; in another list that would be another one.
+    let names_list = raw.kind == Some(VOID) && raw.target_writer.is_none();
+    let is_copy = raw.first_place.is_some();
+    let (fields, rest) = {
+        let mut decoder = Decoder::new(bytes);
+        let fields = decoder.map()?.unwrap_or_default();
+        (fields, bytes.get(decoder.position()..).unwrap_or_default())
+    };
+    let mut copy = Vec::with_capacity(bytes.len() + 64);
+    let mut written = Fields { encoder: Encoder::new(&mut copy) };
+    written.begin(fields + u64::from(names_list) + u64::from(!is_copy));
+    written.encoder.writer_mut().extend_from_slice(rest);
+    if names_list {
+        written.bytes(7, &place.writer.to_bytes());
+    }
+    if !is_copy {
+        written.list_place(13, &place.writer, place.index);
+    }
+    if copy.len() > MAX_ENTRY_BYTES {
+        return Err(EntryError::TooLarge { bytes: copy.len() });
+    }
+    Ok(copy)
 }
 
 /// Writes the fields of one entry. Writing to a `Vec` cannot fail, so the results are dropped.
@@ -329,6 +385,10 @@ impl Fields<'_> {
         for value in values {
             let _ = self.encoder.u64(*value);
         }
+    }
+    fn list_place(&mut self, key: u32, writer: &Writer, index: u64) {
+        let array = self.encoder.u32(key).and_then(|e| e.array(2));
+        let _ = array.and_then(|e| e.bytes(&writer.to_bytes())).and_then(|e| e.u64(index));
     }
     fn bytes(&mut self, key: u32, value: &[u8]) {
         let _ = self.encoder.u32(key).and_then(|e| e.bytes(value));
@@ -380,6 +440,7 @@ struct Raw {
     tickets: Option<u16>,
     shares: Option<Shares>,
     tariff: Option<TariffKind>,
+    first_place: Option<(Writer, u64)>,
     external: Option<CardKey>,
 }
 
@@ -423,6 +484,12 @@ impl Raw {
                     raw.shares = Some(Shares { holder, city, organiser });
                 }
                 12 => raw.tariff = Some(TariffKind::of_number(decoder.u64()?)?),
+                13 => {
+                    exactly(&mut decoder, 2)?;
+                    let writer = Writer::from_bytes(decoder.bytes()?);
+                    let writer = writer.map_err(|error| malformed(&error.to_string()))?;
+                    raw.first_place = Some((writer, decoder.u64()?));
+                }
                 16 => {
                     let card = decoder.bytes()?.try_into();
                     raw.external = Some(card.map_err(|_| malformed("a keyed hash has 16 bytes"))?);
@@ -500,6 +567,23 @@ mod tests {
         for entry in samples() {
             let bytes = entry.encode(day(), &writer(1));
             assert_eq!(Entry::decode(&bytes, day(), &writer(1)), Ok(entry));
+        }
+    }
+
+    #[test]
+    fn a_copy_is_the_same_entry_with_its_first_place() {
+        for (index, entry) in (0u64..).zip(samples()) {
+            let first = EntryRef { day: day(), writer: writer(1), index };
+            let mut bytes = entry.encode(day(), &writer(1));
+            // A field of a newer version goes along.
+            bytes[0] += 1;
+            bytes.extend([0x18, 40, 0x82, 1, 0x61, b'x']);
+            let copy = copy_of(&bytes, &first).unwrap();
+            assert!(copy.windows(6).any(|it| it == [0x18, 40, 0x82, 1, 0x61, b'x']));
+            let located = Located { entry, first_place: Some(first) };
+            assert_eq!(Located::decode(&copy, day(), &writer(2)), Ok(located));
+            let again = copy_of(&copy, &EntryRef { writer: writer(2), index: 0, ..first }).unwrap();
+            assert_eq!(Located::decode(&again, day(), &writer(3)), Ok(located));
         }
     }
 

@@ -24,7 +24,7 @@ use thiserror::Error;
 
 use crate::chunk::{ChangeParts, Chunk, ChunkKind};
 pub use crate::entry::EntryRef;
-use crate::entry::{Entry, EntryError, MAX_ENTRY_BYTES};
+use crate::entry::{Entry, EntryError, Located, MAX_ENTRY_BYTES};
 use crate::ids::{VenueId, Writer};
 
 /// A change chunk at the most: a canonical change has some 130 bytes around its entry.
@@ -108,6 +108,8 @@ struct List {
     /// By index, the bytes of the entries that this version would write otherwise: those with
     /// fields of a newer one. Encoded anew they would give another change, with another hash.
     verbatim: BTreeMap<u64, Vec<u8>>,
+    /// By index, where the entries stood first that are copies ([`Located`]).
+    first_places: BTreeMap<u64, EntryRef>,
 }
 
 impl List {
@@ -138,12 +140,41 @@ impl List {
     }
 }
 
+/// A change that is whole, and of which the changes before it are lacking: it is all there but for its place in a chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Orphan {
+    /// Where its entry stands.
+    pub place: EntryRef,
+    /// The entry's bytes.
+    pub entry: Vec<u8>,
+}
+
+impl Orphan {
+    /// What this chunk holds, where it is, byte for byte, the canonical change of its entry behind the change that it
+    /// names as the one before.
+    pub fn of(day: Date, chunk: &[u8]) -> Option<Self> {
+        let parts = ChangeParts::of(chunk).filter(|_| chunk.len() <= MAX_CHANGE_BYTES)?;
+        let writer = Writer::from_bytes(parts.actor).ok()?;
+        let index = parts.sequence.checked_sub(1).filter(|index| *index < MAX_LIST_ENTRIES)?;
+        let head = match index {
+            0 => Hash::default(),
+            _ => parts.dependencies.try_into().ok()?,
+        };
+        let change = canonical_change(&writer, &Position { sequence: index, head }, parts.values);
+        let is_it =
+            change.raw_bytes() == chunk && Entry::decode(parts.values, day, &writer).is_ok();
+        let place = EntryRef { day, writer, index };
+        is_it.then(|| Self { place, entry: parts.values.to_vec() })
+    }
+}
+
 /// Entries that fit at the end of a writer's list, with their changes: not yet part of it.
 #[derive(Debug, Clone)]
 pub struct Extension {
     writer: Writer,
     base: Position,
     entries: Vec<Entry>,
+    first_places: Vec<Option<EntryRef>>,
     bytes: Vec<Vec<u8>>,
     hashes: Vec<Hash>,
     chunks: Vec<u8>,
@@ -171,6 +202,7 @@ impl Extension {
             writer,
             base: held,
             entries: Vec::new(),
+            first_places: Vec::new(),
             bytes: Vec::new(),
             hashes: Vec::new(),
             chunks: Vec::new(),
@@ -180,11 +212,12 @@ impl Extension {
             if sequence > MAX_LIST_ENTRIES {
                 return Err(MergeError::TooLong);
             }
-            let entry = Entry::decode(bytes, id.day, &writer)
+            let Located { entry, first_place } = Located::decode(bytes, id.day, &writer)
                 .map_err(|error| MergeError::Entry { sequence, error })?;
             let change = canonical_change(&writer, &head, bytes);
             head = Position { sequence, head: change.hash().0 };
             extension.entries.push(entry);
+            extension.first_places.push(first_place);
             extension.bytes.push(bytes.to_vec());
             extension.hashes.push(head.head);
             extension.chunks.extend_from_slice(change.raw_bytes());
@@ -289,6 +322,21 @@ impl Ledger {
         self.entries_of(&place.writer, place.index).first().filter(|_| of_this_day)
     }
 
+    /// Where the entry at this place stood first: there, unless it is a copy ([`Located`]).
+    pub fn first_place(&self, place: &EntryRef) -> Option<EntryRef> {
+        self.lists.get(&place.writer)?.first_places.get(&place.index).copied()
+    }
+
+    /// The places at which the entries of this list stood first that are copies, in the list's order.
+    pub fn first_places_of(&self, writer: &Writer) -> impl Iterator<Item = EntryRef> + '_ {
+        self.lists.get(writer).into_iter().flat_map(|list| list.first_places.values().copied())
+    }
+
+    /// Takes a writer's list out, where nobody else has ever seen it.
+    pub fn remove(&mut self, writer: &Writer) {
+        self.lists.remove(writer);
+    }
+
     /// The number of entries in all lists.
     pub fn len(&self) -> u64 {
         self.lists.values().map(|list| list.entries.len() as u64).sum()
@@ -347,6 +395,9 @@ impl Ledger {
             return Err(MergeError::NotCanonical { writer, sequence: base + 1 });
         }
         let new = extension.entries.iter().zip(&extension.bytes).zip(&extension.hashes);
+        let places = extension.first_places.iter().skip(known);
+        list.first_places
+            .extend((held..).zip(places).filter_map(|(index, it)| Some((index, (*it)?))));
         for (index, ((entry, bytes), hash)) in (base..).zip(new).skip(known) {
             list.entries.push(*entry);
             list.hashes.push(*hash);

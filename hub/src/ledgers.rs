@@ -529,9 +529,10 @@ async fn note_units(
     redemptions: Vec<Placed>,
     outcomes: &[(EntryRef, Outcome)],
 ) -> Result<(), HubError> {
+    // A copy of an entry that is here itself hands out nothing of its own.
     let taken_back: BTreeSet<EntryRef> = outcomes
         .iter()
-        .filter(|(_, outcome)| *outcome == Outcome::TakenBack)
+        .filter(|(_, outcome)| matches!(outcome, Outcome::TakenBack | Outcome::Nothing))
         .map(|(place, _)| *place)
         .collect();
     let uses = redemptions.into_iter().filter_map(|placed| {

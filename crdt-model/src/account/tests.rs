@@ -50,6 +50,7 @@ fn placed(entries: &[(u8, Entry)]) -> Vec<Placed> {
             Placed {
                 venue: ledger_id().venue,
                 place: EntryRef { day: ledger_id().day, writer: desk(*n), index },
+                first_place: None,
                 entry: Entry { subject: Subject::Pass(PassId(1)), ..*entry },
                 included: false,
                 receipt: None,
@@ -62,7 +63,14 @@ fn at(n: u8, index: u64, minutes: i64, fact: Fact) -> Placed {
     let entry =
         Entry { at: UnixMillis(NOON + minutes * 60_000), subject: Subject::Pass(PassId(1)), fact };
     let place = EntryRef { day: ledger_id().day, writer: desk(n), index };
-    Placed { venue: ledger_id().venue, place, entry, included: false, receipt: None }
+    Placed {
+        venue: ledger_id().venue,
+        place,
+        first_place: None,
+        entry,
+        included: false,
+        receipt: None,
+    }
 }
 
 fn check_in(points: u32) -> Fact {
@@ -217,6 +225,50 @@ fn a_void_counts_for_its_own_venue_and_pass_and_for_no_void() {
         let found: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
         assert_eq!((found, result.account.points()), (outcomes, points), "{what}");
     }
+}
+
+/// Invariants 2 and 3: what a damaged list could not carry goes on as copies in another one.
+#[test]
+fn an_entry_and_its_copies_count_once_and_a_void_of_any_place_takes_all_back() {
+    use Outcome::{Counted, Nothing, TakenBack};
+    let itself = at(1, 5, 0, check_in(3));
+    let copy_in = |list, index| Placed {
+        first_place: Some(itself.place),
+        place: EntryRef { writer: desk(list), index, ..itself.place },
+        ..itself.clone()
+    };
+    let (copy, another) = (copy_in(2, 0), copy_in(3, 0));
+    let void = |of: &Placed| at(0, 0, 1, Fact::Void { target: of.place });
+    let rows = [
+        ("a copy alone", vec![copy.clone()], 3, vec![Counted]),
+        ("both", vec![copy.clone(), itself.clone()], 3, vec![Nothing, Counted]),
+        ("two copies", vec![another.clone(), copy.clone()], 3, vec![Nothing, Counted]),
+        (
+            "the first place taken back",
+            vec![copy.clone(), void(&itself)],
+            0,
+            vec![TakenBack, Counted],
+        ),
+        ("the copy taken back", vec![copy.clone(), void(&copy)], 0, vec![TakenBack, Counted]),
+        (
+            "both, the copy taken back",
+            vec![itself.clone(), copy.clone(), void(&copy)],
+            0,
+            vec![Nothing, TakenBack, Counted],
+        ),
+    ];
+    for (what, entries, points, outcomes) in rows {
+        for order in [entries.clone(), entries.into_iter().rev().collect()] {
+            let result = folded(&Account::default(), order);
+            let found: Vec<_> = result.outcomes.iter().map(|(_, outcome)| *outcome).collect();
+            assert_eq!((result.account.points(), found), (points, outcomes.clone()), "{what}");
+        }
+    }
+    // The hub has folded the entry itself: its copy here is in the account already.
+    let opening = folded(&Account::default(), vec![itself.clone()]).account;
+    let known = Placed { included: true, ..itself.clone() };
+    assert_eq!(folded(&opening, vec![known.clone(), copy.clone()]).account, opening);
+    assert_eq!(folded(&opening, vec![known, void(&copy), copy]).account.points(), 0);
 }
 
 #[test]

@@ -973,6 +973,7 @@ proptest! {
                 entries.push(Placed {
                     venue: venue.clone(),
                     place: EntryRef { day: day(), writer: desk(1), index },
+                    first_place: None,
                     entry: Entry { at: now, ..entry(0, fact) },
                     included: false,
                     receipt: None,

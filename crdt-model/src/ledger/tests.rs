@@ -375,3 +375,42 @@ fn a_list_takes_no_more_than_its_bound() {
     let more = Extension::behind(&ledger_id(), desk(1), full, MAX_LIST_ENTRIES + 1, [&bytes[..]]);
     assert_eq!(more.unwrap_err(), MergeError::TooLong);
 }
+
+#[test]
+fn a_change_whose_list_is_broken_off_before_it_is_still_proved_by_itself() {
+    let mut ledger = Ledger::new(ledger_id());
+    let mut chunks = Vec::new();
+    for entry in (0..4).map(entry) {
+        let extension = ledger.appended(desk(1), &entry).unwrap();
+        ledger.extend(&extension).unwrap();
+        chunks.push(extension.chunks().to_vec());
+    }
+    for (index, chunk) in (0u64..).zip(&chunks) {
+        let orphan = Orphan::of(ledger_id().day, chunk).unwrap();
+        let place = EntryRef { day: ledger_id().day, writer: desk(1), index };
+        let entry = ledger.entry_bytes_of(&desk(1), index).next().unwrap();
+        assert_eq!(orphan, Orphan { place, entry });
+        for byte in 8..chunk.len() {
+            let mut other = chunk.clone();
+            other[byte] ^= 1;
+            assert_eq!(Orphan::of(ledger_id().day, &other), None, "byte {byte}");
+        }
+    }
+}
+
+#[test]
+fn a_ledger_knows_which_of_its_entries_are_copies() {
+    let mut ledger = Ledger::new(ledger_id());
+    let first = EntryRef { day: ledger_id().day, writer: desk(1), index: 7 };
+    let entry = entry(0);
+    let copy = crate::entry::copy_of(&entry.encode(ledger_id().day, &desk(1)), &first).unwrap();
+    let plain = entry.encode(ledger_id().day, &desk(2));
+    let bytes = [&plain[..], &copy];
+    let extension = ledger.extension(desk(2), 1, bytes).unwrap();
+    ledger.extend(&extension).unwrap();
+    let place = |index| EntryRef { index, writer: desk(2), ..first };
+    assert_eq!([ledger.first_place(&place(0)), ledger.first_place(&place(1))], [None, Some(first)]);
+    assert_eq!(ledger.entry_bytes_of(&desk(2), 0).collect::<Vec<_>>(), bytes);
+    ledger.remove(&desk(2));
+    assert!(ledger.is_empty() && ledger.first_places_of(&desk(2)).next().is_none());
+}

@@ -1,7 +1,7 @@
 //! Entries as the database keeps them, in their places, with their receipts.
 
 use crdt_model::account::Placed;
-use crdt_model::entry::{Entry, EntryRef, Subject};
+use crdt_model::entry::{EntryRef, Located, Subject};
 use crdt_model::ids::{PassId, Writer};
 use crdt_model::receipt::Receipt;
 use crdt_model::time::{UnixMillis, date_of_day_number};
@@ -39,7 +39,7 @@ pub(crate) fn placed(row: &sqlx::sqlite::SqliteRow) -> Result<Placed, HubError> 
     let day = date_of_day_number(row.get(1)).ok_or_else(|| wrong("day"))?;
     let writer = Writer::from_bytes(row.get(2)).map_err(|_| wrong("writer"))?;
     let venue = row.get::<&str, _>(0).parse().map_err(|_| wrong("venue"))?;
-    let mut entry = Entry::decode(row.get(4), day, &writer)
+    let Located { mut entry, first_place } = Located::decode(row.get(4), day, &writer)
         .map_err(|error| HubError::Record(error.to_string()))?;
     if let Some(pass) = row.get::<Option<i64>, _>(5) {
         entry.subject = Subject::Pass(PassId(from_sql(pass)));
@@ -49,5 +49,5 @@ pub(crate) fn placed(row: &sqlx::sqlite::SqliteRow) -> Result<Placed, HubError> 
         at: UnixMillis(at),
         not_before: row.get::<Option<i64>, _>(7).map(UnixMillis),
     });
-    Ok(Placed { venue, place, entry, included: false, receipt })
+    Ok(Placed { venue, place, first_place, entry, included: false, receipt })
 }

@@ -200,6 +200,7 @@ pub(crate) fn account<'a>(
     let placed = rows.into_iter().map(|(place, entry)| Placed {
         venue: venue(),
         place: *place,
+        first_place: None,
         entry: *entry,
         included: false,
         receipt: None,

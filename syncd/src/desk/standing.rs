@@ -74,8 +74,11 @@ impl Desk {
                 Some(Placed {
                     venue: self.enrolment.venue.clone(),
                     place: *place,
+                    first_place: self.first_place(place),
                     entry: *self.entry(place)?,
-                    included: included(place),
+                    // The hub may have folded the entry from where it stood first.
+                    included: included(place)
+                        || self.first_place(place).is_some_and(|first| included(&first)),
                     // What the hub has received is in its records.
                     receipt: None,
                 })

@@ -1,0 +1,230 @@
+//! A damaged file: what its checksums prove goes on.
+//!
+//! A single wrong bit is put right, and nothing is lost. Behind damage that cannot be put right a list does not chain
+//! any more; of this desk's own lists what stands there goes on as *copies* in a new list of the same desk and day
+//! ([`crdt_model::entry::Located`]), written together with the good part in one file that takes the place of the
+//! damaged one by one rename: a crash leaves the damaged file, and the next start does it all again, or the new one.
+//! Other desks' entries come back from the hub.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::OpenOptions;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crdt_model::chunk::{Ending, MAGIC, declared_end, salvage, walk};
+use crdt_model::entry::{EntryRef, copy_of};
+use crdt_model::ids::{DeviceId, Writer};
+use crdt_model::ledger::{Ledger, LedgerId, Orphan};
+use rand::RngExt;
+
+use super::aside::{Aside, keep_aside};
+use super::{LedgerFile, MissingRun};
+
+/// What had to be put right when a file was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repair {
+    /// The file.
+    pub path: PathBuf,
+    /// Where its bytes lie as they were.
+    pub aside: PathBuf,
+    /// What was the matter with it.
+    pub damage: Damage,
+}
+
+/// What was the matter with a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Damage {
+    /// Nothing but its end was not whole. That was cut off.
+    Tail {
+        /// How many bytes were cut off.
+        bytes: u64,
+        /// They are as many as an entry has, and some are wrong: its verdict may have been shown. Otherwise the append
+        /// was not finished, and its verdict was never shown, unless the disk forgot what it had confirmed.
+        whole_length: bool,
+    },
+    /// Single bits were wrong, and are right again: nothing is lost.
+    Mended {
+        /// In how many entries.
+        entries: u64,
+    },
+    /// A part cannot be read.
+    Lost {
+        /// How many entries of this desk stood behind the damage, and go on in another list.
+        copied: u64,
+        /// How many entries of this desk cannot be read, at the least. The hub may have them.
+        lost: u64,
+        /// How many entries of other desks cannot be read, or cannot stand without those. The hub has them.
+        of_others: u64,
+        /// How many bytes cannot be read.
+        bytes: u64,
+    },
+}
+
+/// A file as it was loaded, and what had to be put right.
+pub(super) struct Loaded {
+    pub(super) file: LedgerFile,
+    pub(super) repair: Option<Repair>,
+    /// Entries of this desk that are lacking.
+    pub(super) missing: Vec<MissingRun>,
+    /// A part is lacking, of whatever desk.
+    pub(super) incomplete: bool,
+}
+
+/// Loads a day's file. `before_repair` is called before a file with a part lacking is made whole, for after that nothing
+/// shows it any more.
+pub(super) fn load(
+    id: LedgerId,
+    path: &Path,
+    bytes: &[u8],
+    own: DeviceId,
+    before_repair: impl FnOnce(&[MissingRun]) -> io::Result<()>,
+) -> io::Result<Loaded> {
+    let whole = |ledger, length| LedgerFile::loaded(ledger, path.to_owned(), length);
+    let found = walk(bytes);
+    let mut ledger = Ledger::new(id.clone());
+    let taken = found.chunks.iter().all(|chunk| ledger.take_chunk(chunk, bytes).is_ok());
+    if taken && found.ending == Ending::Whole {
+        let file = whole(ledger, bytes.len() as u64)?;
+        return Ok(Loaded { file, repair: None, missing: Vec::new(), incomplete: false });
+    }
+    let mut bytes_now = bytes.to_vec();
+    let salvaged = salvage(&mut bytes_now);
+    let mut ledger = Ledger::new(id.clone());
+    let mut orphans: BTreeMap<EntryRef, Vec<u8>> = BTreeMap::new();
+    let mut strange = 0;
+    for chunk in &salvaged.chunks {
+        if ledger.take_chunk(chunk, &bytes_now).is_ok() {
+            continue;
+        }
+        let orphan = bytes_now.get(chunk.range.clone()).and_then(|it| Orphan::of(id.day, it));
+        match orphan.filter(|it| it.place.index >= ledger.position(&it.place.writer).sequence) {
+            Some(orphan) => drop(orphans.insert(orphan.place, orphan.entry)),
+            // Whole, and yet not what belongs there: no flipped bit does that.
+            None => strange += 1,
+        }
+    }
+    let damaged: u64 = salvaged.damaged.iter().map(|range| range.len() as u64).sum();
+    let clean = orphans.is_empty() && strange == 0;
+    if let ([tail], true, 0) = (&salvaged.damaged[..], clean, salvaged.mended)
+        && tail.end == bytes.len()
+    {
+        let torn = bytes.get(tail.clone()).unwrap_or_default();
+        let whole_length = torn.starts_with(&MAGIC) && declared_end(bytes, tail.start).is_some();
+        let aside = keep_aside(path, Aside::Tail, torn)?;
+        let file = OpenOptions::new().write(true).open(path)?;
+        file.set_len(tail.start as u64)?;
+        file.sync_all()?;
+        let damage = Damage::Tail { bytes: damaged, whole_length };
+        let repair = Some(Repair { path: path.to_owned(), aside, damage });
+        let file = whole(ledger, tail.start as u64)?;
+        return Ok(Loaded { file, repair, missing: Vec::new(), incomplete: false });
+    }
+    let aside = keep_aside(path, Aside::Damaged, bytes)?;
+    let (missing, mut lost, of_others) = lacking(&ledger, &orphans, own);
+    let copies: Vec<Vec<u8>> = orphans
+        .iter()
+        .filter(|(place, _)| place.writer.device == own)
+        .filter_map(|(place, entry)| copy_of(entry, place).ok())
+        .collect();
+    let incomplete = !salvaged.damaged.is_empty() || !clean;
+    if incomplete && lost + of_others == 0 {
+        // Nothing stands behind the damage that would tell how much was in it.
+        lost = (salvaged.damaged.len() as u64 + strange).max(1);
+    }
+    if incomplete {
+        before_repair(&missing)?;
+    }
+    add_list(&mut ledger, new_list(own, &orphans), &copies)?;
+    let mut file = LedgerFile::new(ledger.clone(), path.to_owned());
+    file.replace(ledger)?;
+    let damage = if incomplete {
+        Damage::Lost { copied: copies.len() as u64, lost, of_others, bytes: damaged }
+    } else {
+        Damage::Mended { entries: salvaged.mended as u64 }
+    };
+    let repair = Some(Repair { path: path.to_owned(), aside, damage });
+    Ok(Loaded { file, repair, missing, incomplete })
+}
+
+/// What lacks before the orphans: of this desk by runs, with their number, and how many entries of other desks, those that cannot
+/// stand without the lacking ones included.
+fn lacking(
+    ledger: &Ledger,
+    orphans: &BTreeMap<EntryRef, Vec<u8>>,
+    own: DeviceId,
+) -> (Vec<MissingRun>, u64, u64) {
+    let (mut missing, mut lost, mut of_others) = (Vec::new(), 0, 0);
+    let mut expected: BTreeMap<Writer, u64> = BTreeMap::new();
+    for place in orphans.keys() {
+        let next = expected
+            .entry(place.writer)
+            .or_insert_with(|| ledger.position(&place.writer).sequence);
+        let gap = place.index - *next;
+        if place.writer.device != own {
+            of_others += gap + 1;
+        } else if gap > 0 {
+            missing.push(MissingRun::new(place.day, &place.writer, *next, place.index));
+            lost += gap;
+        }
+        *next = place.index + 1;
+    }
+    (missing, lost, of_others)
+}
+
+/// The name of a list that is nowhere in this file.
+fn new_list(own: DeviceId, orphans: &BTreeMap<EntryRef, Vec<u8>>) -> Writer {
+    let taken: BTreeSet<Writer> = orphans.keys().map(|place| place.writer).collect();
+    loop {
+        let writer = Writer { device: own, epoch: rand::rng().random() };
+        if !taken.contains(&writer) {
+            return writer;
+        }
+    }
+}
+
+/// Adds a list that is not there yet.
+fn add_list(ledger: &mut Ledger, writer: Writer, entries: &[Vec<u8>]) -> io::Result<()> {
+    let extension = ledger
+        .extension(writer, 1, entries.iter().map(Vec::as_slice))
+        .map_err(io::Error::other)?;
+    ledger.extend(&extension).map_err(io::Error::other)
+}
+
+impl LedgerFile {
+    /// Leaves out of a list of copies those whose entries have come back, and gives what remains another name. Nobody
+    /// else may have seen the list. Says where each of its entries stands now; nothing where all stay where they are.
+    pub(super) fn drop_copies(
+        &mut self,
+        writer: &Writer,
+    ) -> io::Result<Option<Vec<(EntryRef, EntryRef)>>> {
+        let day = self.ledger.id().day;
+        let bytes: Vec<Vec<u8>> = self.ledger.entry_bytes_of(writer, 0).collect();
+        let firsts: Vec<EntryRef> = self.ledger.first_places_of(writer).collect();
+        let is_back = |first: &EntryRef| self.ledger.entry(first).is_some();
+        if !firsts.iter().any(is_back) {
+            return Ok(None);
+        }
+        let other = loop {
+            let other = Writer { device: writer.device, epoch: rand::rng().random() };
+            if self.ledger.position(&other).sequence == 0 && !firsts.iter().any(|it| it.writer == other) {
+                break other;
+            }
+        };
+        let (mut kept, mut moves) = (Vec::new(), Vec::new());
+        for ((index, first), entry) in (0u64..).zip(&firsts).zip(bytes) {
+            let before = EntryRef { day, writer: *writer, index };
+            if is_back(first) {
+                moves.push((before, *first));
+            } else {
+                let index = kept.len() as u64;
+                moves.push((before, EntryRef { day, writer: other, index }));
+                kept.push(entry);
+            }
+        }
+        let mut ledger = self.ledger.clone();
+        ledger.remove(writer);
+        add_list(&mut ledger, other, &kept)?;
+        self.replace(ledger)?;
+        Ok(Some(moves))
+    }
+}
