@@ -7,6 +7,7 @@
 pub mod card_keys;
 pub mod catalogue;
 pub mod cli;
+mod copies;
 pub mod corrections;
 pub mod db;
 pub mod endpoint;
@@ -19,4 +20,6 @@ pub mod requests;
 pub mod sample;
 pub mod sample_world;
 pub mod session;
+pub mod status;
 pub mod stock;
+pub mod storage;
