@@ -11,8 +11,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::StatVfsMountFlags;
-use sqlx::sqlite::{SqliteConnection, SqliteTransactionManager};
-use sqlx::{Connection, SqlitePool, TransactionManager};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, SqlitePool};
 use thiserror::Error;
 use tokio::sync::watch;
 
@@ -150,7 +150,7 @@ impl Storage {
         }
         // A rollback that a dropped transaction asked for is behind this.
         connection.ping().await?;
-        Ok(SqliteTransactionManager::get_transaction_depth(connection) == 0)
+        Ok(!connection.is_in_transaction())
     }
 
     /// Looks after the disk while something is the matter with it: as soon as it takes something again, that is
