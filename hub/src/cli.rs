@@ -9,14 +9,16 @@ use crdt_model::stock::GrantId;
 use etcetera::BaseStrategy;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
+use service::ending::Stop;
 use thiserror::Error;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
-use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, stock};
+use crate::{
+    card_keys, clock, corrections, endpoint, registry, report, sample, status, stock,
+};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -76,6 +78,12 @@ enum Command {
     /// Shows what the hub has.
     #[command(subcommand)]
     Show(ShowCommand),
+    /// Shows how the hub is: whether it serves, whether its disk takes what desks send, and what is the matter.
+    Status {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -268,6 +276,9 @@ pub enum CliError {
     /// A grant cannot be changed so.
     #[error(transparent)]
     Grant(#[from] stock::GrantError),
+    /// The system gives no signals.
+    #[error("the hub could not be told to stop, so it does not start: {0}")]
+    Signals(std::io::Error),
     /// What is printed cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(std::io::Error),
@@ -294,8 +305,9 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     let folder = HubFolder::create(arguments.folder.unwrap_or_else(default_folder))?;
     match arguments.command {
         Command::Serve { listen } => {
-            let ready = |address| println!("listening on {address}");
-            Ok(endpoint::serve(&folder, listen, ready, told_to_stop()).await?)
+            let stop = Stop::on_signals().map_err(CliError::Signals)?;
+            let ready = |address| service::log::ready(format!("listening on {address}"));
+            Ok(endpoint::serve(&folder, listen, ready, stop.asked()).await?)
         }
         Command::Sample(SampleCommand::Catalogue) | Command::SampleData { .. } => Ok(()),
         Command::CardKeys(command) => card_keys_command(&folder, command).await,
@@ -324,6 +336,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             Ok(())
         }
         Command::Show(command) => show(&folder, command).await,
+        Command::Status { json } => show_status(&folder, json).await,
     }
 }
 
@@ -433,17 +446,49 @@ fn default_folder() -> PathBuf {
     )
 }
 
-async fn told_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+fn time(at: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at).unwrap_or_default()
+}
+
+async fn show_status(folder: &HubFolder, json: bool) -> Result<(), CliError> {
+    let status = status::status(folder).await?;
+    if json {
+        println!("{}", json_of(&status));
+        return Ok(());
     }
+    println!("{}", if status.serving { "serves desks" } else { "does not run" });
+    match &status.storage {
+        None => println!("disk: fine"),
+        Some(trouble) => println!(
+            "disk: nothing can be stored, for {trouble}. Desks keep what they record; make room or mend the disk, and the hub goes on by itself"
+        ),
+    }
+    if let Some(room) = status.room {
+        println!("room: {} MiB", room / (1024 * 1024));
+    }
+    println!(
+        "desks: {}, of which {} were heard in the last two minutes",
+        status.desks, status.heard
+    );
+    for desk in &status.used_twice {
+        let since = desk.used_twice_since.map(time).unwrap_or_default();
+        println!(
+            "desk {} of {} is used twice since {since}: its folder was copied. Enrol one of the two computers anew, with a folder of its own",
+            desk.name, desk.venue
+        );
+    }
+    for desk in &status.sent_again {
+        let at = desk.sent_again_at.map(time).unwrap_or_default();
+        println!(
+            "desk {} of {} sent {} entries again at {at}: this hub was restored from an older copy",
+            desk.name, desk.venue, desk.sent_again
+        );
+    }
+    for task in &status.failed_tasks {
+        let how = if task.still_fails { "still fails" } else { "was started again" };
+        println!("task {} failed {} times and {how}: {}", task.task, task.times, task.why);
+    }
+    Ok(())
 }
 
 async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError> {
@@ -491,7 +536,11 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
                     || "never".to_owned(),
                     |at| format!("{} s", (wall_clock().0 - at) / 1000),
                 );
-                let state = if device.revoked { "revoked" } else { "enrolled" };
+                let state = match device.used_twice_since {
+                    _ if device.revoked => "revoked".to_owned(),
+                    Some(since) => format!("used twice since {}", time(since)),
+                    None => "enrolled".to_owned(),
+                };
                 println!(
                     "{:34} {:20} {:16} {seen:>10} {:>13} {:>8}  {state}",
                     device.device.to_string(),

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crdt_model::catalogue::{LookupKey, PassRecord};
@@ -20,8 +21,13 @@ use sync_protocol::request::RequestKey;
 use thiserror::Error;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::storage::{Storage, sqlite_code};
+
 /// How long a connection waits for another one that writes, before it gives up.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// How often a starting server tries to take its lock.
+const LOCK_TRIES: u32 = 10;
 
 /// Connections to the database: readers beside the one writer that SQLite has.
 const CONNECTIONS: u32 = 8;
@@ -113,6 +119,23 @@ impl HubFolder {
         Ok(Self { root })
     }
 
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// What a running server says of itself ([`crate::status`]).
+    pub(crate) fn status(&self) -> PathBuf {
+        self.root.join("hub.status")
+    }
+
+    /// Whether a server runs. Where the system does not tell, none does.
+    pub fn is_served(&self) -> bool {
+        // Shared, and given back at once: two who ask do not take each other for a server.
+        let lock = File::open(self.root.join("hub.lock"));
+        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// The lock that a running server holds.
     ///
     /// # Errors
@@ -127,12 +150,20 @@ impl HubFolder {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => {
-                Err(HubError::AlreadyServing { folder: self.root.clone() })
+        let mut tries = 1;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                // Somebody may just be asking whether a server runs.
+                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(Duration::from_millis(10));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    return Err(HubError::AlreadyServing { folder: self.root.clone() });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
-            Err(TryLockError::Error(error)) => Err(failed(error)),
         }
     }
 
@@ -166,15 +197,21 @@ impl HubFolder {
     /// # Errors
     /// [`HubError`].
     pub async fn database(&self) -> Result<SqlitePool, HubError> {
-        open(&self.root.join("hub.db")).await
+        Ok(self.served().await?.0)
+    }
+
+    /// The same, with what is known of its disk, for a server that outlives the disk's troubles.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn served(&self) -> Result<(SqlitePool, Arc<Storage>), HubError> {
+        let storage = Arc::new(Storage::new(&self.root));
+        Ok((open(&self.root.join("hub.db"), storage.clone()).await?, storage))
     }
 }
 
 /// Opens a database file.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
+async fn open(path: &Path, storage: Arc<Storage>) -> Result<SqlitePool, HubError> {
     let options = SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -183,7 +220,19 @@ pub async fn open(path: &Path) -> Result<SqlitePool, HubError> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await?;
+    let (kept, taken) = (storage.clone(), storage);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .after_release(move |connection, met| {
+            let storage = kept.clone();
+            Box::pin(async move { storage.connection_is_sound(connection, met.age).await })
+        })
+        .before_acquire(move |connection, met| {
+            let storage = taken.clone();
+            Box::pin(async move { storage.connection_is_sound(connection, met.age).await })
+        })
+        .connect_with(options)
+        .await?;
     sqlx::migrate!().run(&pool).await?;
     // Records of before the first release had another form. Better said here than at a desk's tap.
     let record: Option<Vec<u8>> =
@@ -240,10 +289,8 @@ const MOST_TRIES: u32 = 60;
 
 /// Whether the database is being written to by another process (SQLITE_BUSY).
 fn is_busy(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "5")
+    const BUSY: u32 = 5;
+    sqlite_code(error) == Some(BUSY)
 }
 
 /// A transaction that writes, and its turn.

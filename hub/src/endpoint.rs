@@ -16,13 +16,16 @@ use rustls::server::AlwaysResolvesServerRawPublicKeys;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
-use sqlx::SqlitePool;
+use service::tasks::Tasks;
 use sync_protocol::message::ALPN;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::clock;
 use crate::db::{HubError, HubFolder};
-use crate::session::{self, FIRST_WORD};
+use crate::session::{self, FIRST_WORD, Shared};
+use crate::status;
 
 /// So often a silent line is shown to be alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -143,13 +146,14 @@ pub async fn serve(
 ) -> Result<(), HubError> {
     let _lock = folder.lock()?;
     let (key, _) = folder.key()?;
-    let pool = folder.database().await?;
+    let (pool, storage) = folder.served().await?;
     let failed = |why: String| HubError::Listen { address: listen.to_string(), why };
     let config = server_config(&key).map_err(failed)?;
     let endpoint = Endpoint::server(config, listen).map_err(|error| failed(error.to_string()))?;
     let changed = watch::Sender::new(0);
-    let watching = tokio::spawn(watch_for_changes(pool.clone(), changed.clone()));
-    let clock = tokio::spawn(crate::clock::watch(pool.clone()));
+    let shared = Shared { pool: pool.clone(), changed, storage, lines: Arc::default() };
+    let tasks = Tasks::default();
+    let watching = watch_all(&tasks, &shared, folder);
     ready(endpoint.local_addr().map_err(|error| failed(error.to_string()))?);
     let lines = Arc::new(Semaphore::new(MAX_LINES));
     tokio::pin!(stop);
@@ -168,23 +172,58 @@ pub async fn serve(
                     incoming.refuse();
                     continue;
                 };
-                let (pool, changed) = (pool.clone(), changed.clone());
-                tokio::spawn(async move {
-                    serve_line(pool, incoming, changed).await;
+                let shared = shared.clone();
+                tasks.once("session", async move {
+                    serve_line(shared, incoming).await;
                     drop(permit);
                 });
             }
         }
     }
-    watching.abort();
-    clock.abort();
+    watching.iter().for_each(JoinHandle::abort);
     endpoint.close(0u32.into(), b"the hub is stopping");
     endpoint.wait_idle().await;
     pool.close().await;
     Ok(())
 }
 
-async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender<u64>) {
+/// What the hub looks after beside its sessions, each started again where it fails.
+fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<()>; 5] {
+    let of = shared.clone();
+    let changes = tasks.supervise("changes", move || {
+        let of = of.clone();
+        async move { watch_for_changes(&of).await }
+    });
+    let of = shared.clone();
+    let disk = tasks.supervise("disk", move || {
+        let of = of.clone();
+        async move { of.storage.watch(&of.pool).await }
+    });
+    let of = shared.clone();
+    let copies =
+        tasks.supervise("copies", move || {
+            let of = of.clone();
+            async move {
+                of.lines.watch(&of.pool).await.inspect_err(|error| drop(of.storage.note(error)))
+            }
+        });
+    let (failures, folder) = (tasks.failures(), folder.clone());
+    let status = tasks.supervise("status", move || {
+        let (failures, folder) = (failures.clone(), folder.clone());
+        async move { status::keep(&folder, failures).await }
+    });
+    let of = shared.clone();
+    let clock = tasks.supervise("clock", move || {
+        let of = of.clone();
+        async move {
+            clock::watch(of.pool).await;
+            Ok::<(), HubError>(())
+        }
+    });
+    [changes, disk, copies, status, clock]
+}
+
+async fn serve_line(shared: Shared, incoming: Incoming) {
     // Whoever begins and never ends would keep a line that a desk needs.
     let connection = match timeout(FIRST_WORD, incoming.into_future()).await {
         Ok(Ok(connection)) => connection,
@@ -205,10 +244,13 @@ async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender
         return;
     };
     let device = crdt_model::ids::DeviceId::of_public_key(&key);
-    match session::serve(pool, &connection, key, changed).await {
+    match session::serve(shared, &connection, key).await {
         Ok(()) => {}
         Err(end @ (session::SessionEnd::Line(_) | session::SessionEnd::Goodbye(_))) => {
             tracing::info!(%device, %end, "a session ended");
+        }
+        Err(end @ session::SessionEnd::CannotStore(_)) => {
+            tracing::debug!(%device, %end, "a session ended");
         }
         Err(error) => tracing::error!(%device, %error, "a session failed"),
     }
@@ -220,7 +262,7 @@ async fn serve_line(pool: SqlitePool, incoming: Incoming, changed: watch::Sender
 type Known = (Option<Vec<u8>>, i64, i64, i64, String, Option<i64>);
 
 /// The command line changes the database from another process: desks are told all the same.
-async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
+async fn watch_for_changes(shared: &Shared) -> Result<(), HubError> {
     let mut known = None;
     loop {
         let found: Result<Known, _> = sqlx::query_as(
@@ -232,16 +274,18 @@ async fn watch_for_changes(pool: SqlitePool, changed: watch::Sender<u64>) {
                      FROM (SELECT state, COUNT(*) AS n FROM stock_grant GROUP BY state)),
                     (SELECT version FROM card_keys_version)",
         )
-        .fetch_one(&pool)
+        .fetch_one(&shared.pool)
         .await;
-        match found {
+        match found.map_err(HubError::from) {
             Ok(found) => {
                 if known.as_ref().is_some_and(|known| *known != found) {
-                    changed.send_modify(|count| *count += 1);
+                    shared.changed.send_modify(|count| *count += 1);
                 }
                 known = Some(found);
             }
-            Err(error) => tracing::warn!(%error, "the database could not be asked for changes"),
+            // The disk's troubles are said once, and what changes meanwhile is seen afterwards.
+            Err(error) if shared.storage.note(&error).is_some() => {}
+            Err(error) => return Err(error),
         }
         tokio::time::sleep(LOOK_FOR_CHANGES).await;
     }

@@ -9,6 +9,7 @@ use sync_protocol::invitation::{Invitation, key_fingerprint};
 use sync_protocol::message::Enrolled;
 
 use crate::catalogue::next_version;
+use crate::copies::still_shown;
 use crate::db::{HubError, from_sql, lookup_key, request_key, wall_clock};
 use crate::ledgers::{TIME_ZONE, encoded};
 
@@ -39,6 +40,15 @@ pub struct Device {
     pub catalogue_version: u64,
     /// How many of its entries the hub holds.
     pub entries: u64,
+    /// Since when two computers record under its name, where they do: its folder was copied.
+    pub used_twice_since: Option<i64>,
+    /// When it last sent entries again that this hub, restored from an older copy, had lost.
+    pub sent_again_at: Option<i64>,
+    /// How many that were.
+    pub sent_again: u64,
+    /// The run of its daemon that came last, and the one before it.
+    #[serde(skip)]
+    pub(crate) runs: [Option<u32>; 2],
 }
 
 /// Adds a venue.
@@ -230,7 +240,8 @@ macro_rules! select_devices {
         concat!(
             "SELECT d.id, d.venue, d.name, d.revoked_at, d.last_contact, d.software,
                     d.clock_offset, d.catalogue_version,
-                    (SELECT COALESCE(SUM(sequence), 0) FROM list WHERE device = d.id), v.name
+                    (SELECT COALESCE(SUM(sequence), 0) FROM list WHERE device = d.id), v.name,
+                    d.used_twice_since, d.used_twice_at, d.sent_again_at, d.sent_again, d.run, d.run_before
              FROM device d JOIN venue v ON v.id = d.venue ",
             $which
         )
@@ -274,6 +285,12 @@ fn device(row: &SqliteRow) -> Result<Device, HubError> {
         clock_offset: row.get(6),
         catalogue_version: from_sql(row.get(7)),
         entries: from_sql(row.get(8)),
+        used_twice_since: still_shown(row.get(11), wall_clock())
+            .then(|| row.get::<Option<i64>, _>(10))
+            .flatten(),
+        sent_again_at: row.get(12),
+        sent_again: row.get::<Option<i64>, _>(13).map_or(0, from_sql),
+        runs: [row.get(14), row.get(15)],
     })
 }
 

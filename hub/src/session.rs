@@ -1,6 +1,7 @@
 //! One desk's session: what it says goes to the database, what it lacks comes from there.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crdt_model::ids::{DeviceId, VenueId, Writer};
@@ -21,9 +22,11 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::copies::{Lines, Place, note_used_twice};
 use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock, write};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
+use crate::storage::{Storage, StorageTrouble};
 use crate::{card_keys, catalogue, clock, holders, requests, stock};
 
 /// Bytes that are read from a desk at once.
@@ -60,6 +63,18 @@ pub enum SessionEnd {
     /// The hub said goodbye.
     #[error("the hub said goodbye: {0}")]
     Goodbye(String),
+    /// The hub said goodbye because it can store nothing, which is logged once for all desks.
+    #[error("the hub cannot store anything: {0}")]
+    CannotStore(StorageTrouble),
+}
+
+/// What the sessions of all desks share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) pool: SqlitePool,
+    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) storage: Arc<Storage>,
+    pub(crate) lines: Arc<Lines>,
 }
 
 impl From<sqlx::Error> for SessionEnd {
@@ -75,7 +90,12 @@ struct Session {
     send: SendStream,
     public_key: Vec<u8>,
     changed: watch::Sender<u64>,
+    shared: Shared,
+    connection: Connection,
+    trouble: watch::Receiver<Option<StorageTrouble>>,
     desk: Option<Desk>,
+    /// Its place among the lines, where the desk has told its run.
+    place: Option<Place>,
     /// What the desk said last that it has, of the catalogue and of the venue, where that is not noted yet.
     have: Option<(u64, u64)>,
     /// When that may be noted: a commit for each word of each desk would hold up the acknowledgements.
@@ -112,23 +132,41 @@ impl Desk {
 ///
 /// # Errors
 /// [`SessionEnd`], always.
-pub async fn serve(
-    pool: SqlitePool,
+pub(crate) async fn serve(
+    shared: Shared,
     connection: &Connection,
     public_key: Vec<u8>,
-    changed: watch::Sender<u64>,
 ) -> Result<(), SessionEnd> {
     let line = |error: quinn::ConnectionError| SessionEnd::Line(error.to_string());
     let (send, receive) = tokio::time::timeout(FIRST_WORD, connection.accept_bi())
         .await
         .map_err(|_| SessionEnd::Line("nothing was said".to_owned()))?
         .map_err(line)?;
+    let Shared { pool, changed, storage, .. } = shared.clone();
     let mut news = changed.subscribe();
-    let machine = HubSession::default();
-    let (desk, have, note_at) = (None, None, Instant::now());
-    let mut session = Session { pool, machine, send, public_key, changed, desk, have, note_at };
-    let ended = session.run(receive, &mut news).await;
-    if let Err(error) = session.note_have().await {
+    let mut session = Session {
+        pool,
+        machine: HubSession::default(),
+        send,
+        public_key,
+        changed,
+        trouble: storage.trouble(),
+        shared,
+        connection: connection.clone(),
+        desk: None,
+        place: None,
+        have: None,
+        note_at: Instant::now(),
+    };
+    let mut ended = session.run(receive, &mut news).await;
+    if let Err(SessionEnd::Hub(error)) = &ended
+        && let Some(trouble) = storage.note(error)
+    {
+        ended = session.goodbye_cannot_store(trouble).await;
+    }
+    let stores = storage.trouble().borrow().is_none();
+    if stores && let Err(error) = session.note_have().await {
+        storage.note(&error);
         tracing::warn!(%error, "what a desk has could not be noted");
     }
     // What was said last, a goodbye above all, is to arrive before the line is closed.
@@ -180,6 +218,15 @@ impl Session {
                     }
                     more = true;
                 }
+                changed = self.trouble.changed() => {
+                    let trouble = self.trouble.borrow_and_update().clone();
+                    if let (Ok(()), Some(trouble)) = (changed, trouble) {
+                        self.goodbye_cannot_store(trouble).await?;
+                    }
+                }
+                used_twice = told_used_twice(&mut self.place) => {
+                    self.say(&HubMessage::UsedTwice(used_twice)).await?;
+                }
                 () = sleep_until(self.note_at), if self.have.is_some() => self.note_have().await?,
                 () = &mut first_word, if self.desk.is_none() => {
                     return Err(SessionEnd::Line("no hello came".to_owned()));
@@ -208,7 +255,24 @@ impl Session {
         self.goodbye(GoodbyeKind::NotEnrolled, sentence).await
     }
 
+    /// Says goodbye to a desk whose entries could not be stored. Always an error, for the session is over.
+    async fn goodbye_cannot_store(&mut self, trouble: StorageTrouble) -> Result<(), SessionEnd> {
+        let sentence = format!(
+            "the hub cannot store anything now: {trouble}. Nothing is lost: what is recorded waits on this disk, and is sent when the hub can store again"
+        );
+        match self.goodbye(GoodbyeKind::CannotStore, &sentence).await {
+            Err(SessionEnd::Goodbye(_)) => Err(SessionEnd::CannotStore(trouble)),
+            ended => ended,
+        }
+    }
+
     async fn answer(&mut self, event: HubEvent) -> Result<(), SessionEnd> {
+        if matches!(event, HubEvent::HelloReceived(_) | HubEvent::EnrolReceived(_)) {
+            let trouble = self.trouble.borrow_and_update().clone();
+            if let Some(trouble) = trouble {
+                return self.goodbye_cannot_store(trouble).await;
+            }
+        }
         match event {
             HubEvent::HelloReceived(hello) => self.welcome(hello).await,
             HubEvent::EnrolReceived(enrol) if enrol.protocol != PROTOCOL_VERSION => {
@@ -263,17 +327,67 @@ impl Session {
         }
     }
 
-    /// Stores that the desk came, with which software, and what its clock shows.
+    /// Stores that the desk came, with which software, in which run, and what its clock shows.
     async fn note_hello(&self, device: &Device, hello: &Hello, lost: bool) -> Result<(), HubError> {
         let holds_all = hello.pending.is_empty() && !lost;
         let desk_clock = UnixMillis(hello.clock);
         clock::note_desk_clock(&self.pool, device.device, desk_clock, holds_all).await?;
-        if device.software.as_ref() == Some(&hello.software) {
+        let same_software = device.software.as_ref() == Some(&hello.software);
+        if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
             return Ok(());
         }
-        let update = sqlx::query("UPDATE device SET software = ? WHERE id = ?")
-            .bind(&hello.software)
-            .bind(&device.device.0[..]);
+        let update = sqlx::query(
+            "UPDATE device SET software = ?1,
+                    run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
+             WHERE id = ?3",
+        )
+        .bind(&hello.software)
+        .bind(hello.run)
+        .bind(&device.device.0[..]);
+        write(&self.pool, update).await
+    }
+
+    /// The desk tells its run: it takes its place among the lines, and where this is one of two copies of a desk,
+    /// that is noted and the desk told.
+    async fn take_place(
+        &mut self,
+        device: &Device,
+        run: Option<u32>,
+        now: UnixMillis,
+    ) -> Result<(), SessionEnd> {
+        let Some(run) = run else { return Ok(()) };
+        // A daemon never goes on with an old run. One that comes back after another began lived beside it.
+        let came_back = device.runs[0] != Some(run) && device.runs[1] == Some(run);
+        if came_back {
+            tracing::error!(
+                device = %device.device, desk = device.name, venue = %device.venue, from = %self.connection.remote_address(),
+                "a desk is used twice: two computers record under its name in turn. Nothing is lost; enrol one of them anew, with a folder of its own"
+            );
+            note_used_twice(&self.pool, device.device, now).await?;
+        }
+        let known = came_back || device.used_twice_since.is_some();
+        let heard = Box::new(self.connection.clone());
+        self.place = Some(self.shared.lines.enter(device.device, run, known, heard));
+        Ok(())
+    }
+
+    /// This hub was restored from an older copy: how much the desk sends again is noted for the operators.
+    async fn note_lost(
+        &self,
+        device: &Device,
+        hello: &Hello,
+        now: UnixMillis,
+    ) -> Result<(), HubError> {
+        let lost = hello.acknowledged.saturating_sub(device.entries);
+        tracing::warn!(
+            device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
+            "this hub was restored from an older copy: the desk sends again what it had sent before"
+        );
+        let update =
+            sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
+                .bind(now.0)
+                .bind(to_sql(lost))
+                .bind(&device.device.0[..]);
         write(&self.pool, update).await
     }
 
@@ -315,6 +429,9 @@ impl Session {
         let venue_now = venue_version(&self.pool, &device.venue).await?;
         let holders_now = holders::version(&self.pool).await?;
         let card_keys = card_keys::announced(&self.pool, device.device).await?;
+        if lost {
+            self.note_lost(&device, &hello, now).await?;
+        }
         self.desk = Some(Desk {
             device: device.device,
             venue: device.venue.clone(),
@@ -342,6 +459,7 @@ impl Session {
         }
         let held = self.held(&hello.pending).await?;
         self.announce(&hello.pending);
+        self.take_place(&device, hello.run, now).await?;
         let Device { venue_name, name, .. } = device;
         self.say(&HubMessage::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
@@ -355,7 +473,12 @@ impl Session {
             request_key: Some(request_key(&self.pool).await?.public_key()),
             card_keys,
         }))
-        .await
+        .await?;
+        let used_twice = self.place.as_mut().map(|place| *place.used_twice.borrow_and_update());
+        match used_twice {
+            Some(used_twice) => self.say(&HubMessage::UsedTwice(used_twice)).await,
+            None => Ok(()),
+        }
     }
 
     /// The desk, where it still is enrolled: a revoked one asks for nothing more (invariant 7).
@@ -525,6 +648,15 @@ impl Session {
             desk.venue_version = reached;
         }
         Ok(true)
+    }
+}
+
+/// Waits until it changes whether another daemon has the desk's key, too.
+async fn told_used_twice(place: &mut Option<Place>) -> bool {
+    let Some(place) = place else { return std::future::pending().await };
+    match place.used_twice.changed().await {
+        Ok(()) => *place.used_twice.borrow_and_update(),
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -115,6 +115,8 @@ pub enum DeskEvent {
     Holders(HoldersPage),
     /// The card keys, sealed to this desk: keep them in place of those that are here.
     CardKeys(SealedCardKeys),
+    /// Whether another daemon uses this desk's key, too.
+    UsedTwice(bool),
     /// The hub ended the session.
     Ended(Goodbye),
 }
@@ -155,6 +157,8 @@ pub struct DeskStart {
     pub venue_version: u64,
     /// The sealed parts of records that it has.
     pub holders_version: u64,
+    /// The run of its daemon ([`Hello::run`]).
+    pub run: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,6 +210,7 @@ impl DeskSession {
             acknowledged: view.acknowledged(),
             pending,
             holders_version: Some(start.holders_version),
+            run: start.run,
         };
         Self {
             reader: FrameReader::default(),
@@ -391,6 +396,7 @@ impl DeskSession {
             }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
             HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),
+            HubMessage::UsedTwice(used_twice) => events.push(DeskEvent::UsedTwice(used_twice)),
         }
         Ok(())
     }

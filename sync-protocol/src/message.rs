@@ -82,6 +82,10 @@ pub struct Hello {
     /// The sealed parts of pass records that the desk has: everything up to this version.
     #[n(7)]
     pub holders_version: Option<u64>,
+    /// The run of the desk's daemon: a random number of each start. Two runs of one device that live side by
+    /// side are two copies of one desk. A desk that says it understands [`HubMessage::UsedTwice`].
+    #[n(8)]
+    pub run: Option<u32>,
 }
 
 /// The hub's answer to [`Hello`].
@@ -273,6 +277,10 @@ pub enum GoodbyeKind {
     /// What the desk sent cannot be read.
     #[n(3)]
     Malformed,
+    /// The hub cannot store anything now, for its disk is full, read-only or fails. Nothing is lost: the desk
+    /// keeps what it has recorded, and comes again.
+    #[n(4)]
+    CannotStore,
 }
 
 /// A new desk's first and only message: it shows its invitation.
@@ -449,6 +457,9 @@ pub enum HubMessage {
     /// The card keys, sealed to this desk.
     #[n(13)]
     CardKeys(#[n(0)] SealedCardKeys),
+    /// Whether another daemon uses this desk's key, too. Only said to a desk that told its [`Hello::run`].
+    #[n(15)]
+    UsedTwice(#[n(0)] bool),
 }
 
 /// Bytes that are not a message.

@@ -1,21 +1,25 @@
 //! The daemon: one for each desk folder. It answers the desk API and keeps the link to the hub.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::convert::Infallible;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::os::unix::net::UnixStream as StdUnixStream;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::BoxFuture;
 use rand::RngExt;
+use service::ending::Stop;
+use service::tasks::{Failures, Tasks};
 use thiserror::Error;
-use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
 
 use crate::desk::{Desk, DeskError};
 use crate::desk_api::server::router;
-use crate::hub_link::{keep_linked, lock};
+use crate::door::{self, Door};
+use crate::hub_link::{SharedDesk, keep_linked, lock};
 use crate::paths::DeskFolder;
 
 /// Why the daemon does not run.
@@ -60,9 +64,9 @@ pub enum DaemonError {
     /// The desk cannot start.
     #[error(transparent)]
     Desk(#[from] DeskError),
-    /// The desk API broke.
-    #[error("the desk API broke off: {0}")]
-    Serve(io::Error),
+    /// The system gives no signals.
+    #[error("the daemon could not be told to stop, so it does not start: {0}")]
+    Signals(io::Error),
 }
 
 /// Runs the daemon until it is told to stop (SIGTERM, ctrl-c). `ready` is called with the socket
@@ -75,50 +79,88 @@ pub async fn run(
     socket: Option<PathBuf>,
     ready: impl FnOnce(&Path),
 ) -> Result<(), DaemonError> {
+    let stop = Stop::on_signals().map_err(DaemonError::Signals)?;
     let _lock = take_folder(&folder)?;
     let socket = socket.unwrap_or_else(|| folder.socket());
     let epoch = rand::rng().random();
     let (desk, key) = tokio::task::block_in_place(|| Desk::open(folder, epoch))?;
-    let listener = listen(&socket)?;
     let desk = Arc::new(Mutex::new(desk));
+    let door = open_door(&socket, &desk)?;
     let at_once = Arc::new(Notify::new());
-    let link = tokio::spawn(keep_linked(desk.clone(), key, at_once.clone()));
-    let asked = tokio::spawn(asked_to_connect(at_once));
+    let tasks = Tasks::default();
+    let link = tasks.supervise("link", {
+        let (desk, at_once) = (desk.clone(), at_once.clone());
+        move || {
+            let (desk, key, at_once) = (desk.clone(), key.clone(), at_once.clone());
+            async move { Ok::<(), Infallible>(keep_linked(desk, key, at_once).await) }
+        }
+    });
+    let others = [
+        tasks.supervise("signals", move || asked_to_connect(at_once.clone())),
+        tasks.supervise("status", {
+            let (desk, failures) = (desk.clone(), tasks.failures());
+            move || tell_failures(desk.clone(), failures.clone())
+        }),
+        tasks.supervise("desk-api", serve(door, socket.clone(), desk.clone())),
+    ];
     ready(&socket);
-    let served = tokio::select! {
-        served = async { axum::serve(listener, router(desk.clone())).await } => served,
-        () = told_to_stop() => Ok(()),
-    };
-    asked.abort();
+    stop.asked().await;
+    others.iter().for_each(JoinHandle::abort);
     link.abort();
     // The link is gone before the socket: whoever sees no socket sees no half-open session either.
     let _ = link.await;
-    if let Err(error) = fs::remove_file(&socket) {
-        tracing::warn!(%error, "the socket could not be removed");
+    for other in others {
+        let _ = other.await;
     }
+    door::remove(&socket);
     lock(&desk).close();
-    served.map_err(DaemonError::Serve)
+    Ok(())
+}
+
+fn open_door(socket: &Path, desk: &SharedDesk) -> Result<Door, DaemonError> {
+    let desk = desk.clone();
+    Door::open(socket, Box::new(move |gone| lock(&desk).note_socket(gone)))
+}
+
+/// Makes the task that answers the desk API: first at this door, and at another one where it failed.
+fn serve(
+    door: Door,
+    socket: PathBuf,
+    desk: SharedDesk,
+) -> impl FnMut() -> BoxFuture<'static, Result<(), String>> + Send {
+    let mut first = Some(door);
+    move || {
+        let (first, socket, desk) = (first.take(), socket.clone(), desk.clone());
+        Box::pin(async move {
+            let said = |error: &dyn std::error::Error| error.to_string();
+            let door = match first {
+                Some(door) => door,
+                None => open_door(&socket, &desk).map_err(|error| said(&error))?,
+            };
+            axum::serve(door, router(desk)).await.map_err(|error| said(&error))
+        })
+    }
 }
 
 /// SIGUSR1 asks the link to try again at once, as a network manager's hook does.
-async fn asked_to_connect(at_once: Arc<Notify>) {
-    let Ok(mut asked) = signal(SignalKind::user_defined1()) else { return };
+async fn asked_to_connect(at_once: Arc<Notify>) -> io::Result<()> {
+    let mut asked = signal(SignalKind::user_defined1())?;
     while asked.recv().await.is_some() {
         at_once.notify_one();
     }
+    Ok(())
 }
 
-async fn told_to_stop() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        interrupted = tokio::signal::ctrl_c() => drop(interrupted),
+/// What failed in the daemon is a part of the desk's status.
+async fn tell_failures(
+    desk: SharedDesk,
+    mut failures: watch::Receiver<Failures>,
+) -> Result<(), Infallible> {
+    while failures.changed().await.is_ok() {
+        let failed = failures.borrow_and_update().clone();
+        lock(&desk).note_failures(failed);
     }
+    Ok(())
 }
 
 /// Makes the folder and takes its lock. The lock goes with the process, however that ends.
@@ -139,27 +181,4 @@ fn take_folder(folder: &DeskFolder) -> Result<File, DaemonError> {
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
     }
-}
-
-/// Listens at this path. A socket that a killed daemon left is replaced; anything else is not.
-fn listen(socket: &Path) -> Result<UnixListener, DaemonError> {
-    use std::os::unix::fs::FileTypeExt;
-    let taken =
-        |what: &str| DaemonError::SocketTaken { socket: socket.to_owned(), what: what.to_owned() };
-    let failed = |error| DaemonError::Socket { socket: socket.to_owned(), error };
-    match fs::symlink_metadata(socket) {
-        Ok(found) if !found.file_type().is_socket() => {
-            return Err(taken("a file that is no socket is there"));
-        }
-        Ok(_) if StdUnixStream::connect(socket).is_ok() => {
-            return Err(taken("another program answers there"));
-        }
-        Ok(_) => fs::remove_file(socket).map_err(failed)?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed(error)),
-    }
-    let listener = UnixListener::bind(socket).map_err(failed)?;
-    // The socket is the right to write to the ledgers: for the desk's user only.
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
-    Ok(listener)
 }

@@ -5,6 +5,7 @@ mod answers;
 mod checks;
 mod history;
 mod link;
+mod notes;
 mod requests;
 mod sales;
 mod standing;
@@ -137,6 +138,9 @@ pub struct Desk {
     disk: Health,
     store_health: Health,
     clock: Health,
+    notes: notes::Notes,
+    /// The number of this run of the daemon. Unlike the epoch it never changes.
+    run: u32,
     events: broadcast::Sender<Event>,
     appended: Arc<Notify>,
 }
@@ -213,6 +217,8 @@ impl Desk {
                 Health::Trouble(Trouble::PassListDamaged { detail: why })
             }),
             clock: Health::Fine,
+            notes: notes::Notes::default(),
+            run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),
             folder,
@@ -374,6 +380,7 @@ impl Desk {
             disk: self.disk.clone(),
             store: self.store_health.clone(),
             clock: self.clock.clone(),
+            beside: self.said_beside(),
             undo_window: self.policy.undo_window,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }

@@ -1,6 +1,7 @@
 //! The link to the hub: connects by itself, tries again with jittered back-off, and at once when
 //! asked. It moves bytes; what they mean the session and the desk know.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use futures_util::FutureExt;
 use quinn::{RecvStream, SendStream};
 use rand::RngExt;
 use sync_protocol::desk::DeskSession;
+use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::Notify;
 
@@ -25,6 +27,9 @@ const GOOD_LINK: Duration = Duration::from_secs(10);
 
 /// The longest wait where the hub took this desk, and the link broke soon after.
 const BACKOFF_WELCOMED: Duration = Duration::from_secs(2);
+
+/// The longest wait where the hub cannot store anything.
+const BACKOFF_CANNOT_STORE: Duration = Duration::from_secs(5);
 
 /// The longest wait.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
@@ -69,24 +74,41 @@ impl Broken {
         )
     }
 
-    fn refused(&self) -> bool {
-        matches!(
-            self,
-            Self::Connect(ConnectError::OtherKey { .. })
-                | Self::Link(LinkError::Ended { refused: true, .. })
-        )
+    /// How the link stands behind it.
+    fn link(&self) -> HubLink {
+        let why = self.to_string();
+        match self {
+            Self::Connect(ConnectError::OtherKey { .. }) => HubLink::Refused { why },
+            Self::Link(LinkError::Ended { kind, .. }) => match kind {
+                GoodbyeKind::NotEnrolled | GoodbyeKind::Version | GoodbyeKind::Invitation => {
+                    HubLink::Refused { why }
+                }
+                GoodbyeKind::CannotStore => HubLink::CannotStore { why },
+                GoodbyeKind::Malformed => HubLink::Offline { why },
+            },
+            _ => HubLink::Offline { why },
+        }
     }
 }
 
 /// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
 /// `at_once` makes a waiting link try again at once.
 pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
+    let run = AssertUnwindSafe(try_for_ever(&desk, &key, &at_once)).catch_unwind().await;
+    let Err(panic) = run;
+    // Whatever the task died of, nobody is linked any more.
+    let why = "the link to the hub failed in itself; it is started again".to_owned();
+    lock(&desk).set_hub(HubLink::Offline { why }, wall_clock());
+    std::panic::resume_unwind(panic)
+}
+
+async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infallible {
     let mut longest = BACKOFF_FIRST;
     loop {
         let welcomed = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let begun = Instant::now();
         // A panic is a fault of ours or of the store. The desk goes on without the hub, and says so.
-        let tried = AssertUnwindSafe(link_once(&desk, &key, &welcomed)).catch_unwind().await;
+        let tried = AssertUnwindSafe(link_once(desk, key, &welcomed)).catch_unwind().await;
         let broken = match tried {
             Ok(Ok(never)) => match never {},
             Ok(Err(broken)) => broken,
@@ -99,15 +121,22 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
         if broken.is_of_this_desk() {
             longest = BACKOFF_LONGEST;
         }
-        let why = broken.to_string();
-        if broken.refused() {
-            tracing::error!(why, "the hub and this desk do not take each other");
-            lock(&desk).set_hub(HubLink::Refused { why }, wall_clock());
-            longest = BACKOFF_LONGEST;
-        } else {
-            tracing::info!(why, "not linked to the hub");
-            lock(&desk).set_hub(HubLink::Offline { why }, wall_clock());
+        let link = broken.link();
+        match &link {
+            HubLink::Refused { why } => {
+                tracing::error!(why, "the hub and this desk do not take each other");
+                longest = BACKOFF_LONGEST;
+            }
+            // The hub looks every second whether it can store again: soon enough after it, not all at once.
+            HubLink::CannotStore { why } => {
+                tracing::info!(why, "the hub cannot store anything");
+                longest = BACKOFF_CANNOT_STORE;
+            }
+            HubLink::Offline { .. } | HubLink::Connected => {
+                tracing::info!(why = %broken, "not linked to the hub");
+            }
         }
+        lock(desk).set_hub(link, wall_clock());
         // Full jitter: a thousand desks that lost their hub together do not come back together.
         let wait = longest.mul_f64(rand::rng().random_range(0.0..=1.0));
         tokio::select! {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use service::log::Log;
 use syncd::daemon;
 use syncd::paths::DeskFolder;
 
@@ -22,20 +23,16 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(
-            tracing_subscriber::EnvFilter::try_from_env("STEMPEL_LOG")
-                .unwrap_or_else(|_| "info,sled=warn".into()),
-        )
-        .with_writer(std::io::stderr)
-        .init();
     let arguments = Arguments::parse();
+    let log = Log::start("info,sled=warn");
     let folder = DeskFolder::new(arguments.folder.unwrap_or_else(DeskFolder::default_location));
-    let ready = |socket: &std::path::Path| println!("ready on {}", socket.display());
+    let ready = |socket: &std::path::Path| {
+        service::log::ready(format!("ready on {}", socket.display()));
+    };
     match daemon::run(folder, arguments.socket, ready).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stempel-syncd: {error}");
+            log.say(&format!("stempel-syncd: {error}"));
             ExitCode::FAILURE
         }
     }

@@ -208,6 +208,17 @@ impl Desk {
         desk
     }
 
+    /// A desk of a folder that is there already, running.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn of_folder(folder: PathBuf) -> Self {
+        let client = DeskClient::new(folder.join("desk.sock"));
+        let mut desk = Self { folder, client, running: None };
+        desk.go();
+        desk
+    }
+
     /// Starts its daemon.
     ///
     /// # Panics

@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use.
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("crdt-model", &[]),
     ("sync-protocol", &["crdt-model"]),
     ("hardware", &["crdt-model"]),
-    ("syncd", &["hardware", "sync-protocol", "crdt-model"]),
-    ("hub", &["sync-protocol", "crdt-model"]),
+    ("service", &[]),
+    ("syncd", &["hardware", "service", "sync-protocol", "crdt-model"]),
+    ("hub", &["service", "sync-protocol", "crdt-model"]),
     ("tui", &["syncd", "hardware", "sync-protocol", "crdt-model"]),
     ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
     (

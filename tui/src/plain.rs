@@ -288,6 +288,7 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
             let time = since.strftime("%H:%M").to_string();
             fl!(texts.loader, "status-offline", time = time)
         }
+        HubLink::CannotStore { .. } => fl!(texts.loader, "status-hub-cannot-store"),
         HubLink::Refused { .. } => fl!(texts.loader, "status-refused"),
     };
     let mut line =
@@ -296,6 +297,9 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         if let Health::Trouble(trouble) = health {
             line.push_str(&format!(" ✖ {}", texts.trouble(trouble)));
         }
+    }
+    for trouble in &status.beside {
+        line.push_str(&format!(" ✖ {}", texts.trouble(trouble)));
     }
     line
 }

@@ -252,6 +252,7 @@ impl TestDesk {
                 catalogue_version: self.catalogue_version,
                 venue_version: self.venue_version,
                 holders_version: 0,
+                run: None,
             };
             let mut session = DeskSession::start(&start, self);
             let mut buffer = vec![0; 64 * 1024];
@@ -322,6 +323,7 @@ impl TestDesk {
             DeskEvent::Granted(granted) => self.granted = Some(granted),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
+            DeskEvent::UsedTwice(_) => {}
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None

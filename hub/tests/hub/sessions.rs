@@ -64,6 +64,7 @@ fn hello(protocol: u16) -> DeskMessage {
         acknowledged: 0,
         pending: Vec::new(),
         holders_version: None,
+        run: None,
     })
 }
 

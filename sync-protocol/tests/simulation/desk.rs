@@ -94,6 +94,7 @@ impl Desk {
             catalogue_version: self.disk.catalogue_version,
             venue_version: self.disk.venue_version,
             holders_version: 0,
+            run: None,
         };
         self.session = Some(DeskSession::start(&start, self));
     }
@@ -125,7 +126,8 @@ impl Desk {
             DeskEvent::Answered(_)
             | DeskEvent::Granted(_)
             | DeskEvent::Holders(_)
-            | DeskEvent::CardKeys(_) => {}
+            | DeskEvent::CardKeys(_)
+            | DeskEvent::UsedTwice(_) => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");

@@ -45,6 +45,7 @@ fn hello() -> DeskMessage {
         acknowledged: 2000,
         pending: vec![list()],
         holders_version: None,
+        run: None,
     })
 }
 

@@ -98,6 +98,7 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Granted(_)
                 | DeskEvent::Holders(_)
                 | DeskEvent::CardKeys(_)
+                | DeskEvent::UsedTwice(_)
                 | DeskEvent::Ended(_) => {}
             }
         }

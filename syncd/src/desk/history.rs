@@ -149,10 +149,14 @@ impl Desk {
             let Some(place) = &row.answer.entry else { continue };
             let acknowledged =
                 self.acknowledged.get(&(place.day, place.writer)).copied().unwrap_or_default();
-            if row.hub == HubState::Waiting && place.index < acknowledged {
-                row.hub = HubState::Accepted;
-                changed.push(row.clone());
-            }
+            // A hub that was restored from an older copy takes back what it had said.
+            let now = match row.hub {
+                HubState::Waiting if place.index < acknowledged => HubState::Accepted,
+                HubState::Accepted if place.index >= acknowledged => HubState::Waiting,
+                _ => continue,
+            };
+            row.hub = now;
+            changed.push(row.clone());
         }
         for row in changed {
             self.publish(Event::Row(Box::new(row)));

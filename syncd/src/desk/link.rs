@@ -9,7 +9,9 @@ use jiff::civil::Date;
 use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{CataloguePage, Closing, Share, Wanted, Welcome};
+use sync_protocol::message::{
+    CataloguePage, Closing, Goodbye, GoodbyeKind, Share, Wanted, Welcome,
+};
 use sync_protocol::request::SealedRequest;
 use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
@@ -48,8 +50,8 @@ pub enum LinkError {
     Ended {
         /// The hub's sentence.
         sentence: String,
-        /// Whether an operator must look before it makes sense to try again soon.
-        refused: bool,
+        /// Why.
+        kind: GoodbyeKind,
     },
 }
 
@@ -79,6 +81,7 @@ impl Desk {
             catalogue_version: self.store.cursor(Cursor::Catalogue)?,
             venue_version: self.store.cursor(Cursor::Venue)?,
             holders_version: self.store.cursor(Cursor::Holders)?,
+            run: Some(self.run),
         })
     }
 
@@ -116,8 +119,19 @@ impl Desk {
     /// [`LinkError`]; what was done before it stands.
     pub fn take_up(&mut self, events: Vec<DeskEvent>, wall: UnixMillis) -> Result<(), LinkError> {
         let changed = !events.is_empty();
+        let compared = events.iter().any(|event| {
+            matches!(
+                event,
+                DeskEvent::Acknowledged { .. }
+                    | DeskEvent::Behind { .. }
+                    | DeskEvent::Diverged { .. }
+            )
+        });
         for event in events {
             self.take_up_one(event, wall)?;
+        }
+        if compared {
+            self.count_what_is_sent_again();
         }
         self.note_whole()?;
         if changed {
@@ -158,7 +172,7 @@ impl Desk {
             }
             DeskEvent::AcknowledgementsLost => {
                 tracing::warn!("the hub holds less than it had acknowledged; all is sent again");
-                self.acknowledged.clear();
+                self.note_hub_restored(wall);
                 self.store.forget_acknowledgements()?;
                 self.store.set_cursor(Cursor::Venue, 0)?;
             }
@@ -190,15 +204,9 @@ impl Desk {
             DeskEvent::Granted(grants) => self.granted(grants).map_err(LinkError::Disk)?,
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
-            DeskEvent::Ended(goodbye) => {
-                use sync_protocol::message::GoodbyeKind;
-                let refused = match goodbye.kind {
-                    GoodbyeKind::NotEnrolled | GoodbyeKind::Version | GoodbyeKind::Invitation => {
-                        true
-                    }
-                    GoodbyeKind::Malformed => false,
-                };
-                return Err(LinkError::Ended { sentence: goodbye.sentence, refused });
+            DeskEvent::UsedTwice(used_twice) => self.note_used_twice(used_twice),
+            DeskEvent::Ended(Goodbye { kind, sentence }) => {
+                return Err(LinkError::Ended { sentence, kind });
             }
         }
         Ok(())

@@ -133,6 +133,7 @@ kind-unknown = unknown
 
 status-connected = ● Hub connected.
 status-offline = ◐ OFFLINE since { $time } - just go on working.
+status-hub-cannot-store = ◐ The hub cannot store anything now. Nothing is lost: what you record waits here. Just go on working.
 status-refused = ✖ The hub does not take this desk. Tell an operator.
 status-pending = { $pending ->
     [one] 1 entry waits.
@@ -169,6 +170,13 @@ trouble-disk-fails = The disk does not take what is written. Nothing can be reco
 trouble-ledger-set-aside = A file was damaged and is kept aside. Tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
 trouble-pass-list-damaged = The pass list was damaged and is fetched anew. Until then cards may be unknown.
+trouble-hub-restored = The hub was restored from an older copy. { $entries ->
+    [one] 1 entry was
+   *[other] { $entries } entries were
+} sent again. Nothing is lost, go on working.
+trouble-part-restarted = A part of the program failed and was started again. Go on working. Tell an operator.
+trouble-part-fails = A part of the program keeps failing. What you record is kept here. Tell an operator.
+trouble-socket-gone = A new console cannot start. This one goes on working. Tell an operator.
 trouble-clock-ahead = This computer's clock is { $minutes } minutes ahead of the hub's. Set it right.
 trouble-clock-behind = This computer's clock is { $minutes } minutes behind the hub's. Set it right.
 

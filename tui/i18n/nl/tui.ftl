@@ -133,6 +133,7 @@ kind-unknown = onbekend
 
 status-connected = ● Verbonden met de centrale.
 status-offline = ◐ OFFLINE sinds { $time } - u kunt gewoon verder werken.
+status-hub-cannot-store = ◐ De centrale kan nu niets bewaren. Er gaat niets verloren: wat u noteert, wacht hier. Werk gewoon verder.
 status-refused = ✖ De centrale aanvaardt deze balie niet. Verwittig een beheerder.
 status-pending = { $pending ->
     [one] 1 scan wacht.
@@ -169,6 +170,13 @@ trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd word
 trouble-ledger-set-aside = Een bestand was beschadigd en is opzijgezet. Verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
 trouble-pass-list-damaged = De passenlijst was beschadigd en wordt opnieuw opgehaald. Tot dan zijn kaarten misschien onbekend.
+trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries ->
+    [one] 1 notering is
+   *[other] { $entries } noteringen zijn
+} opnieuw verstuurd. Er is niets verloren, werk gewoon verder.
+trouble-part-restarted = Een deel van het programma viel uit en is opnieuw gestart. Werk gewoon verder. Verwittig een beheerder.
+trouble-part-fails = Een deel van het programma valt telkens uit. Wat u noteert, blijft hier bewaard. Verwittig een beheerder.
+trouble-socket-gone = Een nieuwe console kan niet starten. Deze werkt gewoon verder. Verwittig een beheerder.
 trouble-clock-ahead = De klok van deze computer loopt { $minutes } minuten voor op die van de centrale. Zet ze juist.
 trouble-clock-behind = De klok van deze computer loopt { $minutes } minuten achter op die van de centrale. Zet ze juist.
 

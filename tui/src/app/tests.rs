@@ -82,6 +82,7 @@ fn status(hub: HubLink, pending: u64) -> Status {
         disk: Health::Fine,
         store: Health::Fine,
         clock: Health::Fine,
+        beside: Vec::new(),
         undo_window: 300_000,
         version: "0.1.0".to_owned(),
     }

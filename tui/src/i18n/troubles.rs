@@ -85,6 +85,12 @@ impl Texts {
             Trouble::ClockOff { minutes, ahead: false } => {
                 fl!(loader, "trouble-clock-behind", minutes = minutes)
             }
+            Trouble::HubRestored { entries } => {
+                fl!(loader, "trouble-hub-restored", entries = entries)
+            }
+            Trouble::PartRestarted { .. } => fl!(loader, "trouble-part-restarted"),
+            Trouble::PartFails { .. } => fl!(loader, "trouble-part-fails"),
+            Trouble::SocketGone { .. } => fl!(loader, "trouble-socket-gone"),
         }
     }
 
@@ -174,6 +180,10 @@ mod tests {
             Trouble::PassListDamaged { detail: "a page".to_owned() },
             Trouble::ClockOff { minutes: 90, ahead: true },
             Trouble::ClockOff { minutes: 90, ahead: false },
+            Trouble::HubRestored { entries: 12 },
+            Trouble::PartRestarted { part: "link".to_owned() },
+            Trouble::PartFails { part: "link".to_owned() },
+            Trouble::SocketGone { detail: "taken".to_owned() },
         ];
         differ(&all, Texts::trouble);
     }

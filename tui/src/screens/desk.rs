@@ -367,6 +367,9 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
         HubLink::Offline { .. } => {
             (fl!(loader, "status-offline", time = since), drawing.theme.trouble())
         }
+        HubLink::CannotStore { .. } => {
+            (fl!(loader, "status-hub-cannot-store"), drawing.theme.trouble())
+        }
         HubLink::Refused { .. } => (fl!(loader, "status-refused"), drawing.theme.trouble()),
     };
     let pending = fl!(loader, "status-pending", pending = status.pending);
@@ -410,6 +413,7 @@ fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'stati
     // What is the matter comes first, for a narrow screen cuts the end off.
     let mut parts: Vec<(String, bool)> = vec![(list, true), reader, disk, clock];
     parts.extend(store);
+    parts.extend(status.beside.iter().map(|trouble| (texts.trouble(trouble), false)));
     parts.sort_by_key(|(_, fine)| *fine);
     let mut spans = vec![Span::raw(" ")];
     for (place, (text, fine)) in parts.into_iter().enumerate() {

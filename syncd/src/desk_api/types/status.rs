@@ -66,6 +66,12 @@ pub enum HubLink {
         /// One sentence: what is the matter.
         why: String,
     },
+    /// The hub cannot store anything now, for its disk is full, read-only or fails. Nothing is lost: what is
+    /// recorded waits here, and the desk tries again.
+    CannotStore {
+        /// One sentence: what is the matter.
+        why: String,
+    },
     /// The hub answers with another key than the one pinned at enrolment, or refuses this desk.
     /// An operator must look: nothing is sent.
     Refused {
@@ -119,6 +125,34 @@ pub enum Trouble {
         /// Whether it is ahead of the hub's.
         ahead: bool,
     },
+    /// The hub was restored from an older copy, and was sent again what it had lost.
+    #[error("the hub was restored from an older copy; {entries} entries were sent again")]
+    #[serde(rename_all = "camelCase")]
+    HubRestored {
+        /// How many entries it had lost.
+        entries: u64,
+    },
+    /// A part of the daemon failed and was started again.
+    #[error("a part of the daemon ({part}) failed and was started again; tell an operator")]
+    #[serde(rename_all = "camelCase")]
+    PartRestarted {
+        /// Its name.
+        part: String,
+    },
+    /// A part of the daemon fails again and again.
+    #[error("a part of the daemon ({part}) fails again and again; tell an operator")]
+    #[serde(rename_all = "camelCase")]
+    PartFails {
+        /// Its name.
+        part: String,
+    },
+    /// The desk API's socket is gone and cannot be made again.
+    #[error("no new console can reach the daemon: {detail}")]
+    #[serde(rename_all = "camelCase")]
+    SocketGone {
+        /// What is the matter with it.
+        detail: String,
+    },
 }
 
 /// Answer of `GET /v1/status`, and the `status` event.
@@ -157,6 +191,9 @@ pub struct Status {
     pub store: Health,
     /// The clock, compared with the hub's.
     pub clock: Health,
+    /// What is to be said beside these, the worst first.
+    #[serde(default)]
+    pub beside: Vec<Trouble>,
     /// How long an entry can be taken back, in milliseconds, by policy.
     pub undo_window: i64,
     /// Software version.

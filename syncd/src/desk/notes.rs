@@ -1,0 +1,110 @@
+//! What is to be said beside the link, the disk, the pass list and the clock: a hub that was restored, a desk
+//! that was copied, a part of the daemon that failed, a socket that is gone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crdt_model::ids::Writer;
+use crdt_model::time::UnixMillis;
+use jiff::civil::Date;
+use service::tasks::Failures;
+
+use super::{Desk, wall_clock};
+use crate::desk_api::types::Trouble;
+
+/// So long it is said that a part of the daemon failed, where it has run since.
+const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);
+
+/// How many entries of each list the hub had acknowledged.
+pub(super) type Acknowledged = BTreeMap<(Date, Writer), u64>;
+
+/// A hub that was restored from an older copy.
+#[derive(Debug)]
+struct Restored {
+    at: UnixMillis,
+    /// What it had acknowledged before.
+    before: Acknowledged,
+    /// How many entries it had lost, once it has said what it holds.
+    entries: Option<u64>,
+}
+
+/// What is to be said beside the rest.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    restored: Option<Restored>,
+    used_twice: bool,
+    failures: Failures,
+    socket: Option<String>,
+}
+
+fn lacking(before: &Acknowledged, now: &Acknowledged) -> u64 {
+    let now = |list| now.get(list).copied().unwrap_or_default();
+    before.iter().map(|(list, had)| had.saturating_sub(now(list))).sum()
+}
+
+impl Desk {
+    /// The hub holds less than it had acknowledged: all of this desk's entries wait again.
+    pub(super) fn note_hub_restored(&mut self, at: UnixMillis) {
+        let before = std::mem::take(&mut self.acknowledged);
+        self.notes.restored = Some(Restored { at, before, entries: None });
+    }
+
+    /// The hub has said what it still holds: the rest is what is sent again.
+    pub(super) fn count_what_is_sent_again(&mut self) {
+        if let Some(restored) = &mut self.notes.restored {
+            let lacking = lacking(&restored.before, &self.acknowledged);
+            restored.entries.get_or_insert(lacking);
+        }
+    }
+
+    /// The hub says whether another daemon uses this desk's key, too.
+    pub(super) fn note_used_twice(&mut self, used_twice: bool) {
+        if used_twice && !self.notes.used_twice {
+            tracing::error!(
+                "another computer records under this desk's name, too: its folder was copied"
+            );
+        }
+        self.notes.used_twice = used_twice;
+    }
+
+    /// A task of the daemon failed.
+    pub fn note_failures(&mut self, failures: Failures) {
+        self.notes.failures = failures;
+        self.publish_status();
+    }
+
+    /// The socket is gone and cannot be made again, for this reason; or it is there again.
+    pub fn note_socket(&mut self, gone: Option<String>) {
+        if self.notes.socket != gone {
+            self.notes.socket = gone;
+            self.publish_status();
+        }
+    }
+
+    /// What is to be said beside the rest, the worst first.
+    pub(super) fn said_beside(&self) -> Vec<Trouble> {
+        let notes = &self.notes;
+        let mut said = Vec::new();
+        for (part, failed) in &notes.failures {
+            let part = (*part).to_owned();
+            if failed.still_fails() {
+                said.push(Trouble::PartFails { part });
+            } else if failed.at.elapsed() < FAILURE_IS_NEWS {
+                said.push(Trouble::PartRestarted { part });
+            }
+        }
+        if let Some(detail) = &notes.socket {
+            said.push(Trouble::SocketGone { detail: detail.clone() });
+        }
+        if notes.used_twice {
+            said.push(Trouble::NameUsedTwice);
+        }
+        if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {
+            let today = self.calendar.day(wall_clock()) == self.calendar.day(*at);
+            if today || lacking(before, &self.acknowledged) > 0 {
+                said.push(Trouble::HubRestored { entries: *entries });
+            }
+        }
+        said
+    }
+}

@@ -1,0 +1,131 @@
+//! The desk API's socket. Whoever deletes it shuts the console out; so it is looked after, and made again.
+//! Connections that stand go on meanwhile: they do not need the name.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use crate::daemon::DaemonError;
+
+/// Between two looks whether the socket is still there.
+const LOOK_EACH: Duration = Duration::from_secs(1);
+
+/// The wait after a connection could not be taken, for want of descriptors or memory.
+const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Is told when the socket is gone and cannot be made again, with the reason, and when it is there again.
+pub(crate) type Tell = Box<dyn Fn(Option<String>) + Send>;
+
+/// The socket, looked after.
+pub(crate) struct Door {
+    socket: PathBuf,
+    listener: UnixListener,
+    /// Device and inode of what is ours.
+    id: (u64, u64),
+    look: Interval,
+    tell: Tell,
+    shut: bool,
+}
+
+impl Door {
+    /// Listens at this path.
+    pub(crate) fn open(socket: &Path, tell: Tell) -> Result<Self, DaemonError> {
+        let (listener, id) = listen(socket)?;
+        let mut look = interval(LOOK_EACH);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tell(None);
+        Ok(Self { socket: socket.to_owned(), listener, id, look, tell, shut: false })
+    }
+
+    /// Makes the socket again where it is no longer there.
+    fn look_after(&mut self) {
+        if fs::symlink_metadata(&self.socket).is_ok_and(|there| id(&there) == self.id) {
+            return;
+        }
+        match listen(&self.socket) {
+            Ok((listener, id)) => {
+                tracing::warn!(socket = %self.socket.display(), "the socket was gone; it is made again");
+                (self.listener, self.id) = (listener, id);
+                self.shut = false;
+                (self.tell)(None);
+            }
+            Err(error) if !self.shut => {
+                tracing::error!(%error, "the socket is gone, and cannot be made again");
+                self.shut = true;
+                (self.tell)(Some(error.to_string()));
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Listener for Door {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            tokio::select! {
+                accepted = self.listener.accept() => match accepted {
+                    Ok(accepted) => return accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "a connection could not be taken");
+                        tokio::time::sleep(AFTER_ERROR).await;
+                    }
+                },
+                _ = self.look.tick() => self.look_after(),
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+fn id(metadata: &fs::Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+/// Takes the socket away at the end, unless another program listens there by now.
+pub(crate) fn remove(socket: &Path) {
+    if StdUnixStream::connect(socket).is_ok() {
+        return;
+    }
+    match fs::remove_file(socket) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => tracing::warn!(%error, "the socket could not be removed"),
+    }
+}
+
+/// Listens at this path. A socket that a killed daemon left is replaced; anything else is not.
+fn listen(socket: &Path) -> Result<(UnixListener, (u64, u64)), DaemonError> {
+    let taken =
+        |what: &str| DaemonError::SocketTaken { socket: socket.to_owned(), what: what.to_owned() };
+    let failed = |error| DaemonError::Socket { socket: socket.to_owned(), error };
+    match fs::symlink_metadata(socket) {
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(taken("a file that is no socket is there"));
+        }
+        Ok(_) if StdUnixStream::connect(socket).is_ok() => {
+            return Err(taken("another program answers there"));
+        }
+        Ok(_) => fs::remove_file(socket).map_err(failed)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(socket).map_err(failed)?;
+    // The socket is the right to write to the ledgers: for the desk's user only.
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    let there = fs::symlink_metadata(socket).map_err(failed)?;
+    Ok((listener, id(&there)))
+}

@@ -1,0 +1,96 @@
+//! The hub's disk.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use stempel_tests::{Desk, Hub, catalogue};
+use syncd::desk_api::types::HubLink;
+
+use super::{assert_holds, tap};
+
+/// A small disk of its own: a tmpfs.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Nothing where the machine does not allow it.
+    fn mount(at: &Path) -> Option<Self> {
+        fs::create_dir(at).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(at);
+        let done = mount.output().is_ok_and(|output| output.status.success());
+        done.then(|| Self(at.to_owned()))
+    }
+
+    /// Fills what is left.
+    fn fill(&self) {
+        let mut file = File::create(self.0.join("fill")).unwrap();
+        for size in [64 * 1024, 1024, 1] {
+            let bytes = vec![1; size];
+            let full = loop {
+                if let Err(error) = file.write_all(&bytes) {
+                    break error;
+                }
+            };
+            assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.0.join("fill")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        // Lazily, for the hub may still be about to end.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doubled() {
+    let world = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(&world.path().join("hub")) else {
+        eprintln!("SKIPPED: no tmpfs can be mounted here (that needs root)");
+        return;
+    };
+    let mut hub = Hub::start(world.path(), &catalogue(80, 0));
+    let one = Desk::start(world.path(), &hub, "balie-1").await;
+    let two = Desk::start(world.path(), &hub, "balie-2").await;
+    // SQLite goes on in the room that its log has already: a hub that starts has none.
+    hub.stop();
+    hub.go();
+    let mut entries = BTreeSet::new();
+    for round in 0..2 {
+        let first = round * 40;
+        for desk in [&one, &two] {
+            desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
+        }
+        disk.fill();
+        entries.extend(tap(&one, first..first + 15).await);
+        entries.extend(tap(&two, first + 20..first + 35).await);
+        for desk in [&one, &two] {
+            let told = |status: &syncd::desk_api::types::Status| matches!(&status.hub, HubLink::CannotStore { why } if why.contains("full"));
+            desk.wait_for("the word that the hub's disk is full", told).await;
+        }
+        let status = hub.json(&["status"]);
+        assert_eq!(status["storage"]["trouble"], "full", "{status}");
+        assert_eq!(status["serving"], true, "{status}");
+        entries.extend(tap(&one, first + 15..first + 20).await);
+        entries.extend(tap(&two, first + 35..first + 40).await);
+        assert!(one.client.status().await.unwrap().pending >= 5);
+        disk.make_room();
+        for desk in [&one, &two] {
+            desk.wait_for("pending 0", |status| status.pending == 0).await;
+        }
+    }
+    assert_holds(&hub, &entries);
+    assert!(hub.json(&["status"])["storage"].is_null());
+    let log = fs::read_to_string(world.path().join("hub.log")).unwrap();
+    let said = log.matches("cannot store anything: its disk is full").count();
+    assert_eq!(said, 2, "once for each time that it was so: {log}");
+    assert!(!log.contains("transaction depth"), "{log}");
+}
