@@ -16,9 +16,7 @@ use crate::db::{HubError, HubFolder, wall_clock};
 use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
-use crate::{
-    card_keys, clock, corrections, endpoint, registry, report, sample, status, stock,
-};
+use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, status, stock};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]

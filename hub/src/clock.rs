@@ -7,6 +7,7 @@
 
 use std::fmt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crdt_model::ids::DeviceId;
@@ -322,10 +323,13 @@ fn log_change(doubt: Option<Doubt>) {
 
 /// Looks at the hub's clock from time to time, for as long as the hub runs, and logs when it comes into
 /// doubt and when the doubt ends.
-pub(crate) async fn watch(pool: SqlitePool) {
+pub(crate) async fn watch(pool: &SqlitePool, doubtful: &AtomicBool) {
     loop {
-        match doubt(&pool).await {
-            Ok(doubt) => log_change(doubt),
+        match doubt(pool).await {
+            Ok(doubt) => {
+                doubtful.store(doubt.is_some(), Ordering::Relaxed);
+                log_change(doubt);
+            }
             Err(error) => tracing::warn!(%error, "the database could not be asked for the clocks"),
         }
         tokio::time::sleep(LOOK_EACH).await;

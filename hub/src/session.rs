@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crdt_model::ids::{DeviceId, VenueId, Writer};
@@ -13,10 +14,11 @@ use sqlx::{Row, SqlitePool};
 use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
+use sync_protocol::heartbeat::DESK_SILENCE;
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::message::{
-    Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
-    Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
+    Ack, Batch, DeskBeat, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage, ListPosition,
+    PROTOCOL_VERSION, Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -44,6 +46,13 @@ const NOTED_EACH: Duration = Duration::from_secs(30);
 
 /// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
+const OFFSET_NOTED: i64 = 1_000;
+
+/// How often the clock of a desk that stays linked is stored, also where it has not moved: within the hour for which
+/// a desk is a witness of the hub's own clock ([`clock`]).
+const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -75,6 +84,8 @@ pub(crate) struct Shared {
     pub(crate) changed: watch::Sender<u64>,
     pub(crate) storage: Arc<Storage>,
     pub(crate) lines: Arc<Lines>,
+    /// Whether the hub's own clock is in doubt: desks are told with each beat.
+    pub(crate) clock_doubtful: Arc<AtomicBool>,
 }
 
 impl From<sqlx::Error> for SessionEnd {
@@ -100,6 +111,12 @@ struct Session {
     have: Option<(u64, u64)>,
     /// When that may be noted: a commit for each word of each desk would hold up the acknowledgements.
     note_at: Instant,
+    /// How far the desk's clock is ahead of the hub's, in milliseconds: as noted, and where it has moved since.
+    offset: i64,
+    offset_moved: Option<i64>,
+    offset_noted_at: Instant,
+    /// The desk beats. When it has said nothing until then, the line is dead.
+    silent_at: Option<Instant>,
 }
 
 /// What the session knows of its desk, once it has said hello.
@@ -157,6 +174,10 @@ pub(crate) async fn serve(
         place: None,
         have: None,
         note_at: Instant::now(),
+        offset: 0,
+        offset_moved: None,
+        offset_noted_at: Instant::now(),
+        silent_at: None,
     };
     let mut ended = session.run(receive, &mut news).await;
     if let Err(SessionEnd::Hub(error)) = &ended
@@ -196,6 +217,7 @@ impl Session {
                         Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
                         Err(error) => return Err(SessionEnd::Line(error.to_string())),
                     };
+                    self.silent_at = self.silent_at.map(|_| silent_at());
                     let (events, outcome) = self.machine.receive(&chunk.bytes);
                     for event in events {
                         self.answer(event).await?;
@@ -227,7 +249,10 @@ impl Session {
                 used_twice = told_used_twice(&mut self.place) => {
                     self.say(&HubMessage::UsedTwice(used_twice)).await?;
                 }
-                () = sleep_until(self.note_at), if self.have.is_some() => self.note_have().await?,
+                () = sleep_until(self.note_at), if self.is_to_note() => self.note_have().await?,
+                () = sleep_until(self.silent_at.unwrap_or(self.note_at)), if self.silent_at.is_some() => {
+                    return Err(SessionEnd::Line("the desk fell silent".to_owned()));
+                }
                 () = &mut first_word, if self.desk.is_none() => {
                     return Err(SessionEnd::Line("no hello came".to_owned()));
                 }
@@ -320,6 +345,7 @@ impl Session {
                 // It is sent with whatever else the desk lacks.
                 Ok(())
             }
+            HubEvent::BeatReceived(beat) => self.beat(beat).await,
             HubEvent::HaveReceived { catalogue_version, venue_version } => {
                 self.have = Some((catalogue_version, venue_version));
                 Ok(())
@@ -391,17 +417,42 @@ impl Session {
         write(&self.pool, update).await
     }
 
-    /// Notes what the desk said last that it has, and that it was heard, for the operators.
+    /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
+    async fn beat(&mut self, beat: DeskBeat) -> Result<(), SessionEnd> {
+        self.silent_at = Some(silent_at());
+        let now = wall_clock();
+        let offset = beat.clock.saturating_sub(now.0);
+        let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
+        let due = self.offset_noted_at.elapsed() >= OFFSET_NOTED_EACH;
+        self.offset_moved = (moved || due).then_some(offset);
+        let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
+        let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
+        self.say(&HubMessage::Beat(beat)).await
+    }
+
+    fn is_to_note(&self) -> bool {
+        self.have.is_some() || self.offset_moved.is_some()
+    }
+
+    /// Notes what the desk said last that it has, how its clock goes, and that it was heard, for the operators.
     async fn note_have(&mut self) -> Result<(), HubError> {
-        let (Some(desk), Some((catalogue, venue))) = (&self.desk, self.have.take()) else {
+        let (have, moved) = (self.have.take(), self.offset_moved.take());
+        let Some(desk) = self.desk.as_ref().filter(|_| have.is_some() || moved.is_some()) else {
             return Ok(());
         };
         self.note_at = Instant::now() + NOTED_EACH;
+        if let Some(offset) = moved {
+            self.offset = offset;
+            self.offset_noted_at = Instant::now();
+        }
         let update = sqlx::query(
-            "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
+            "UPDATE device SET catalogue_version = COALESCE(?1, catalogue_version),
+             venue_version = COALESCE(?2, venue_version), clock_offset = COALESCE(?3, clock_offset),
+             clock_heard_at = IIF(?3 IS NULL, clock_heard_at, ?4), last_contact = ?4 WHERE id = ?5",
         )
-        .bind(to_sql(catalogue))
-        .bind(to_sql(venue))
+        .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
+        .bind(have.map(|(_, venue)| to_sql(venue)))
+        .bind(moved)
         .bind(wall_clock().0)
         .bind(&desk.device.0[..]);
         write(&self.pool, update).await
@@ -422,6 +473,7 @@ impl Session {
             return self.goodbye_not_enrolled().await;
         };
         let now = wall_clock();
+        self.offset = hello.clock.saturating_sub(now.0);
         let lost = device.entries < hello.acknowledged;
         self.note_hello(&device, &hello, lost).await?;
         let catalogue_now =
@@ -472,6 +524,8 @@ impl Session {
             desk_name: name,
             request_key: Some(request_key(&self.pool).await?.public_key()),
             card_keys,
+            beats: true,
+            clock_doubtful: clock::doubt(&self.pool).await?.is_some(),
         }))
         .await?;
         let used_twice = self.place.as_mut().map(|place| *place.used_twice.borrow_and_update());
@@ -658,6 +712,11 @@ async fn told_used_twice(place: &mut Option<Place>) -> bool {
         Ok(()) => *place.used_twice.borrow_and_update(),
         Err(_) => std::future::pending().await,
     }
+}
+
+/// When a desk that beats and says nothing from now on is given up.
+fn silent_at() -> Instant {
+    Instant::now() + Duration::from_millis(DESK_SILENCE)
 }
 
 /// The log's version for this venue: what a desk's venue version is compared with, and comes to when it has all.

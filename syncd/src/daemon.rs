@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 use crate::desk::{Desk, DeskError};
 use crate::desk_api::server::router;
 use crate::door::{self, Door};
-use crate::hub_link::{SharedDesk, keep_linked, lock};
+use crate::hub_link::{SharedDesk, keep_linked, lock, look_at_clocks};
 use crate::paths::DeskFolder;
 
 /// Why the daemon does not run.
@@ -97,6 +97,13 @@ pub async fn run(
     });
     let others = [
         tasks.supervise("signals", move || asked_to_connect(at_once.clone())),
+        tasks.supervise("clock", {
+            let desk = desk.clone();
+            move || {
+                let desk = desk.clone();
+                async move { Err::<(), Infallible>(look_at_clocks(desk).await) }
+            }
+        }),
         tasks.supervise("status", {
             let (desk, failures) = (desk.clone(), tasks.failures());
             move || tell_failures(desk.clone(), failures.clone())

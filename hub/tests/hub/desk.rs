@@ -323,7 +323,7 @@ impl TestDesk {
             DeskEvent::Granted(granted) => self.granted = Some(granted),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
-            DeskEvent::UsedTwice(_) => {}
+            DeskEvent::UsedTwice(_) | DeskEvent::HubClock { .. } => {}
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None

@@ -127,7 +127,8 @@ impl Desk {
             | DeskEvent::Granted(_)
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
-            | DeskEvent::UsedTwice(_) => {}
+            | DeskEvent::UsedTwice(_)
+            | DeskEvent::HubClock { .. } => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");

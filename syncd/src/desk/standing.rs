@@ -71,11 +71,12 @@ impl Desk {
         let places = subjects.iter().filter_map(|subject| self.by_subject.get(subject)).flatten();
         places
             .filter_map(|place| {
+                let entry = self.entry(place)?;
                 Some(Placed {
                     venue: self.enrolment.venue.clone(),
                     place: *place,
                     first_place: self.first_place(place),
-                    entry: *self.entry(place)?,
+                    entry: Entry { at: self.counted_at(place, entry), ..*entry },
                     // The hub may have folded the entry from where it stood first.
                     included: included(place)
                         || self.first_place(place).is_some_and(|first| included(&first)),
