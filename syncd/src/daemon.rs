@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::RngExt;
 use thiserror::Error;
@@ -13,10 +14,13 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-use crate::desk::{Desk, DeskError};
+use crate::desk::{Desk, DeskError, NextLook};
 use crate::desk_api::server::router;
-use crate::hub_link::{keep_linked, lock};
+use crate::hub_link::{SharedDesk, keep_linked, lock};
 use crate::paths::DeskFolder;
+
+/// The pause between an alarm and the look.
+const ALARM_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -84,12 +88,14 @@ pub async fn run(
     let at_once = Arc::new(Notify::new());
     let link = tokio::spawn(keep_linked(desk.clone(), key, at_once.clone()));
     let asked = tokio::spawn(asked_to_connect(at_once));
+    let looked_after = tokio::spawn(look_after(desk.clone()));
     ready(&socket);
     let served = tokio::select! {
         served = async { axum::serve(listener, router(desk.clone())).await } => served,
         () = told_to_stop() => Ok(()),
     };
     asked.abort();
+    looked_after.abort();
     link.abort();
     // The link is gone before the socket: whoever sees no socket sees no half-open session either.
     let _ = link.await;
@@ -98,6 +104,26 @@ pub async fn run(
     }
     lock(&desk).close();
     served.map_err(DaemonError::Serve)
+}
+
+/// Looks after disk and pass list for as long as the daemon runs: at once where something is the matter, and from time
+/// to time.
+async fn look_after(desk: SharedDesk) {
+    let alarm = lock(&desk).alarm();
+    loop {
+        // A look tries the disk out, so this thread is given to it.
+        let next = tokio::task::block_in_place(|| lock(&desk).look_after());
+        match next {
+            NextLook::AtOnce => tokio::task::yield_now().await,
+            NextLook::After(wait) => {
+                let alarmed = tokio::time::timeout(wait, alarm.notified()).await.is_ok();
+                if alarmed {
+                    // Whatever cries for help at every turn is looked at once in a while.
+                    tokio::time::sleep(ALARM_PAUSE).await;
+                }
+            }
+        }
+    }
 }
 
 /// SIGUSR1 asks the link to try again at once, as a network manager's hook does.

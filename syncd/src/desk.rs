@@ -3,6 +3,7 @@
 
 mod answers;
 mod checks;
+mod health;
 mod history;
 mod link;
 mod requests;
@@ -33,14 +34,16 @@ use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
     ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
 };
+use crate::disk::DiskTrouble;
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
 use crate::stock_file::StockFile;
-use crate::store::{Cursor, Store, StoreError};
+use crate::store::{Cursor, Store};
 
 pub use answers::Refusal;
+pub use health::NextLook;
 pub use link::LinkError;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
@@ -73,9 +76,6 @@ pub enum DeskError {
         "the ledgers cannot be opened: {0}. Without them no verdict would be safe, so the desk does not start. Look at the disk and at who owns the folder"
     )]
     Ledgers(#[from] LedgerFileError),
-    /// Not even a new store can be begun.
-    #[error("{0}. The desk's folder must be writable")]
-    Store(#[from] StoreError),
     /// Requests about cards cannot be read.
     #[error("the requests that wait for the hub cannot be read: {0}. Look at who owns the folder")]
     Requests(std::io::Error),
@@ -135,7 +135,7 @@ pub struct Desk {
     /// In this session the hub has said that the catalogue here is all there is.
     confirmed: bool,
     disk: Health,
-    store_health: Health,
+    health: health::DeskHealth,
     clock: Health,
     events: broadcast::Sender<Event>,
     appended: Arc<Notify>,
@@ -165,7 +165,8 @@ impl Desk {
         let (device_key, der) = key(&folder)?;
         let calendar = Calendar::of(&enrolment.time_zone)?;
         let (files, repairs) = LedgerFiles::open(&folder.ledgers(), &enrolment.venue)?;
-        let (store, store_trouble) = Store::open(&folder.store())?;
+        let health = health::DeskHealth::default();
+        let store = Store::open(&folder.store(), health.alarm());
         let settings = fs::read(folder.settings())
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -181,11 +182,11 @@ impl Desk {
             key: device_key,
             files,
             settings,
-            activities: store.activities()?,
-            rewards: store.rewards()?,
-            coupons: store.coupons()?,
-            card_systems: store.card_systems()?,
-            policy: store.policy()?,
+            activities: store.activities(),
+            rewards: store.rewards(),
+            coupons: store.coupons(),
+            card_systems: store.card_systems(),
+            policy: store.policy(),
             holding: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(&folder.stock()),
@@ -209,16 +210,15 @@ impl Desk {
             hub_since: now,
             confirmed: false,
             disk: Health::Fine,
-            store_health: store_trouble.map_or(Health::Fine, |why| {
-                Health::Trouble(Trouble::PassListDamaged { detail: why })
-            }),
+            health,
             clock: Health::Fine,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),
             folder,
         };
         desk.take_up_repairs(&repairs);
-        desk.take_up_ledgers(now)?;
+        desk.take_up_acknowledgements();
+        desk.take_up_ledgers(now);
         desk.take_up_stock();
         Ok((desk, der))
     }
@@ -248,24 +248,33 @@ impl Desk {
         }
     }
 
-    fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
-        for (day, writer, sequence) in self.store.acknowledgements()? {
+    /// Takes up what the store knows of what the hub has.
+    fn take_up_acknowledgements(&mut self) {
+        for (day, writer, sequence) in self.store.acknowledgements() {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
             if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                self.files.set_incomplete()?;
+                if let Err(error) = self.files.set_incomplete() {
+                    self.ledger_failed(&error);
+                }
             }
-            self.acknowledged.insert((day, writer), sequence.min(held));
+            let known = self.acknowledged.entry((day, writer)).or_default();
+            *known = sequence.min(held).max(*known);
         }
         if self.files.is_incomplete() {
             // What the hub has of the lost part comes back with everything else.
-            self.store.set_cursor(Cursor::Venue, 0)?;
+            let asked = self.store.set_cursor(Cursor::Venue, 0);
+            self.kept(asked);
         }
-        let hub_clock = self.store.cursor(Cursor::HubClock)?;
-        self.hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
+        let hub_clock = self.store.cursor(Cursor::HubClock).unwrap_or_default();
+        let hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
+        self.hub_clock = self.hub_clock.max(hub_clock);
+    }
+
+    fn take_up_ledgers(&mut self, now: UnixMillis) {
         // A clock that is behind says nothing of which entries are of the future.
         let soon = now.plus(self.policy.clock_tolerance);
         let behind = soon < self.hub_clock;
@@ -280,7 +289,6 @@ impl Desk {
             }
         }
         self.rebuild_history(now);
-        Ok(())
     }
 
     /// The time of the next entry: the wall clock, but never before what this desk has written. What
@@ -307,13 +315,10 @@ impl Desk {
             .appended(writer, &entry)
             .map_err(|error| Refusal::Ledger(error.into()))?;
         if let Err(error) = self.files.append(day, &extension) {
-            let full = error.is_disk_full();
-            let trouble = if full { Trouble::DiskFull } else { Trouble::DiskFails };
-            self.disk = Health::Trouble(trouble);
-            self.publish_status();
+            self.ledger_failed(&error);
             return Err(Refusal::Ledger(error));
         }
-        self.disk = Health::Fine;
+        self.disk_took_it();
         let place = EntryRef { day, writer, index: extension.first_index() };
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
@@ -369,10 +374,10 @@ impl Desk {
             requests_waiting: self.requests.waiting_count(),
             catalogue_version: cursor(Cursor::Catalogue),
             catalogue_at: (confirmed > 0).then(|| i64::try_from(confirmed).unwrap_or(i64::MAX)),
-            passes: cursor(Cursor::Passes),
+            passes: self.store.passes(),
             today: self.today.1,
-            disk: self.disk.clone(),
-            store: self.store_health.clone(),
+            disk: self.disk_health(),
+            store: self.store_health(),
             clock: self.clock.clone(),
             undo_window: self.policy.undo_window,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -419,14 +424,17 @@ impl Desk {
         }
         let settings = Settings { activity: Some(event_id.to_owned()) };
         let json = serde_json::to_vec_pretty(&settings).unwrap_or_default();
-        write_durably(&self.folder.settings(), &json).map_err(Refusal::Settings)?;
+        if let Err(error) = write_durably(&self.folder.settings(), &json) {
+            self.disk_failed(DiskTrouble::of_failed_write(&error));
+            return Err(Refusal::Settings(error));
+        }
         self.settings = settings;
         self.publish_status();
         self.activity().map(|activity| self.activity_view(activity)).ok_or(Refusal::NoSuchActivity)
     }
 
     /// Writes the store out, before the daemon ends.
-    pub fn close(&self) {
+    pub fn close(&mut self) {
         if let Err(error) = self.store.flush() {
             tracing::warn!(%error, "the store could not be written out; the hub will refill it");
         }

@@ -15,7 +15,6 @@ use tokio::sync::Notify;
 use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, wall_clock};
 use crate::desk_api::types::HubLink;
-use crate::store::StoreError;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -49,24 +48,19 @@ enum Broken {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Session(#[from] sync_protocol::desk::SessionError),
     #[error("the line to the hub broke ({0})")]
     Line(String),
     #[error("the link to the hub failed in itself; it is tried again")]
     Panicked,
+    #[error("the desk can keep again what the hub says: another session begins")]
+    BegunAnew,
 }
 
 impl Broken {
     /// The desk itself cannot take what the hub sends: that does not pass within a second.
     fn is_of_this_desk(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(_)
-                | Self::Panicked
-                | Self::Link(LinkError::Disk(_) | LinkError::Ledger(_) | LinkError::Store(_))
-        )
+        matches!(self, Self::Panicked | Self::Link(LinkError::Ledger(_)))
     }
 
     fn refused(&self) -> bool {
@@ -98,6 +92,10 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
         }
         if broken.is_of_this_desk() {
             longest = BACKOFF_LONGEST;
+        }
+        if matches!(broken, Broken::BegunAnew) {
+            tracing::info!("the session with the hub begins anew");
+            continue;
         }
         let why = broken.to_string();
         if broken.refused() {
@@ -131,15 +129,15 @@ async fn link_once(
     let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
     let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
     let (send, receive) = connection.open_bi().await.map_err(line)?;
-    let (session, appended) = {
-        let desk = lock(desk);
-        let start = desk.session_start(wall_clock())?;
-        (DeskSession::start(&start, &*desk), desk.appended_signal())
+    let (session, appended, keeping) = {
+        let mut desk = lock(desk);
+        let start = desk.session_start(wall_clock());
+        (DeskSession::start(&start, &*desk), desk.appended_signal(), desk.keeping())
     };
     let session = Mutex::new(session);
     let heard = Notify::new();
     let ended = tokio::select! {
-        sent = send_frames(desk, &session, send, &appended, &heard) => sent,
+        sent = send_frames(desk, &session, send, &appended, &heard, keeping) => sent,
         received = receive_frames(desk, &session, receive, &heard, welcomed) => received,
     };
     connection.close(0u32.into(), b"");
@@ -153,10 +151,14 @@ async fn send_frames(
     mut send: SendStream,
     appended: &Notify,
     heard: &Notify,
+    keeping: u64,
 ) -> Result<Never, Broken> {
     loop {
         let frame = {
             let desk = lock(desk);
+            if desk.keeping() != keeping {
+                return Err(Broken::BegunAnew);
+            }
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
             session.next_frame(&*desk)
         };
@@ -191,7 +193,7 @@ async fn receive_frames(
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
             let (events, outcome) = session.receive(&buffer[..count], &*desk);
             desk.take_up(events, wall_clock())?;
-            let (catalogue, venue) = desk.have()?;
+            let (catalogue, venue) = desk.have();
             session.have(catalogue, venue);
             welcomed.fetch_or(session.is_welcomed(), std::sync::atomic::Ordering::Relaxed);
             outcome.map_err(Broken::from)

@@ -8,6 +8,7 @@ pub mod connect;
 pub mod daemon;
 pub mod desk;
 pub mod desk_api;
+pub mod disk;
 pub mod enrol;
 pub mod enrolment;
 pub mod hub_link;
