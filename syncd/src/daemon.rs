@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use rand::RngExt;
@@ -16,11 +17,14 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::desk::{Desk, DeskError};
+use crate::desk::{Desk, DeskError, NextLook};
 use crate::desk_api::server::router;
 use crate::door::{self, Door};
 use crate::hub_link::{SharedDesk, keep_linked, lock, look_at_clocks};
 use crate::paths::DeskFolder;
+
+/// The pause between an alarm and the look.
+const ALARM_PAUSE: Duration = Duration::from_millis(100);
 
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
@@ -104,6 +108,13 @@ pub async fn run(
                 async move { Err::<(), Infallible>(look_at_clocks(desk).await) }
             }
         }),
+        tasks.supervise("disk", {
+            let desk = desk.clone();
+            move || {
+                let desk = desk.clone();
+                async move { Err::<(), Infallible>(look_after(desk).await) }
+            }
+        }),
         tasks.supervise("status", {
             let (desk, failures) = (desk.clone(), tasks.failures());
             move || tell_failures(desk.clone(), failures.clone())
@@ -146,6 +157,26 @@ fn serve(
             };
             axum::serve(door, router(desk)).await.map_err(|error| said(&error))
         })
+    }
+}
+
+/// Looks after disk and pass list for as long as the daemon runs: at once where something is the matter, and from time
+/// to time.
+async fn look_after(desk: SharedDesk) -> Infallible {
+    let alarm = lock(&desk).alarm();
+    loop {
+        // A look tries the disk out, so this thread is given to it.
+        let next = tokio::task::block_in_place(|| lock(&desk).look_after());
+        match next {
+            NextLook::AtOnce => tokio::task::yield_now().await,
+            NextLook::After(wait) => {
+                let alarmed = tokio::time::timeout(wait, alarm.notified()).await.is_ok();
+                if alarmed {
+                    // Whatever cries for help at every turn is looked at once in a while.
+                    tokio::time::sleep(ALARM_PAUSE).await;
+                }
+            }
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 mod answers;
 mod checks;
 mod clock;
+mod health;
 mod history;
 mod link;
 mod notes;
@@ -37,15 +38,17 @@ use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
     ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
 };
+use crate::disk::DiskTrouble;
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
 use crate::stock_file::StockFile;
-use crate::store::{Cursor, Store, StoreError};
+use crate::store::{Cursor, Store};
 
 pub use answers::Refusal;
 pub use clock::Reading;
+pub use health::NextLook;
 pub use link::LinkError;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
@@ -78,9 +81,6 @@ pub enum DeskError {
         "the ledgers cannot be opened: {0}. Without them no verdict would be safe, so the desk does not start. Look at the disk and at who owns the folder"
     )]
     Ledgers(#[from] LedgerFileError),
-    /// Not even a new store can be begun.
-    #[error("{0}. The desk's folder must be writable")]
-    Store(#[from] StoreError),
     /// Requests about cards cannot be read.
     #[error("the requests that wait for the hub cannot be read: {0}. Look at who owns the folder")]
     Requests(std::io::Error),
@@ -143,7 +143,7 @@ pub struct Desk {
     /// In this session the hub has said that the catalogue here is all there is.
     confirmed: bool,
     disk: Health,
-    store_health: Health,
+    health: health::DeskHealth,
     notes: notes::Notes,
     /// The number of this run of the daemon. Unlike the epoch it never changes.
     run: u32,
@@ -186,7 +186,8 @@ impl Desk {
         let (device_key, der) = key(&folder)?;
         let calendar = Calendar::of(&enrolment.time_zone)?;
         let (files, repairs) = LedgerFiles::open(&folder.ledgers(), &enrolment.venue)?;
-        let (store, store_trouble) = Store::open(&folder.store())?;
+        let health = health::DeskHealth::default();
+        let store = Store::open(&folder.store(), health.alarm());
         let settings = fs::read(folder.settings())
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
@@ -202,12 +203,12 @@ impl Desk {
             key: device_key,
             files,
             settings,
-            activities: store.activities()?,
-            rewards: store.rewards()?,
-            coupons: store.coupons()?,
-            card_systems: store.card_systems()?,
-            clock: DeskClock::new(now, Evidence::default(), store.policy()?.clock_tolerance),
-            policy: store.policy()?,
+            activities: store.activities(),
+            rewards: store.rewards(),
+            coupons: store.coupons(),
+            card_systems: store.card_systems(),
+            clock: DeskClock::new(now, Evidence::default(), store.policy().clock_tolerance),
+            policy: store.policy(),
             holding: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(&folder.stock()),
@@ -232,9 +233,7 @@ impl Desk {
             hub_since: UnixMillis(0),
             confirmed: false,
             disk: Health::Fine,
-            store_health: store_trouble.map_or(Health::Fine, |why| {
-                Health::Trouble(Trouble::PassListDamaged { detail: why })
-            }),
+            health,
             notes: notes::Notes::default(),
             run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
@@ -242,7 +241,8 @@ impl Desk {
             folder,
         };
         desk.take_up_repairs(&repairs);
-        desk.take_up_ledgers(now)?;
+        desk.take_up_acknowledgements();
+        desk.take_up_ledgers(now);
         desk.take_up_stock();
         Ok((desk, der))
     }
@@ -272,23 +272,31 @@ impl Desk {
         }
     }
 
-    fn take_up_ledgers(&mut self, reading: Reading) -> Result<(), DeskError> {
-        for (day, writer, sequence) in self.store.acknowledgements()? {
+    /// Takes up what the store knows of what the hub has.
+    fn take_up_acknowledgements(&mut self) {
+        for (day, writer, sequence) in self.store.acknowledgements() {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
             if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                self.files.set_incomplete()?;
+                if let Err(error) = self.files.set_incomplete() {
+                    self.ledger_failed(&error);
+                }
             }
-            self.acknowledged.insert((day, writer), sequence.min(held));
+            let known = self.acknowledged.entry((day, writer)).or_default();
+            *known = sequence.min(held).max(*known);
         }
         if self.files.is_incomplete() {
             // What the hub has of the lost part comes back with everything else.
-            self.store.set_cursor(Cursor::Venue, 0)?;
+            let asked = self.store.set_cursor(Cursor::Venue, 0);
+            self.kept(asked);
         }
-        self.clock = DeskClock::new(reading, self.evidence_of_time()?, self.policy.clock_tolerance);
+    }
+
+    fn take_up_ledgers(&mut self, reading: Reading) {
+        self.clock = DeskClock::new(reading, self.evidence_of_time(), self.policy.clock_tolerance);
         let now = self.clock.latest();
         self.hub_since = now;
         let soon = now.plus(self.policy.clock_tolerance);
@@ -305,22 +313,19 @@ impl Desk {
             }
         }
         self.rebuild_history(now);
-        Ok(())
     }
 
     /// What the hub and this desk's ledgers say of the time.
-    fn evidence_of_time(&mut self) -> Result<Evidence, StoreError> {
-        let kept = |store: &Store, cursor| -> Result<UnixMillis, StoreError> {
-            Ok(UnixMillis(i64::try_from(store.cursor(cursor)?).unwrap_or(i64::MAX)))
-        };
-        let hub = kept(&self.store, Cursor::HubClock)?;
+    fn evidence_of_time(&mut self) -> Evidence {
+        let hub = self.store.cursor(Cursor::HubClock).unwrap_or_default();
+        let hub = UnixMillis(i64::try_from(hub).unwrap_or(i64::MAX));
         self.hub_clock_kept = hub;
         let device = self.writer.device;
         let entries = self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries);
         let own = entries.filter(|(place, _)| place.writer.device == device);
         let mut times: Vec<UnixMillis> = own.map(|(_, entry)| entry.at).collect();
         times.sort_unstable();
-        Ok(Evidence { hub: (hub.0 > 0).then_some(hub), own: clock::newest_believed(times) })
+        Evidence { hub: (hub.0 > 0).then_some(hub), own: clock::newest_believed(times) }
     }
 
     /// Looks at this computer's clocks, says where something is the matter with them, and gives the time that the
@@ -375,13 +380,10 @@ impl Desk {
             .appended(writer, &entry)
             .map_err(|error| Refusal::Ledger(error.into()))?;
         if let Err(error) = self.files.append(day, &extension) {
-            let full = error.is_disk_full();
-            let trouble = if full { Trouble::DiskFull } else { Trouble::DiskFails };
-            self.disk = Health::Trouble(trouble);
-            self.publish_status();
+            self.ledger_failed(&error);
             return Err(Refusal::Ledger(error));
         }
-        self.disk = Health::Fine;
+        self.disk_took_it();
         let place = EntryRef { day, writer, index: extension.first_index() };
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
@@ -437,10 +439,10 @@ impl Desk {
             requests_waiting: self.requests.waiting_count(),
             catalogue_version: cursor(Cursor::Catalogue),
             catalogue_at: (confirmed > 0).then(|| i64::try_from(confirmed).unwrap_or(i64::MAX)),
-            passes: cursor(Cursor::Passes),
+            passes: self.store.passes(),
             today: self.today.1,
-            disk: self.disk.clone(),
-            store: self.store_health.clone(),
+            disk: self.disk_health(),
+            store: self.store_health(),
             clock: self.clock.health(),
             clock_correction: self.clock.correction(),
             beside: self.said_beside(),
@@ -489,14 +491,17 @@ impl Desk {
         }
         let settings = Settings { activity: Some(event_id.to_owned()) };
         let json = serde_json::to_vec_pretty(&settings).unwrap_or_default();
-        write_durably(&self.folder.settings(), &json).map_err(Refusal::Settings)?;
+        if let Err(error) = write_durably(&self.folder.settings(), &json) {
+            self.disk_failed(DiskTrouble::of_failed_write(&error));
+            return Err(Refusal::Settings(error));
+        }
         self.settings = settings;
         self.publish_status();
         self.activity().map(|activity| self.activity_view(activity)).ok_or(Refusal::NoSuchActivity)
     }
 
     /// Writes the store out, before the daemon ends.
-    pub fn close(&self) {
+    pub fn close(&mut self) {
         if let Err(error) = self.store.flush() {
             tracing::warn!(%error, "the store could not be written out; the hub will refill it");
         }

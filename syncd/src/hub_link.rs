@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, read_clocks};
 use crate::desk_api::types::HubLink;
-use crate::store::StoreError;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -62,8 +61,6 @@ enum Broken {
     #[error(transparent)]
     Link(#[from] LinkError),
     #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
     Session(#[from] sync_protocol::desk::SessionError),
     #[error("the line to the hub broke ({0})")]
     Line(String),
@@ -71,17 +68,14 @@ enum Broken {
     Silent { for_ms: u64 },
     #[error("the link to the hub failed in itself; it is tried again")]
     Panicked,
+    #[error("the desk can keep again what the hub says: another session begins")]
+    BegunAnew,
 }
 
 impl Broken {
     /// The desk itself cannot take what the hub sends: that does not pass within a second.
     fn is_of_this_desk(&self) -> bool {
-        matches!(
-            self,
-            Self::Store(_)
-                | Self::Panicked
-                | Self::Link(LinkError::Disk(_) | LinkError::Ledger(_) | LinkError::Store(_))
-        )
+        matches!(self, Self::Panicked | Self::Link(LinkError::Ledger(_)))
     }
 
     /// How the link stands behind it.
@@ -139,6 +133,10 @@ async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infall
         if broken.is_of_this_desk() {
             longest = BACKOFF_LONGEST;
         }
+        if matches!(broken, Broken::BegunAnew) {
+            tracing::info!("the session with the hub begins anew");
+            continue;
+        }
         let link = broken.link();
         match &link {
             HubLink::Refused { why } => {
@@ -184,15 +182,15 @@ async fn link_once(
     let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
     let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
     let (send, receive) = connection.open_bi().await.map_err(line)?;
-    let (session, appended) = {
-        let desk = lock(desk);
-        let start = desk.session_start(read_clocks())?;
-        (DeskSession::start(&start, &*desk), desk.appended_signal())
+    let (session, appended, keeping) = {
+        let mut desk = lock(desk);
+        let start = desk.session_start(read_clocks());
+        (DeskSession::start(&start, &*desk), desk.appended_signal(), desk.keeping())
     };
     let session = Mutex::new(session);
     let (heard, sent) = (Notify::new(), Notify::new());
     let ended = tokio::select! {
-        ended = send_frames(desk, &session, send, &appended, &heard, &sent) => ended,
+        ended = send_frames(desk, &session, send, (&appended, &heard, &sent), keeping) => ended,
         ended = receive_frames(desk, &session, receive, &heard, welcomed) => ended,
         ended = keep_beating(desk, &session, &connection, &heard, &sent) => ended,
     };
@@ -205,13 +203,15 @@ async fn send_frames(
     desk: &SharedDesk,
     session: &Mutex<DeskSession>,
     mut send: SendStream,
-    appended: &Notify,
-    heard: &Notify,
-    sent: &Notify,
+    (appended, heard, sent): (&Notify, &Notify, &Notify),
+    keeping: u64,
 ) -> Result<Never, Broken> {
     loop {
         let frame = {
             let desk = lock(desk);
+            if desk.keeping() != keeping {
+                return Err(Broken::BegunAnew);
+            }
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
             session.next_frame(&*desk)
         };
@@ -284,7 +284,7 @@ async fn receive_frames(
             session.heard(clocks.steady);
             let (events, outcome) = session.receive(&buffer[..count], &*desk);
             desk.take_up(events, clocks)?;
-            let (catalogue, venue) = desk.have()?;
+            let (catalogue, venue) = desk.have();
             session.have(catalogue, venue);
             welcomed.fetch_or(session.is_welcomed(), std::sync::atomic::Ordering::Relaxed);
             outcome.map_err(Broken::from)

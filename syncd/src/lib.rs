@@ -8,6 +8,7 @@ pub mod connect;
 pub mod daemon;
 pub mod desk;
 pub mod desk_api;
+pub mod disk;
 mod door;
 pub mod enrol;
 pub mod enrolment;

@@ -116,6 +116,10 @@ impl Desk {
         if self.hub == HubLink::Connected && self.confirmed {
             return 0;
         }
+        // Nobody knows how old the records of a damaged list are.
+        if self.store.is_damaged() {
+            return i64::MAX;
+        }
         let at = self.store.cursor(Cursor::CatalogueAt).ok().filter(|at| *at > 0);
         let age = at.map(|at| now.0.saturating_sub(i64::try_from(at).unwrap_or(i64::MAX)));
         match age {
@@ -469,8 +473,6 @@ impl Desk {
             Subject::Pass(pass) => self
                 .store
                 .pass(pass)
-                .ok()
-                .flatten()
                 .map(|record| Self::pass_view(&record, &self.account(&record, None))),
             Subject::Chip(_) | Subject::External(_) => None,
         };
@@ -590,7 +592,7 @@ impl Desk {
     pub fn sealed(&self, pass: &str) -> Result<SealedView, Refusal> {
         let card: Identification = pass.parse()?;
         let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
-        let sealed = self.store.holder(record.pass)?.ok_or(Refusal::NoHolder)?;
+        let sealed = self.store.holder(record.pass).ok_or(Refusal::NoHolder)?;
         Ok(SealedView {
             pass_id: record.pass,
             sealed: BASE64.encode(&minicbor::to_vec(&sealed).unwrap_or_default()),

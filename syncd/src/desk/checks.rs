@@ -17,7 +17,7 @@ use sync_protocol::card_keys::SealedCardKeys;
 
 use super::{Desk, Refusal};
 use crate::card_key_file::CardKeyFileError;
-use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView, Health};
+use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 
 /// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
 /// named for as long as its verdict is on the screen.
@@ -206,7 +206,7 @@ impl Desk {
     /// Why this chip number may be that of a pass; nothing where it is free.
     fn may_be_taken(&self, chip: ChipNumber, now: UnixMillis) -> Option<&'static str> {
         let known = self.record(&Identification::Chip(chip));
-        let tells = self.store_health == Health::Fine && self.catalogue_age(now) < LIST_TELLS_FOR;
+        let tells = self.store.is_whole() && self.catalogue_age(now) < LIST_TELLS_FOR;
         match known {
             Ok(Some(_)) => Some(IN_USE),
             Ok(None) if tells => None,

@@ -68,7 +68,7 @@ impl Desk {
 
     fn answer_of(&self, place: EntryRef, entry: &Entry) -> Answer {
         let record = match entry.subject {
-            Subject::Pass(pass) => self.store.pass(pass).ok().flatten(),
+            Subject::Pass(pass) => self.store.pass(pass),
             Subject::Chip(_) | Subject::External(_) => None,
         };
         let (kind, points_change, title) = match entry.fact {
@@ -113,7 +113,7 @@ impl Desk {
         let folded = self.outcomes(subject);
         let in_debt = match subject {
             Subject::Pass(pass) => {
-                let record = self.store.pass(pass).ok().flatten();
+                let record = self.store.pass(pass);
                 record.is_some_and(|record| self.account(&record, None).debt() > 0)
             }
             Subject::Chip(_) | Subject::External(_) => false,

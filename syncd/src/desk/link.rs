@@ -19,8 +19,9 @@ use thiserror::Error;
 use super::Desk;
 use super::clock::{HubTime, Reading};
 use crate::desk_api::types::{Health, HubLink, Trouble};
+use crate::disk::DiskTrouble;
 use crate::ledger_files::LedgerFileError;
-use crate::store::{Cursor, StoreError};
+use crate::store::Cursor;
 
 /// Pages with so many items are written out before the next thing is done.
 const FLUSHED_AT_ONCE: usize = 20;
@@ -32,18 +33,12 @@ const HUB_CLOCK_KEPT_EACH: i64 = 60_000;
 /// Why what the hub said could not be taken. The link is closed and tried again later.
 #[derive(Debug, Error)]
 pub enum LinkError {
-    /// The store does not take it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The ledger does not take it.
     #[error(transparent)]
     Ledger(#[from] LedgerFileError),
     /// A page of the catalogue cannot be read.
     #[error(transparent)]
     Page(#[from] catalogue::PageError),
-    /// The answer to a request, or what may be handed out, cannot be kept.
-    #[error("what the hub said could not be kept: {0}")]
-    Disk(std::io::Error),
     /// The hub's message names a day that is none.
     #[error(transparent)]
     Session(#[from] sync_protocol::desk::SessionError),
@@ -75,27 +70,25 @@ impl Desk {
         })
     }
 
-    /// What a session begins with. The hub is told this computer's clock as it stands, right or wrong.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn session_start(&self, Reading { wall, .. }: Reading) -> Result<DeskStart, StoreError> {
-        Ok(DeskStart {
+    /// What a session begins with. The hub is told this computer's clock as it stands, right or wrong. Where the store
+    /// cannot be opened the desk has nothing: it sends what it recorded, and takes nothing until another session.
+    pub fn session_start(&mut self, Reading { wall, .. }: Reading) -> DeskStart {
+        self.begin_to_keep();
+        let cursor = |cursor| self.store.cursor(cursor).unwrap_or_default();
+        DeskStart {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             clock: wall,
-            catalogue_version: self.store.cursor(Cursor::Catalogue)?,
-            venue_version: self.store.cursor(Cursor::Venue)?,
-            holders_version: self.store.cursor(Cursor::Holders)?,
+            catalogue_version: cursor(Cursor::Catalogue),
+            venue_version: cursor(Cursor::Venue),
+            holders_version: cursor(Cursor::Holders),
             run: Some(self.run),
-        })
+        }
     }
 
     /// What the desk has of the catalogue and of the venue.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn have(&self) -> Result<(u64, u64), StoreError> {
-        Ok((self.store.cursor(Cursor::Catalogue)?, self.store.cursor(Cursor::Venue)?))
+    pub fn have(&self) -> (u64, u64) {
+        let cursor = |cursor| self.store.cursor(cursor).unwrap_or_default();
+        (cursor(Cursor::Catalogue), cursor(Cursor::Venue))
     }
 
     /// Notes how the link to the hub stands.
@@ -136,7 +129,7 @@ impl Desk {
         for event in events {
             match event {
                 DeskEvent::HubClock { clock, doubtful, asked } => {
-                    self.measure(now, HubTime { clock, doubtful, asked })?;
+                    self.measure(now, HubTime { clock, doubtful, asked });
                 }
                 event => self.take_up_one(event, self.clock.time(now))?,
             }
@@ -157,12 +150,22 @@ impl Desk {
         if !self.files.is_incomplete() {
             return Ok(());
         }
-        let shared = self.store.cursor(Cursor::Venue)?;
+        let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
         // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
         if self.grants_listed && self.whole_at.is_some_and(|all| shared >= all) {
-            self.doubt_grants().map_err(LinkError::Disk)?;
-            self.files.set_complete()?;
+            // Where the disk does not take that now, it is done with what the hub says next.
+            if let Err(error) = self.doubt_grants() {
+                self.disk_failed(DiskTrouble::of_failed_write(&error));
+                return Ok(());
+            }
+            if let Err(error) = self.files.set_complete() {
+                self.ledger_failed(&error);
+                return Ok(());
+            }
             self.whole_at = None;
+            if self.disk == Health::Trouble(Trouble::LedgerSetAside) {
+                self.disk = Health::Fine;
+            }
             self.hold();
             self.wake_link();
         }
@@ -180,14 +183,17 @@ impl Desk {
                 let known = self.acknowledged.entry((day, writer)).or_default();
                 if *known < sequence {
                     *known = sequence;
-                    self.store.acknowledge(day, &writer, sequence)?;
+                    let kept = self.store.acknowledge(day, &writer, sequence);
+                    self.kept(kept);
                 }
             }
             DeskEvent::AcknowledgementsLost => {
                 tracing::warn!("the hub holds less than it had acknowledged; all is sent again");
                 self.note_hub_restored(wall);
-                self.store.forget_acknowledgements()?;
-                self.store.set_cursor(Cursor::Venue, 0)?;
+                let forgotten = self.store.forget_acknowledgements();
+                self.kept(forgotten);
+                let asked = self.store.set_cursor(Cursor::Venue, 0);
+                self.kept(asked);
             }
             DeskEvent::Behind { day, writer } => {
                 tracing::warn!(%day, %writer, "the hub has more of a list than this disk; it comes back");
@@ -197,11 +203,14 @@ impl Desk {
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
                 self.disk = Health::Trouble(Trouble::NameUsedTwice);
             }
+            // What comes behind something that could not be kept would hide that it is lacking.
+            DeskEvent::Shared(_)
+            | DeskEvent::Advanced(_)
+            | DeskEvent::Page(_)
+            | DeskEvent::Holders(_)
+                if !self.keeps() => {}
             DeskEvent::Shared(share) => self.merge(&share)?,
-            DeskEvent::Advanced(version) => {
-                let known = self.store.cursor(Cursor::Venue)?;
-                self.store.set_cursor(Cursor::Venue, known.max(version))?;
-            }
+            DeskEvent::Advanced(version) => self.advance(version),
             DeskEvent::Page(page) => self.take_page(&page, wall)?,
             DeskEvent::Quarantined(set_apart) => {
                 let (day, writer) = (date(set_apart.day)?, set_apart.writer.writer());
@@ -212,11 +221,20 @@ impl Desk {
                 if let Some(sentence) = &answer.refused {
                     tracing::warn!(id = %answer.id, sentence, "the hub did not do what was asked");
                 }
-                self.requests.answered(&answer).map_err(LinkError::Disk)?;
+                if let Err(error) = self.requests.answered(&answer) {
+                    self.not_kept(DiskTrouble::of_failed_write(&error));
+                }
             }
-            DeskEvent::Granted(grants) => self.granted(grants).map_err(LinkError::Disk)?,
+            DeskEvent::Granted(grants) => {
+                if let Err(error) = self.granted(grants) {
+                    self.not_kept(DiskTrouble::of_failed_write(&error));
+                }
+            }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
-            DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
+            DeskEvent::Holders(page) => {
+                let applied = self.store.apply_holders(&page.holders, page.to);
+                self.kept(applied);
+            }
             DeskEvent::UsedTwice(used_twice) => self.note_used_twice(used_twice),
             DeskEvent::Ended(Goodbye { kind, sentence }) => {
                 return Err(LinkError::Ended { sentence, kind });
@@ -226,29 +244,38 @@ impl Desk {
     }
 
     /// Compares the clocks with the hub's, and keeps what that said for the next start.
-    fn measure(&mut self, now: Reading, said: HubTime) -> Result<(), StoreError> {
+    fn measure(&mut self, now: Reading, said: HubTime) {
         if let Some(hub) = self.clock.measure(now, said)
             && hub.since(self.hub_clock_kept).abs() >= HUB_CLOCK_KEPT_EACH
         {
             self.hub_clock_kept = hub;
-            self.store.set_cursor(Cursor::HubClock, u64::try_from(hub.0).unwrap_or_default())?;
+            let hub = u64::try_from(hub.0).unwrap_or_default();
+            let kept = self.store.set_cursor(Cursor::HubClock, hub);
+            self.kept(kept);
         }
         self.look(now);
-        Ok(())
     }
 
     fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
         // A hub that was set up anew or restored is behind what this desk has: begin again.
-        if welcome.catalogue_version < self.store.cursor(Cursor::Catalogue)? {
-            self.store.set_cursor(Cursor::Catalogue, 0)?;
-            self.store.set_cursor(Cursor::Holders, 0)?;
+        let (catalogue, venue) = self.have();
+        let mut behind = Vec::new();
+        if welcome.catalogue_version < catalogue {
+            behind.extend([Cursor::Catalogue, Cursor::Holders]);
         }
-        if welcome.venue_version < self.store.cursor(Cursor::Venue)? {
-            self.store.set_cursor(Cursor::Venue, 0)?;
+        if welcome.venue_version < venue {
+            behind.push(Cursor::Venue);
+        }
+        for cursor in behind {
+            let asked = self.store.set_cursor(cursor, 0);
+            self.kept(asked);
         }
         self.whole_at = Some(welcome.venue_version);
         self.grants_listed = false;
-        self.note_up_to_date(welcome.catalogue_version, wall)?;
+        // A hub without a catalogue replaces nothing.
+        if welcome.catalogue_version > 0 && self.have().0 == welcome.catalogue_version {
+            self.note_up_to_date(wall);
+        }
         let told = crate::enrolment::Enrolment {
             venue_name: welcome.venue_name.clone(),
             desk_name: welcome.desk_name.clone(),
@@ -265,34 +292,46 @@ impl Desk {
         Ok(())
     }
 
-    fn note_up_to_date(&mut self, hub_version: u64, wall: UnixMillis) -> Result<(), StoreError> {
-        if self.store.cursor(Cursor::Catalogue)? == hub_version {
-            self.confirmed = true;
-            self.store
-                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
+    /// The hub says that the catalogue is all here.
+    fn note_up_to_date(&mut self, wall: UnixMillis) {
+        if !self.keeps() {
+            return;
         }
-        Ok(())
+        self.confirmed = true;
+        let at = u64::try_from(wall.0).unwrap_or_default();
+        let kept = self.store.set_cursor(Cursor::CatalogueAt, at);
+        self.kept(kept);
+        self.store.caught_up();
+    }
+
+    fn advance(&mut self, version: u64) {
+        let known = self.have().1;
+        let kept = self.store.set_cursor(Cursor::Venue, known.max(version));
+        self.kept(kept);
     }
 
     fn take_page(&mut self, page: &CataloguePage, wall: UnixMillis) -> Result<(), LinkError> {
         let items = catalogue::unpack(&page.items)?;
-        let version = self.store.cursor(Cursor::Catalogue)?;
+        let version = self.have().0;
         // A page that begins behind what is here would leave a hole. The deny list moves nothing.
         if page.from > version {
             return Err(LinkError::OutOfStep);
         }
-        self.store.apply(&items, version.max(page.to))?;
+        let applied = self.store.apply(&items, version.max(page.to));
+        if !self.kept(applied) {
+            return Ok(());
+        }
         let mut subjects = Vec::new();
         for item in &items {
             match item {
-                Item::Activity(_) => self.activities = self.store.activities()?,
-                Item::Reward(_) => self.rewards = self.store.rewards()?,
+                Item::Activity(_) => self.activities = self.store.activities(),
+                Item::Reward(_) => self.rewards = self.store.rewards(),
                 Item::Policy(_) => {
-                    self.policy = self.store.policy()?;
+                    self.policy = self.store.policy();
                     self.clock.set_tolerance(self.policy.clock_tolerance);
                 }
-                Item::Coupon(_) => self.coupons = self.store.coupons()?,
-                Item::CardSystem(_) => self.card_systems = self.store.card_systems()?,
+                Item::Coupon(_) => self.coupons = self.store.coupons(),
+                Item::CardSystem(_) => self.card_systems = self.store.card_systems(),
                 Item::Pass(record) => subjects.push(Subject::Pass(record.pass)),
             }
         }
@@ -302,15 +341,13 @@ impl Desk {
             }
         }
         if page.last {
-            self.confirmed = true;
-            self.store
-                .set_cursor(Cursor::CatalogueAt, u64::try_from(wall.0).unwrap_or_default())?;
-            self.store_health = Health::Fine;
+            self.note_up_to_date(wall);
         }
         // A desk that is killed right after it got its pass list is to have it all the same. Single
         // records come with every tap anywhere: those may wait for sled's own turn.
         if items.len() >= FLUSHED_AT_ONCE {
-            self.store.flush()?;
+            let flushed = self.store.flush();
+            self.kept(flushed);
         }
         Ok(())
     }
@@ -322,7 +359,15 @@ impl Desk {
         let held = self.files.ledger(day).map(|l| l.position(&writer)).unwrap_or_default();
         match judge(&share.batch, &ledger, held) {
             Judgement::Merge(extension) => {
-                self.files.append(day, &extension)?;
+                match self.files.append(day, &extension) {
+                    Ok(()) => {}
+                    Err(error @ LedgerFileError::Disk { .. }) => {
+                        self.ledger_failed(&error);
+                        self.stop_keeping();
+                        return Ok(());
+                    }
+                    Err(error) => return Err(error.into()),
+                }
                 let mut subjects = Vec::new();
                 for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
                     let place = crdt_model::entry::EntryRef { day, writer, index };
@@ -335,7 +380,8 @@ impl Desk {
                     // An earlier run of this desk, from before its disk was restored: the hub has it.
                     let sequence = extension.head().sequence;
                     self.acknowledged.insert((day, writer), sequence);
-                    self.store.acknowledge(day, &writer, sequence)?;
+                    let kept = self.store.acknowledge(day, &writer, sequence);
+                    self.kept(kept);
                 }
                 subjects.sort_unstable();
                 subjects.dedup();
@@ -345,15 +391,15 @@ impl Desk {
             }
             Judgement::Held => {}
             Judgement::Lacking { .. } => {
-                self.store.set_cursor(Cursor::Venue, 0)?;
+                let asked = self.store.set_cursor(Cursor::Venue, 0);
+                self.kept(asked);
                 return Err(LinkError::OutOfStep);
             }
             Judgement::Quarantine(reason) => {
                 tracing::error!(%day, %writer, %reason, "entries that the hub shared are left out");
             }
         }
-        let known = self.store.cursor(Cursor::Venue)?;
-        self.store.set_cursor(Cursor::Venue, known.max(share.venue_version))?;
+        self.advance(share.venue_version);
         Ok(())
     }
 }

@@ -23,7 +23,9 @@ use super::types::{
     TariffsView, VoidRequest,
 };
 use crate::desk::{Desk, Refusal};
+use crate::disk::DiskTrouble;
 use crate::hub_link::{SharedDesk, lock};
+use crate::ledger_files::LedgerFileError;
 
 /// A body of a request at the most: the largest has some 200 bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
@@ -74,19 +76,32 @@ async fn no_such_resource() -> Failure {
     problem(ProblemKind::NoSuchResource, StatusCode::NOT_FOUND, detail)
 }
 
+/// Each trouble of a disk under its own name.
+fn of_disk(trouble: DiskTrouble) -> (ProblemKind, StatusCode) {
+    match trouble {
+        DiskTrouble::Full => (ProblemKind::DiskFull, StatusCode::INSUFFICIENT_STORAGE),
+        DiskTrouble::Quota => (ProblemKind::DiskQuota, StatusCode::INSUFFICIENT_STORAGE),
+        DiskTrouble::ReadOnly => (ProblemKind::DiskReadOnly, StatusCode::INTERNAL_SERVER_ERROR),
+        DiskTrouble::Fails => (ProblemKind::Disk, StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
         let (kind, status) = match &refusal {
             Refusal::Card(_) => {
                 (ProblemKind::Reason(Reason::InvalidUitpasNumber), StatusCode::BAD_REQUEST)
             }
-            Refusal::Ledger(error) if error.is_disk_full() => {
-                (ProblemKind::DiskFull, StatusCode::INSUFFICIENT_STORAGE)
-            }
-            Refusal::Ledger(_) | Refusal::Settings(_) | Refusal::RequestNotKept(_) => {
+            Refusal::Ledger(LedgerFileError::Disk { error, .. })
+            | Refusal::Settings(error)
+            | Refusal::RequestNotKept(error) => of_disk(DiskTrouble::of_failed_write(error)),
+            Refusal::Ledger(LedgerFileError::Merge(_)) => {
                 (ProblemKind::Disk, StatusCode::INTERNAL_SERVER_ERROR)
             }
-            Refusal::Store(_) => (ProblemKind::Store, StatusCode::INTERNAL_SERVER_ERROR),
+            Refusal::Store(error) => match error.disk_trouble() {
+                Some(trouble) => of_disk(trouble),
+                None => (ProblemKind::Store, StatusCode::INTERNAL_SERVER_ERROR),
+            },
             Refusal::NoSuchActivity => {
                 (ProblemKind::Reason(Reason::EventNotFound), StatusCode::NOT_FOUND)
             }

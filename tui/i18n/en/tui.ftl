@@ -134,6 +134,7 @@ kind-unknown = unknown
 status-connected = ● Hub connected.
 status-offline = ◐ OFFLINE since { $time } - just go on working.
 status-hub-cannot-store = ◐ The hub cannot store anything now. Nothing is lost: what you record waits here. Just go on working.
+status-offline-only = ◐ OFFLINE since { $time }.
 status-refused = ✖ The hub does not take this desk. Tell an operator.
 status-pending = { $pending ->
     [one] 1 entry waits.
@@ -165,11 +166,12 @@ code-scanned = Activity scanned. Now hold the pass to the reader.
 random-uid = This card gives another number each time, as phones do. Ask for the pass itself, or type its number.
 no-activity = no activity chosen
 
-trouble-disk-full = The disk is full. Nothing can be recorded until there is room.
+trouble-disk-full = The disk is full. Nothing can be recorded until there is room. Remove files that nobody needs.
+trouble-disk-quota = This user's share of the disk is used up. Nothing can be recorded until there is room. Remove files, or tell an operator.
+trouble-disk-read-only = The disk can only be read. Nothing can be recorded. Start this computer anew, and tell an operator: the disk may be failing.
 trouble-disk-fails = The disk does not take what is written. Nothing can be recorded. Tell an operator.
 trouble-ledger-set-aside = A file was damaged and is kept aside. Tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
-trouble-pass-list-damaged = The pass list was damaged and is fetched anew. Until then cards may be unknown.
 trouble-hub-restored = The hub was restored from an older copy. { $entries ->
     [one] 1 entry was
    *[other] { $entries } entries were
@@ -177,11 +179,16 @@ trouble-hub-restored = The hub was restored from an older copy. { $entries ->
 trouble-part-restarted = A part of the program failed and was started again. Go on working. Tell an operator.
 trouble-part-fails = A part of the program keeps failing. What you record is kept here. Tell an operator.
 trouble-socket-gone = A new console cannot start. This one goes on working. Tell an operator.
+trouble-pass-list-damaged = The pass list was damaged: { $passes } of { $of } passes are here, the rest is fetched. Until then cards may be unknown.
+trouble-pass-list-of-earlier-version = The program is new and fetches the pass list anew. Until then the old list is used.
+trouble-pass-list-closed = The pass list cannot be opened now. Cards are unknown until then. It is tried again by itself.
 trouble-clock-ahead = This computer's clock is { $minutes } minutes ahead of the hub's. Set it right.
 trouble-clock-behind = This computer's clock is { $minutes } minutes behind the hub's. Set it right.
 
 failed-broke-off = The desk's daemon broke off ({ $detail }). Look at the last taps before you tap again.
 failed-disk-full = The disk is full. Nothing was recorded. Make room, then tap again.
+failed-disk-quota = This user's share of the disk is used up. Nothing was recorded. Make room, then tap again.
+failed-disk-read-only = The disk can only be read. Nothing was recorded. Start this computer anew, and tell an operator.
 failed-disk = The disk does not take what is written. Nothing was recorded. Tell an operator.
 failed-store = The pass list cannot be read. Nothing was recorded. Tell an operator.
 failed-entry-not-found = This is not in the list any more. Nothing was taken back.

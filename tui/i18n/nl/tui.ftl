@@ -134,6 +134,7 @@ kind-unknown = onbekend
 status-connected = ● Verbonden met de centrale.
 status-offline = ◐ OFFLINE sinds { $time } - u kunt gewoon verder werken.
 status-hub-cannot-store = ◐ De centrale kan nu niets bewaren. Er gaat niets verloren: wat u noteert, wacht hier. Werk gewoon verder.
+status-offline-only = ◐ OFFLINE sinds { $time }.
 status-refused = ✖ De centrale aanvaardt deze balie niet. Verwittig een beheerder.
 status-pending = { $pending ->
     [one] 1 scan wacht.
@@ -165,11 +166,12 @@ code-scanned = Activiteit gescand. Houd nu de pas bij de lezer.
 random-uid = Deze kaart geeft telkens een ander nummer, zoals een telefoon. Vraag de pas zelf, of typ het nummer.
 no-activity = geen activiteit gekozen
 
-trouble-disk-full = De schijf is vol. Er kan niets genoteerd worden tot er plaats is.
+trouble-disk-full = De schijf is vol. Er kan niets genoteerd worden tot er plaats is. Verwijder bestanden die niemand nodig heeft.
+trouble-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Er kan niets genoteerd worden tot er plaats is. Verwijder bestanden of verwittig een beheerder.
+trouble-disk-read-only = De schijf kan alleen gelezen worden. Er kan niets genoteerd worden. Start deze computer opnieuw en verwittig een beheerder: de schijf is misschien stuk.
 trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd worden. Verwittig een beheerder.
 trouble-ledger-set-aside = Een bestand was beschadigd en is opzijgezet. Verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
-trouble-pass-list-damaged = De passenlijst was beschadigd en wordt opnieuw opgehaald. Tot dan zijn kaarten misschien onbekend.
 trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries ->
     [one] 1 notering is
    *[other] { $entries } noteringen zijn
@@ -177,11 +179,16 @@ trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries 
 trouble-part-restarted = Een deel van het programma viel uit en is opnieuw gestart. Werk gewoon verder. Verwittig een beheerder.
 trouble-part-fails = Een deel van het programma valt telkens uit. Wat u noteert, blijft hier bewaard. Verwittig een beheerder.
 trouble-socket-gone = Een nieuwe console kan niet starten. Deze werkt gewoon verder. Verwittig een beheerder.
+trouble-pass-list-damaged = De passenlijst was beschadigd: { $passes } van { $of } passen zijn er, de rest wordt opgehaald. Tot dan zijn kaarten misschien onbekend.
+trouble-pass-list-of-earlier-version = Het programma is nieuw en haalt de passenlijst opnieuw op. Tot dan wordt de oude lijst gebruikt.
+trouble-pass-list-closed = De passenlijst kan nu niet geopend worden. Tot dan zijn kaarten onbekend. Het wordt vanzelf opnieuw geprobeerd.
 trouble-clock-ahead = De klok van deze computer loopt { $minutes } minuten voor op die van de centrale. Zet ze juist.
 trouble-clock-behind = De klok van deze computer loopt { $minutes } minuten achter op die van de centrale. Zet ze juist.
 
 failed-broke-off = Het balieprogramma viel weg ({ $detail }). Kijk naar de laatste passen voor u opnieuw scant.
 failed-disk-full = De schijf is vol. Er is niets genoteerd. Maak plaats en scan dan opnieuw.
+failed-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Er is niets genoteerd. Maak plaats en scan dan opnieuw.
+failed-disk-read-only = De schijf kan alleen gelezen worden. Er is niets genoteerd. Start deze computer opnieuw en verwittig een beheerder.
 failed-disk = De schijf neemt niets meer aan. Er is niets genoteerd. Verwittig een beheerder.
 failed-store = De passenlijst kan niet gelezen worden. Er is niets genoteerd. Verwittig een beheerder.
 failed-entry-not-found = Dit staat niet meer in de lijst. Er is niets ongedaan gemaakt.

@@ -75,10 +75,18 @@ impl Texts {
         let loader = &self.loader;
         match trouble {
             Trouble::DiskFull => fl!(loader, "trouble-disk-full"),
+            Trouble::DiskQuota => fl!(loader, "trouble-disk-quota"),
+            Trouble::DiskReadOnly => fl!(loader, "trouble-disk-read-only"),
             Trouble::DiskFails => fl!(loader, "trouble-disk-fails"),
             Trouble::LedgerSetAside => fl!(loader, "trouble-ledger-set-aside"),
             Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
-            Trouble::PassListDamaged { .. } => fl!(loader, "trouble-pass-list-damaged"),
+            Trouble::PassListDamaged { passes, of, .. } => {
+                fl!(loader, "trouble-pass-list-damaged", passes = passes, of = of)
+            }
+            Trouble::PassListOfEarlierVersion { .. } => {
+                fl!(loader, "trouble-pass-list-of-earlier-version")
+            }
+            Trouble::PassListClosed { .. } => fl!(loader, "trouble-pass-list-closed"),
             Trouble::ClockOff { minutes, ahead: true } => {
                 fl!(loader, "trouble-clock-ahead", minutes = minutes)
             }
@@ -116,6 +124,8 @@ impl Texts {
         match problem.kind() {
             Some(ProblemKind::Reason(reason)) => self.reason(reason),
             Some(ProblemKind::DiskFull) => fl!(loader, "failed-disk-full"),
+            Some(ProblemKind::DiskQuota) => fl!(loader, "failed-disk-quota"),
+            Some(ProblemKind::DiskReadOnly) => fl!(loader, "failed-disk-read-only"),
             Some(ProblemKind::Disk) => fl!(loader, "failed-disk"),
             Some(ProblemKind::Store) => fl!(loader, "failed-store"),
             Some(ProblemKind::EntryNotFound) => fl!(loader, "failed-entry-not-found"),
@@ -174,10 +184,14 @@ mod tests {
     fn what_is_the_matter_with_the_desk_is_said_in_both_languages() {
         let all = [
             Trouble::DiskFull,
+            Trouble::DiskQuota,
+            Trouble::DiskReadOnly,
             Trouble::DiskFails,
             Trouble::LedgerSetAside,
             Trouble::NameUsedTwice,
-            Trouble::PassListDamaged { detail: "a page".to_owned() },
+            Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
+            Trouble::PassListOfEarlierVersion { passes: 2 },
+            Trouble::PassListClosed { detail: "a lock".to_owned() },
             Trouble::ClockOff { minutes: 90, ahead: true },
             Trouble::ClockOff { minutes: 90, ahead: false },
             Trouble::HubRestored { entries: 12 },
@@ -197,6 +211,8 @@ mod tests {
             Notice::BrokeOff { detail: "end of file".to_owned() },
             Notice::NoSounds { detail: "no card".to_owned() },
             problem(ProblemKind::DiskFull),
+            problem(ProblemKind::DiskQuota),
+            problem(ProblemKind::DiskReadOnly),
             problem(ProblemKind::Disk),
             problem(ProblemKind::Store),
             problem(ProblemKind::EntryNotFound),

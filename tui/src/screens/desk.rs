@@ -11,7 +11,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status};
+use syncd::desk_api::types::{
+    Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status, Trouble,
+};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
@@ -344,7 +346,27 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
         let text = fl!(drawing.texts.loader, "status-no-daemon");
         return vec![Line::styled(text, drawing.theme.trouble())];
     };
-    vec![hub_line(status, drawing), health_line(status, model, drawing)]
+    let (hub, health) = (hub_line(status, drawing), health_line(status, model, drawing));
+    // A desk that records nothing: that is said first.
+    if records(&status.disk) { vec![hub, health] } else { vec![health, hub] }
+}
+
+/// Whether the disk takes what is recorded.
+fn records(disk: &Health) -> bool {
+    match disk {
+        Health::Fine => true,
+        Health::Trouble(trouble) => match trouble {
+            Trouble::DiskFull | Trouble::DiskQuota | Trouble::DiskReadOnly | Trouble::DiskFails => {
+                false
+            }
+            Trouble::LedgerSetAside
+            | Trouble::NameUsedTwice
+            | Trouble::PassListDamaged { .. }
+            | Trouble::PassListOfEarlierVersion { .. }
+            | Trouble::PassListClosed { .. }
+            | Trouble::ClockOff { .. } => true,
+        },
+    }
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.
@@ -364,6 +386,10 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
     let since = drawing.minutes(status.hub_since);
     let (link, style) = match &status.hub {
         HubLink::Connected => (fl!(loader, "status-connected"), Style::new()),
+        // Whoever can record nothing is not told to go on.
+        HubLink::Offline { .. } if !records(&status.disk) => {
+            (fl!(loader, "status-offline-only", time = since), drawing.theme.trouble())
+        }
         HubLink::Offline { .. } => {
             (fl!(loader, "status-offline", time = since), drawing.theme.trouble())
         }

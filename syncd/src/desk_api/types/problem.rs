@@ -80,6 +80,10 @@ macro_rules! kinds {
 kinds! {
     /// The disk is full: nothing was recorded.
     DiskFull = OWN "disk-full", "Disk full";
+    /// The user's share of the disk is used up: nothing was recorded.
+    DiskQuota = OWN "disk-quota", "Disk quota used up";
+    /// The disk is read-only: nothing was recorded.
+    DiskReadOnly = OWN "disk-read-only", "Disk read-only";
     /// The disk does not take what is written: nothing was recorded.
     Disk = OWN "disk", "Disk failure";
     /// The pass list cannot be read: nothing was recorded.

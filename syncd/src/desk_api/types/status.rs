@@ -98,6 +98,16 @@ pub enum Trouble {
     /// The disk is full.
     #[error("the disk is full: nothing can be recorded until there is room")]
     DiskFull,
+    /// The user's share of the disk is used up.
+    #[error(
+        "this user's share of the disk is used up: nothing can be recorded until there is room, or the quota is larger"
+    )]
+    DiskQuota,
+    /// The disk is read-only.
+    #[error(
+        "the disk is mounted read-only, as systems do with a disk that fails: nothing can be recorded until it is mounted for writing"
+    )]
+    DiskReadOnly,
     /// The disk fails.
     #[error("the disk does not take what is written: nothing can be recorded")]
     DiskFails,
@@ -107,13 +117,35 @@ pub enum Trouble {
     /// Two desks share one key.
     #[error("another desk wrote under this desk's name; tell an operator")]
     NameUsedTwice,
-    /// The pass list was damaged and begun anew.
+    /// The pass list was damaged. What proves itself whole is used until the hub has filled a new one.
     #[error(
-        "the pass list was damaged ({detail}) and is fetched anew from the hub; until then cards may be unknown"
+        "the pass list was damaged ({detail}); {passes} of {of} passes can be looked up, and the rest comes from the hub; until then cards may be unknown"
     )]
     #[serde(rename_all = "camelCase")]
     PassListDamaged {
         /// What was the matter with it.
+        detail: String,
+        /// Passes that can be looked up, as far as they are counted.
+        #[serde(default)]
+        passes: u64,
+        /// Passes that there were, as far as that is known.
+        #[serde(default)]
+        of: u64,
+    },
+    /// The pass list is one of an earlier version of the program, and is used until the hub has filled a new one.
+    #[error(
+        "the pass list with {passes} passes is of an earlier version of this program; it is used until the hub has sent a new one"
+    )]
+    #[serde(rename_all = "camelCase")]
+    PassListOfEarlierVersion {
+        /// Passes that can be looked up.
+        passes: u64,
+    },
+    /// The pass list cannot be opened now; that is tried again every few seconds.
+    #[error("the pass list cannot be opened now ({detail}); until then cards are unknown")]
+    #[serde(rename_all = "camelCase")]
+    PassListClosed {
+        /// Why.
         detail: String,
     },
     /// The clock is off by more than the policy tolerates.
@@ -206,7 +238,7 @@ pub struct Status {
     pub catalogue_version: u64,
     /// When the hub last confirmed that the catalogue is up to date, where it ever did.
     pub catalogue_at: Option<i64>,
-    /// Passes in the catalogue.
+    /// Passes that can be looked up.
     pub passes: u64,
     /// Today's count of taps by this run of the daemon.
     pub today: TodayCount,

@@ -1,0 +1,212 @@
+//! What is the matter with the disk and the pass list, and how it heals: each trouble has its name, and ends when its
+//! cause ends, without a restart. The daemon calls [`Desk::look_after`] again and again; it tries the disk out, opens
+//! the store anew where sled repeats an old error, and checks the pass list a part at a time.
+//!
+//! The link to the hub does not end because the disk takes nothing: what was recorded before is sent. What the hub
+//! says then cannot be kept, so the desk takes none of it until it begins another session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::Desk;
+use crate::desk_api::types::{Health, Trouble};
+use crate::disk::{DiskTrouble, probe};
+use crate::ledger_files::LedgerFileError;
+use crate::store::{StoreError, StoreTrouble};
+
+/// Bytes that a disk must take before it is said to have room again: some thousand entries.
+const ROOM: usize = 64 * 1024;
+
+/// Bytes by which a disk that is well is tried out.
+const A_LITTLE: usize = 512;
+
+/// Records that are checked while nobody else has the desk: some milliseconds.
+const CHECKED_AT_ONCE: usize = 1000;
+
+/// How often trouble is looked at.
+const TROUBLE_EVERY: Duration = Duration::from_secs(2);
+
+/// How often the disk is tried out while all is well, so that a full one is said before the next visitor comes.
+const FINE_EVERY: Duration = Duration::from_secs(30);
+
+/// When [`Desk::look_after`] is to be called again, unless the alarm comes before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextLook {
+    /// At once: the pass list is being checked.
+    AtOnce,
+    /// After a while.
+    After(Duration),
+}
+
+/// What is known of disk and link to the store.
+#[derive(Debug, Default)]
+pub(super) struct DeskHealth {
+    /// What the disk last said, where it took nothing.
+    disk: Option<DiskTrouble>,
+    /// Something that the hub said in this session could not be kept.
+    missed: bool,
+    /// Counts up where a session must end, so that another begins.
+    keeping: u64,
+    /// Told when something is the matter.
+    alarm: Arc<Notify>,
+}
+
+impl DeskHealth {
+    pub(super) fn alarm(&self) -> Arc<Notify> {
+        self.alarm.clone()
+    }
+}
+
+impl Desk {
+    /// What is told when something is the matter: [`Desk::look_after`] is then called at once.
+    pub fn alarm(&self) -> Arc<Notify> {
+        self.health.alarm()
+    }
+
+    /// The state of the disk, for the status: that it takes nothing comes before what was lost once.
+    pub(super) fn disk_health(&self) -> Health {
+        let store = match self.store.trouble() {
+            Some(StoreTrouble::Closed { disk, .. }) => disk,
+            Some(StoreTrouble::Failing(trouble)) => Some(trouble),
+            Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => None,
+        };
+        let taken = self.health.disk.or(store);
+        taken.map_or_else(|| self.disk.clone(), |trouble| Health::Trouble(trouble.into()))
+    }
+
+    /// The state of the pass list, for the status.
+    pub(super) fn store_health(&self) -> Health {
+        let trouble = match self.store.trouble() {
+            // The disk says it, and what is in memory is read.
+            None | Some(StoreTrouble::Failing(_)) => return Health::Fine,
+            Some(StoreTrouble::Damaged { detail, passes, of }) => {
+                Trouble::PassListDamaged { detail, passes, of }
+            }
+            Some(StoreTrouble::OfEarlierVersion { passes }) => Trouble::PassListOfEarlierVersion { passes },
+            Some(StoreTrouble::Closed { why, .. }) => Trouble::PassListClosed { detail: why },
+        };
+        Health::Trouble(trouble)
+    }
+
+    /// The disk took nothing.
+    pub(super) fn disk_failed(&mut self, trouble: DiskTrouble) {
+        if self.health.disk != Some(trouble) {
+            tracing::error!(?trouble, "the disk takes nothing");
+            self.health.disk = Some(trouble);
+            self.publish_status();
+        }
+        self.health.alarm.notify_one();
+    }
+
+    /// A ledger file could not be written.
+    pub(super) fn ledger_failed(&mut self, error: &LedgerFileError) {
+        if let LedgerFileError::Disk { error, .. } = error {
+            self.disk_failed(DiskTrouble::of_failed_write(error));
+        }
+    }
+
+    /// The disk took an entry.
+    pub(super) fn disk_took_it(&mut self) {
+        self.health.disk = None;
+    }
+
+    /// Whether what the hub says in this session is kept.
+    pub(super) fn keeps(&self) -> bool {
+        !self.health.missed && self.store.is_writable()
+    }
+
+    /// A session begins.
+    pub(super) fn begin_to_keep(&mut self) {
+        self.health.missed = !self.store.is_writable();
+    }
+
+    /// From here on nothing of what the hub says is kept, until another session begins.
+    pub(super) fn stop_keeping(&mut self) {
+        self.health.missed = true;
+        self.confirmed = false;
+        self.health.alarm.notify_one();
+    }
+
+    /// Something that the hub said could not be kept, because of the disk.
+    pub(super) fn not_kept(&mut self, trouble: DiskTrouble) {
+        self.disk_failed(trouble);
+        self.stop_keeping();
+    }
+
+    /// Whether the store took what it was given. Where it did not, the session goes on without keeping anything.
+    pub(super) fn kept(&mut self, done: Result<(), StoreError>) -> bool {
+        let Err(error) = done else { return true };
+        tracing::error!(%error, "the store did not take what the hub said");
+        self.stop_keeping();
+        self.publish_status();
+        false
+    }
+
+    /// Which of this desk's sessions is the current one: where the number changes, the session ends and another begins,
+    /// with what the desk then has.
+    pub fn keeping(&self) -> u64 {
+        self.health.keeping
+    }
+
+    /// Looks after disk and pass list: tries out, opens anew, checks a part. To be called after the alarm, and when
+    /// the last look said.
+    pub fn look_after(&mut self) -> NextLook {
+        let before = (self.disk_health(), self.store_health(), self.store.passes());
+        let tried = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
+        match probe(self.folder.root(), tried) {
+            Ok(()) => self.health.disk = None,
+            Err(trouble) => self.health.disk = Some(trouble),
+        }
+        let healed = self.store.heal();
+        let more = self.store.check(CHECKED_AT_ONCE);
+        // What was written lately is written out, so that the next start can tell whether all of it is there.
+        if self.store.is_writable()
+            && let Err(error) = self.store.flush()
+        {
+            tracing::error!(%error, "the store could not be written out");
+        }
+        let after = (self.disk_health(), self.store_health(), self.store.passes());
+        if healed || before.1 != after.1 {
+            self.take_up_store();
+        }
+        if self.health.missed && self.health.disk.is_none() && self.store.is_writable() {
+            self.begin_another_session();
+        }
+        if before != after {
+            tracing::info!(disk = ?after.0, store = ?after.1, "the desk's state changed");
+            self.publish_status();
+        }
+        match (more, &after) {
+            (true, _) => NextLook::AtOnce,
+            (false, (Health::Fine, Health::Fine, _)) => NextLook::After(FINE_EVERY),
+            (false, _) => NextLook::After(TROUBLE_EVERY),
+        }
+    }
+
+    /// The store was opened anew, or another one was begun.
+    fn take_up_store(&mut self) {
+        self.activities = self.store.activities();
+        self.rewards = self.store.rewards();
+        self.coupons = self.store.coupons();
+        self.card_systems = self.store.card_systems();
+        self.policy = self.store.policy();
+        self.take_up_acknowledgements();
+        // What the hub acknowledged meanwhile is known here only.
+        let kept: Vec<_> = self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
+        for ((day, writer), sequence) in kept {
+            if self.store.is_writable() {
+                let kept = self.store.acknowledge(day, &writer, sequence);
+                self.kept(kept);
+            }
+        }
+        self.stop_keeping();
+    }
+
+    fn begin_another_session(&mut self) {
+        self.health.missed = false;
+        self.health.keeping += 1;
+        self.wake_link();
+    }
+}

@@ -1,0 +1,444 @@
+//! One sled: records that each prove themselves whole, and the tally over all of them.
+//!
+//! sled 0.34 is opened behind one guarded function: a crash can leave it unable to open, a damaged file can make
+//! it panic, or open with entries silently missing.
+
+use std::fs::{self, File};
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use minicbor::{Decode, Encode};
+use sled::transaction::{
+    ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
+};
+
+use super::StoreError;
+use super::check::{Check, Finding};
+use super::record::{CHECKSUM_BYTES, Tally, Tree, checksum, closed, opened};
+use crate::paths::write_durably;
+
+/// The layout's version.
+const LAYOUT: &[u8] = b"stempel store 3";
+
+/// The layout of earlier versions: its records prove nothing. Read until the next store is whole.
+const LAYOUT_WITHOUT_PROOFS: &[u8] = b"stempel store 2";
+
+/// The keys in the tree of numbers that are no records.
+const LAYOUT_KEY: &[u8] = b"layout";
+const TALLY_KEY: &[u8] = b"tally";
+
+/// What sled says where another holds its lock; it has no error of its own for that.
+const LOCKED: &str = "could not acquire lock";
+
+/// sled's cache: small, for a desk shares its machine with a browser.
+const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// What was whole when the store was last written out: beside it, for what damages the store may lose its own tally, or
+/// put it back.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+struct WrittenOut {
+    #[n(0)]
+    tally: Tally,
+    #[n(1)]
+    checksum: u64,
+}
+
+impl WrittenOut {
+    fn of(tally: Tally) -> Self {
+        let checksum = Self::checksum_of(&tally);
+        Self { tally, checksum }
+    }
+
+    fn checksum_of(tally: &Tally) -> u64 {
+        checksum(Tree::Meta, b"written out", &encoded(tally))
+    }
+
+    fn read(path: &Path) -> Option<Tally> {
+        let found: Self = minicbor::decode(&fs::read(path).ok()?).ok()?;
+        (found.checksum == Self::checksum_of(&found.tally)).then_some(found.tally)
+    }
+}
+
+/// One sled.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    pub(super) number: u32,
+    folder: PathBuf,
+    trees: Vec<sled::Tree>,
+    database: sled::Db,
+    tally: Tally,
+    /// The tally's revision when it was last written out.
+    written_out: u64,
+    /// What is the matter with it as a whole; then it is only read.
+    pub(super) damage: Option<String>,
+    pub(super) check: Check,
+    /// Its records carry checksums.
+    proves: bool,
+}
+
+impl Shelf {
+    /// Opens the sled of this number, or begins it.
+    ///
+    /// # Errors
+    /// [`StoreError`] where it does not open at all. One that opens and is damaged says so in [`Shelf::damage`].
+    pub(super) fn open(store: &Path, number: u32) -> Result<Self, StoreError> {
+        let folder = folder_of(store, number);
+        remove_leftovers(&folder);
+        guarded(|| Self::open_unguarded(folder, number))
+    }
+
+    fn open_unguarded(folder: PathBuf, number: u32) -> Result<Self, StoreError> {
+        let database = sled::Config::new()
+            .path(&folder)
+            .cache_capacity(CACHE_BYTES)
+            .flush_every_ms(Some(1000))
+            .open()?;
+        let trees: Result<Vec<_>, _> =
+            Tree::ALL.iter().map(|tree| database.open_tree(tree.name())).collect();
+        let trees = trees?;
+        let mut shelf = Self {
+            number,
+            folder,
+            trees,
+            database,
+            tally: Tally::default(),
+            written_out: 0,
+            damage: None,
+            check: Check::default(),
+            proves: true,
+        };
+        shelf.damage = match shelf.take_tally() {
+            Ok(()) => None,
+            Err(StoreError::Damaged(what)) => Some(what),
+            Err(other) => return Err(other),
+        };
+        Ok(shelf)
+    }
+
+    fn take_tally(&mut self) -> Result<(), StoreError> {
+        let written_out = WrittenOut::read(&written_out_path(&self.folder));
+        let layout = self.tree(Tree::Meta).get(LAYOUT_KEY)?;
+        match layout.as_deref() {
+            Some(LAYOUT) => {}
+            Some(LAYOUT_WITHOUT_PROOFS) => {
+                self.proves = false;
+                return Ok(());
+            }
+            None if written_out.is_none() && self.trees.iter().all(sled::Tree::is_empty) => {
+                self.tree(Tree::Meta).insert(LAYOUT_KEY, LAYOUT)?;
+                return self.write(|_| Ok(()));
+            }
+            None => return Err(StoreError::Damaged("what it held is gone".to_owned())),
+            Some(_) => return Err(StoreError::Damaged("its layout is not known".to_owned())),
+        }
+        let written_out = written_out.unwrap_or_default();
+        let bytes = self.tree(Tree::Meta).get(TALLY_KEY)?;
+        let found = match &bytes {
+            Some(bytes) => opened(Tree::Meta, TALLY_KEY, bytes)
+                .and_then(|(value, _)| Ok(minicbor::decode::<Tally>(value)?)),
+            None => Err(StoreError::Damaged("its own count is gone".to_owned())),
+        };
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // So much is known of what it had.
+                self.tally = written_out;
+                return Err(error);
+            }
+        };
+        let earlier = found.revision < written_out.revision;
+        let other = found.revision == written_out.revision && found != written_out;
+        self.written_out = written_out.revision;
+        self.tally = if earlier { written_out } else { found };
+        if earlier || other {
+            return Err(StoreError::Damaged("it is not what was last written out".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn tree(&self, tree: Tree) -> &sled::Tree {
+        &self.trees[tree as usize]
+    }
+
+    /// What it has, by its own count.
+    pub(super) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Whether it is of a layout whose records prove nothing.
+    pub(super) fn is_of_earlier_version(&self) -> bool {
+        !self.proves
+    }
+
+    fn value<'a>(&self, tree: Tree, key: &[u8], bytes: &'a [u8]) -> Result<&'a [u8], StoreError> {
+        if self.proves { Ok(opened(tree, key, bytes)?.0) } else { Ok(bytes) }
+    }
+
+    /// The value of a record that proves itself whole.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        guarded(|| {
+            let Some(bytes) = self.tree(tree).get(key)? else { return Ok(None) };
+            Ok(Some(self.value(tree, key, &bytes)?.to_vec()))
+        })
+    }
+
+    /// All records of a tree whose key begins so, in order; those that do not prove themselves whole as errors.
+    pub(super) fn all(&self, tree: Tree, prefix: &[u8]) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
+        let mut found = Vec::new();
+        let read = guarded(|| {
+            for pair in self.tree(tree).scan_prefix(prefix) {
+                // Behind an error nobody knows where sled goes on.
+                let (key, bytes) = pair?;
+                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
+                    continue;
+                }
+                let value = self.value(tree, &key, &bytes);
+                found.push(value.map(|value| (key.to_vec(), value.to_vec())));
+            }
+            Ok(())
+        });
+        found.extend(read.err().map(Err));
+        found
+    }
+
+    /// Changes records, all or none, and the tally with them.
+    ///
+    /// # Errors
+    /// [`StoreError`]; on the disk nothing has then changed. In memory sled may have taken a part: it is to be opened
+    /// anew.
+    pub(super) fn write(
+        &mut self,
+        work: impl Fn(&mut Writing<'_>) -> Result<(), Stopped>,
+    ) -> Result<(), StoreError> {
+        let (tally, check) = guarded(|| {
+            let written = self.trees[..].transaction(|trees: &Vec<TransactionalTree>| {
+                let mut writing =
+                    Writing { trees, tally: self.tally.clone(), check: self.check.clone() };
+                work(&mut writing)?;
+                writing.tally.revision += 1;
+                let bytes = encoded(&writing.tally);
+                let bytes = closed(checksum(Tree::Meta, TALLY_KEY, &bytes), &bytes);
+                trees[Tree::Meta as usize].insert(TALLY_KEY, bytes)?;
+                Ok((writing.tally, writing.check))
+            });
+            written.map_err(|error| match error {
+                TransactionError::Abort(error) => error,
+                TransactionError::Storage(error) => error.into(),
+            })
+        })?;
+        (self.tally, self.check) = (tally, check);
+        Ok(())
+    }
+
+    /// Writes everything out, so that a power cut finds it; and then what it was, beside it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(super) fn flush(&mut self) -> Result<(), StoreError> {
+        if self.written_out == self.tally.revision {
+            return Ok(());
+        }
+        guarded(|| {
+            self.database.flush()?;
+            Ok(())
+        })?;
+        let disk = |path: &Path| {
+            let path = path.to_owned();
+            move |error| StoreError::Disk { path, error }
+        };
+        // sled's flush is sync_file_range, which a power cut does not respect.
+        let file = self.folder.join("db");
+        File::open(&file).and_then(|file| file.sync_data()).map_err(disk(&file))?;
+        let path = written_out_path(&self.folder);
+        let bytes = encoded(&WrittenOut::of(self.tally.clone()));
+        write_durably(&path, &bytes).map_err(disk(&path))?;
+        self.written_out = self.tally.revision;
+        Ok(())
+    }
+
+    /// Checks so many more records; `each` sees every one that proves itself whole. Whether there are more.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the disk cannot be read: that is no finding, and the check goes on there later.
+    pub(super) fn check_some(
+        &mut self,
+        at_most: usize,
+        mut each: impl FnMut(Tree, &[u8], &[u8]),
+    ) -> Result<bool, StoreError> {
+        let Some((tree, after)) = self.check.place() else { return Ok(false) };
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut check = std::mem::take(&mut self.check);
+        let read = guarded(|| {
+            let mut read = 0;
+            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most) {
+                let (key, bytes) = pair?;
+                read += 1;
+                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
+                    check.passed(&key);
+                } else if !self.proves {
+                    check.found(&key, 0);
+                    each(tree, &key, &bytes);
+                } else {
+                    match opened(tree, &key, &bytes) {
+                        Ok((value, checksum)) => {
+                            check.found(&key, checksum);
+                            each(tree, &key, value);
+                        }
+                        Err(error) => check.failed(&key, &error.to_string()),
+                    }
+                }
+            }
+            Ok(read)
+        });
+        match read {
+            Ok(read) if read == at_most => {}
+            Ok(_) => check.end_of_tree(self.proves.then(|| self.tally.of(tree))),
+            Err(error) if error.disk_trouble().is_some() => {
+                self.check = check;
+                return Err(error);
+            }
+            Err(error) => check.broken_tree(&error),
+        }
+        self.check = check;
+        Ok(self.check.finding() == Finding::NotYet)
+    }
+
+    /// Removes a sled that is closed, with what is beside it.
+    pub(super) fn remove(store: &Path, number: u32) {
+        let folder = folder_of(store, number);
+        let removed = if number == 0 { remove_files(&folder) } else { fs::remove_dir_all(&folder) };
+        let beside = written_out_path(&folder);
+        for (path, removed) in [(&folder, removed), (&beside, fs::remove_file(&beside))] {
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "an old pass list could not be removed");
+            }
+        }
+    }
+}
+
+/// What a change of records is made with.
+pub(super) struct Writing<'a> {
+    trees: &'a [TransactionalTree],
+    tally: Tally,
+    check: Check,
+}
+
+/// Why a change is not made.
+pub(super) type Stopped = ConflictableTransactionError<StoreError>;
+
+impl Writing<'_> {
+    /// The value that is there.
+    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, Stopped> {
+        let Some(bytes) = self.trees[tree as usize].get(key)? else { return Ok(None) };
+        let (value, _) = opened(tree, key, &bytes).map_err(ConflictableTransactionError::Abort)?;
+        Ok(Some(value.to_vec()))
+    }
+
+    /// Puts a value in place of the one that is there.
+    pub(super) fn put(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<(), Stopped> {
+        let checksum = checksum(tree, key, value);
+        let before = self.trees[tree as usize].insert(key, closed(checksum, value))?;
+        self.gone(tree, key, before.as_deref());
+        self.tally.of_mut(tree).add(checksum);
+        self.check.changed(tree, key, |found| found.add(checksum));
+        Ok(())
+    }
+
+    /// Removes a value.
+    pub(super) fn remove(&mut self, tree: Tree, key: &[u8]) -> Result<(), Stopped> {
+        let before = self.trees[tree as usize].remove(key)?;
+        self.gone(tree, key, before.as_deref());
+        Ok(())
+    }
+
+    fn gone(&mut self, tree: Tree, key: &[u8], before: Option<&[u8]>) {
+        let Some(stored) = before.and_then(|bytes| bytes.last_chunk::<CHECKSUM_BYTES>()) else {
+            return;
+        };
+        // As it was counted in: the sum does not agree where that was changed since.
+        let stored = u64::from_be_bytes(*stored);
+        self.tally.of_mut(tree).remove(stored);
+        self.check.changed(tree, key, |found| found.remove(stored));
+    }
+}
+
+/// Where the sled of this number lies. That of earlier versions lies in the store's folder itself.
+pub(super) fn folder_of(store: &Path, number: u32) -> PathBuf {
+    if number == 0 { store.to_owned() } else { store.join(number.to_string()) }
+}
+
+fn written_out_path(folder: &Path) -> PathBuf {
+    folder.with_extension("written-out")
+}
+
+/// The numbers of the sleds that are there, the newest first.
+pub(super) fn numbers(store: &Path) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(store).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name == "db" {
+            numbers.push(0);
+        } else if entry.path().is_dir()
+            && let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok())
+        {
+            numbers.push(number);
+        }
+    }
+    numbers.sort_unstable_by(|one, other| other.cmp(one));
+    numbers
+}
+
+/// The sled of an earlier version shares its folder with what came after it.
+fn remove_files(folder: &Path) -> std::io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name == "db" || name == "conf" || name.starts_with("snap.") {
+            fs::remove_file(&path)?;
+        } else if name == "blobs" {
+            fs::remove_dir_all(&path)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn encoded<T: Encode<()>>(record: &T) -> Vec<u8> {
+    // Writing to memory does not fail; an empty value would be refused when it is read.
+    minicbor::to_vec(record).unwrap_or_default()
+}
+
+/// Whether sled says that somebody else has its lock.
+pub(super) fn is_locked(error: &StoreError) -> bool {
+    matches!(error, StoreError::Sled(error) if error.to_string().contains(LOCKED))
+}
+
+/// A crash while sled writes a snapshot leaves `snap.*.generating`, after which it never opens.
+fn remove_leftovers(folder: &Path) {
+    let Ok(found) = fs::read_dir(folder) else { return };
+    for path in found.flatten().map(|entry| entry.path()) {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            tracing::warn!(file = name, "removing what a crash left in the store");
+            if let Err(error) = fs::remove_file(&path) {
+                tracing::warn!(%error, file = name, "it could not be removed");
+            }
+        }
+    }
+}
+
+/// Runs what may panic inside sled.
+fn guarded<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(StoreError::Panicked(what.unwrap_or_else(|| "without a word".to_owned())))
+    })
+}
