@@ -9,7 +9,7 @@ use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
 use service::tasks::Failures;
 
-use super::{Desk, wall_clock};
+use super::Desk;
 use crate::desk_api::types::Trouble;
 
 /// So long it is said that a part of the daemon failed, where it has run since.
@@ -100,7 +100,7 @@ impl Desk {
             said.push(Trouble::NameUsedTwice);
         }
         if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {
-            let today = self.calendar.day(wall_clock()) == self.calendar.day(*at);
+            let today = self.calendar.day(self.clock.latest()) == self.calendar.day(*at);
             if today || lacking(before, &self.acknowledged) > 0 {
                 said.push(Trouble::HubRestored { entries: *entries });
             }
