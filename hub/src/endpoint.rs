@@ -1,12 +1,17 @@
 //! The hub's end of QUIC: TLS 1.3 with raw Ed25519 keys (RFC 7250). Any well-formed key may open a
 //! line; who holds it, and what that one may do, is looked up at every session and every batch.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::ring::hmac;
 use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, Incoming, ServerConfig, TransportConfig, VarInt};
+use quinn::{
+    ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Incoming, ServerConfig,
+    TokioRuntime, TransportConfig, VarInt,
+};
+use rand::RngExt;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, ring, verify_tls13_signature_with_raw_key,
@@ -42,6 +47,9 @@ const SEND_WINDOW: u64 = 1024 * 1024;
 
 /// How often changes by other processes (the command line) are looked for.
 const LOOK_FOR_CHANGES: Duration = Duration::from_millis(500);
+
+/// The length of a connection's id: with 8 random bytes nobody hits one of another desk's.
+const CONNECTION_ID_BYTES: usize = 8;
 
 /// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
 const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
@@ -131,6 +139,36 @@ fn server_config(key: &[u8]) -> Result<ServerConfig, String> {
     Ok(config)
 }
 
+/// What a QUIC endpoint of this hub is, whenever it is started: to desks that go on with a connection of the run
+/// before, it proves that the connection is gone (RFC 9000, 10.3), so that they come back at once. The key of that
+/// proof follows from the hub's own.
+fn endpoint_config(key: &[u8]) -> EndpointConfig {
+    let own = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let reset = hmac::sign(&own, b"stempel hub: stateless resets");
+    let reset = hmac::Key::new(hmac::HMAC_SHA256, reset.as_ref());
+    let mut config = EndpointConfig::new(Arc::new(reset));
+    config.cid_generator(|| Box::new(ConnectionIds));
+    config
+}
+
+/// Random ids of connections. quinn's own are hashed with a key of each run, and packets with others are dropped
+/// without the proof.
+struct ConnectionIds;
+
+impl ConnectionIdGenerator for ConnectionIds {
+    fn generate_cid(&mut self) -> ConnectionId {
+        ConnectionId::new(&rand::rng().random::<[u8; CONNECTION_ID_BYTES]>())
+    }
+
+    fn cid_len(&self) -> usize {
+        CONNECTION_ID_BYTES
+    }
+
+    fn cid_lifetime(&self) -> Option<Duration> {
+        None
+    }
+}
+
 /// Serves desks until `stop` is done. `ready` is called with the address when the hub listens.
 ///
 /// # Errors
@@ -146,7 +184,10 @@ pub async fn serve(
     let pool = folder.database().await?;
     let failed = |why: String| HubError::Listen { address: listen.to_string(), why };
     let config = server_config(&key).map_err(failed)?;
-    let endpoint = Endpoint::server(config, listen).map_err(|error| failed(error.to_string()))?;
+    let endpoint = UdpSocket::bind(listen).and_then(|socket| {
+        Endpoint::new(endpoint_config(&key), Some(config), socket, Arc::new(TokioRuntime))
+    });
+    let endpoint = endpoint.map_err(|error| failed(error.to_string()))?;
     let changed = watch::Sender::new(0);
     let watching = tokio::spawn(watch_for_changes(pool.clone(), changed.clone()));
     let clock = tokio::spawn(crate::clock::watch(pool.clone()));

@@ -12,10 +12,11 @@ use sqlx::{Row, SqlitePool};
 use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
+use sync_protocol::heartbeat::DESK_SILENCE;
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::message::{
-    Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
-    Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
+    Ack, Batch, DeskBeat, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage, ListPosition,
+    PROTOCOL_VERSION, Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
 };
 use thiserror::Error;
 use tokio::sync::watch;
@@ -41,6 +42,13 @@ const NOTED_EACH: Duration = Duration::from_secs(30);
 
 /// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
+const OFFSET_NOTED: i64 = 1_000;
+
+/// So often it is noted that a desk's clock goes on as it did: the hub's doubt of its own clock goes by those that were
+/// heard within the hour.
+const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -80,6 +88,13 @@ struct Session {
     have: Option<(u64, u64)>,
     /// When that may be noted: a commit for each word of each desk would hold up the acknowledgements.
     note_at: Instant,
+    /// How far the desk's clock is ahead of the hub's, in milliseconds: as noted, and where it has moved since.
+    offset: i64,
+    offset_moved: Option<i64>,
+    /// When it is to be noted though it has not moved.
+    offset_due: Instant,
+    /// The desk beats. When it has said nothing until then, the line is dead.
+    silent_at: Option<Instant>,
 }
 
 /// What the session knows of its desk, once it has said hello.
@@ -126,7 +141,20 @@ pub async fn serve(
     let mut news = changed.subscribe();
     let machine = HubSession::default();
     let (desk, have, note_at) = (None, None, Instant::now());
-    let mut session = Session { pool, machine, send, public_key, changed, desk, have, note_at };
+    let mut session = Session {
+        pool,
+        machine,
+        send,
+        public_key,
+        changed,
+        desk,
+        have,
+        note_at,
+        offset: 0,
+        offset_moved: None,
+        offset_due: Instant::now() + OFFSET_NOTED_EACH,
+        silent_at: None,
+    };
     let ended = session.run(receive, &mut news).await;
     if let Err(error) = session.note_have().await {
         tracing::warn!(%error, "what a desk has could not be noted");
@@ -158,6 +186,7 @@ impl Session {
                         Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
                         Err(error) => return Err(SessionEnd::Line(error.to_string())),
                     };
+                    self.silent_at = self.silent_at.map(|_| silent_at());
                     let (events, outcome) = self.machine.receive(&chunk.bytes);
                     for event in events {
                         self.answer(event).await?;
@@ -180,7 +209,10 @@ impl Session {
                     }
                     more = true;
                 }
-                () = sleep_until(self.note_at), if self.have.is_some() => self.note_have().await?,
+                () = sleep_until(self.note_at), if self.is_to_note() => self.note_have().await?,
+                () = sleep_until(self.silent_at.unwrap_or(self.note_at)), if self.silent_at.is_some() => {
+                    return Err(SessionEnd::Line("the desk fell silent".to_owned()));
+                }
                 () = &mut first_word, if self.desk.is_none() => {
                     return Err(SessionEnd::Line("no hello came".to_owned()));
                 }
@@ -256,6 +288,7 @@ impl Session {
                 // It is sent with whatever else the desk lacks.
                 Ok(())
             }
+            HubEvent::BeatReceived(beat) => self.beat(beat).await,
             HubEvent::HaveReceived { catalogue_version, venue_version } => {
                 self.have = Some((catalogue_version, venue_version));
                 Ok(())
@@ -277,18 +310,45 @@ impl Session {
         write(&self.pool, update).await
     }
 
-    /// Notes what the desk said last that it has, and that it was heard, for the operators.
+    /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
+    async fn beat(&mut self, beat: DeskBeat) -> Result<(), SessionEnd> {
+        self.silent_at = Some(silent_at());
+        let now = wall_clock();
+        let offset = beat.clock.saturating_sub(now.0);
+        let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
+        let due = self.offset_due <= Instant::now();
+        self.offset_moved = (moved || due).then_some(offset);
+        let clock_doubtful = clock::doubt(&self.pool).await?.is_some();
+        let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
+        self.say(&HubMessage::Beat(beat)).await
+    }
+
+    fn is_to_note(&self) -> bool {
+        self.have.is_some() || self.offset_moved.is_some()
+    }
+
+    /// Notes what the desk said last that it has, how its clock goes, and that it was heard, for the operators.
     async fn note_have(&mut self) -> Result<(), HubError> {
-        let (Some(desk), Some((catalogue, venue))) = (&self.desk, self.have.take()) else {
+        let (have, moved) = (self.have.take(), self.offset_moved.take());
+        let Some(desk) = self.desk.as_ref().filter(|_| have.is_some() || moved.is_some()) else {
             return Ok(());
         };
         self.note_at = Instant::now() + NOTED_EACH;
+        if let Some(offset) = moved {
+            self.offset = offset;
+            self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
+        }
+        let now = wall_clock().0;
         let update = sqlx::query(
-            "UPDATE device SET catalogue_version = ?, venue_version = ?, last_contact = ? WHERE id = ?",
+            "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
+             venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
+             clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
         )
-        .bind(to_sql(catalogue))
-        .bind(to_sql(venue))
-        .bind(wall_clock().0)
+        .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
+        .bind(have.map(|(_, venue)| to_sql(venue)))
+        .bind(moved)
+        .bind(moved.map(|_| now))
+        .bind(now)
         .bind(&desk.device.0[..]);
         write(&self.pool, update).await
     }
@@ -309,6 +369,7 @@ impl Session {
         };
         let now = wall_clock();
         let lost = device.entries < hello.acknowledged;
+        self.offset = hello.clock.saturating_sub(now.0);
         self.note_hello(&device, &hello, lost).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
@@ -354,6 +415,8 @@ impl Session {
             desk_name: name,
             request_key: Some(request_key(&self.pool).await?.public_key()),
             card_keys,
+            beats: true,
+            clock_doubtful: clock::doubt(&self.pool).await?.is_some(),
         }))
         .await
     }
@@ -526,6 +589,11 @@ impl Session {
         }
         Ok(true)
     }
+}
+
+/// When a desk that beats and says nothing from now on is given up.
+fn silent_at() -> Instant {
+    Instant::now() + Duration::from_millis(DESK_SILENCE)
 }
 
 /// The log's version for this venue: what a desk's venue version is compared with, and comes to when it has all.

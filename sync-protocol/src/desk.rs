@@ -15,9 +15,10 @@ use thiserror::Error;
 use crate::batch;
 use crate::card_keys::{DeskSealingKey, SealedCardKeys};
 use crate::frame::{FrameReader, FrameTooLong, frame};
+use crate::heartbeat::{Heartbeat, Pulse, Ticks};
 use crate::message::{
-    Ack, Batch, CataloguePage, Closing, DeskMessage, Goodbye, Hello, HoldersPage, HubMessage,
-    ListPosition, MessageError, PROTOCOL_VERSION, Quarantined, Share, Wanted, Welcome,
+    Ack, Batch, CataloguePage, Closing, DeskBeat, DeskMessage, Goodbye, Hello, HoldersPage,
+    HubMessage, ListPosition, MessageError, PROTOCOL_VERSION, Quarantined, Share, Wanted, Welcome,
 };
 use crate::request::{RequestAnswer, RequestId, SealedRequest};
 use crate::seal::DeviceKey;
@@ -70,6 +71,15 @@ pub trait DeskView {
 /// What a session tells the desk.
 #[derive(Debug)]
 pub enum DeskEvent {
+    /// What the hub's clock says. Comes before [`DeskEvent::Welcomed`], and again with every answered beat.
+    HubClock {
+        /// The hub's clock, as it was between `asked` and now.
+        clock: UnixMillis,
+        /// The hub doubts it.
+        doubtful: bool,
+        /// When the hub was asked, by [`DeskSession::tick`]'s clock.
+        asked: Ticks,
+    },
     /// The session is open.
     Welcomed(Welcome),
     /// The hub's commit holds this list up to here: keep that.
@@ -187,6 +197,7 @@ pub struct DeskSession {
     /// The hub asked for all positions: nothing is sent until it has said what it holds.
     comparing: bool,
     ended: bool,
+    heart: Heartbeat,
 }
 
 impl DeskSession {
@@ -220,7 +231,25 @@ impl DeskSession {
             welcomed: false,
             comparing: false,
             ended: false,
+            heart: Heartbeat::default(),
         }
+    }
+
+    /// Looks at the time: at the start, whenever [`Pulse`] says, and after something was sent or heard. A beat that
+    /// is due is among the next frames. `wall` is the desk's own clock as it stands, `waiting` how many entries have
+    /// no acknowledgement, and `signs` counts what shows that packets arrive at the hub. A session that is never
+    /// told the time sends no beats.
+    pub fn tick(&mut self, now: Ticks, wall: UnixMillis, waiting: u64, signs: u64) -> Pulse {
+        let pulse = self.heart.look(now, waiting, signs);
+        if let Pulse::Beat { number, .. } = pulse {
+            self.queue.push(DeskMessage::Beat(DeskBeat { number, clock: wall.0 }));
+        }
+        pulse
+    }
+
+    /// Bytes came from the hub at this time: to be said before [`DeskSession::receive`].
+    pub fn heard(&mut self, now: Ticks) {
+        self.heart.heard(now);
     }
 
     /// The next frame to send, if there is anything to say now: ledgers first.
@@ -336,6 +365,10 @@ impl DeskSession {
             HubMessage::Welcome(_) if self.welcomed => return out_of_turn("a second Welcome"),
             HubMessage::Welcome(welcome) => {
                 self.welcomed = true;
+                self.take_clock(0, welcome.clock, welcome.clock_doubtful, events);
+                if welcome.beats {
+                    self.heart.is_answered_here();
+                }
                 // A hub that has none says nothing of them, and what is here stays.
                 if welcome.card_keys.is_some() && welcome.card_keys != view.card_keys_version() {
                     let sealing_key = DeskSealingKey::of(view.key()).public_key();
@@ -391,8 +424,18 @@ impl DeskSession {
             }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
             HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),
+            HubMessage::Beat(beat) => {
+                self.take_clock(beat.number, beat.clock, beat.clock_doubtful, events);
+            }
         }
         Ok(())
+    }
+
+    /// The hub answered the beat of this number, or the hello, with what its clock says.
+    fn take_clock(&mut self, number: u64, clock: i64, doubtful: bool, events: &mut Vec<DeskEvent>) {
+        if let Some(asked) = self.heart.answered(number) {
+            events.push(DeskEvent::HubClock { clock: UnixMillis(clock), doubtful, asked });
+        }
     }
 
     /// What the hub says it holds, compared with what is here.

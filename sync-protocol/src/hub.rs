@@ -6,7 +6,7 @@
 use crate::desk::SessionError;
 use crate::frame::{FrameReader, frame};
 use crate::message::{
-    Batch, Closing, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition, Wanted,
+    Batch, Closing, DeskBeat, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition, Wanted,
 };
 use crate::request::SealedRequest;
 
@@ -36,6 +36,9 @@ pub enum HubEvent {
     ClosingReceived(Closing),
     /// The desk would like the card keys, sealed to this key: answer with [`HubMessage::CardKeys`].
     CardKeysWanted([u8; 32]),
+    /// The desk asks for a sign of life and for the time: answer with [`HubMessage::Beat`] at once. From now on it
+    /// says something at least every [`crate::heartbeat::BEAT_EVERY`].
+    BeatReceived(DeskBeat),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +121,7 @@ impl HubSession {
             DeskMessage::Wanted(wanted) => HubEvent::WantedReceived(wanted),
             DeskMessage::Closing(closing) => HubEvent::ClosingReceived(closing),
             DeskMessage::CardKeys(sealing_key) => HubEvent::CardKeysWanted(sealing_key),
+            DeskMessage::Beat(beat) => HubEvent::BeatReceived(beat),
         };
         Ok(event)
     }

@@ -12,6 +12,7 @@ pub mod card_keys;
 pub mod catalogue;
 pub mod desk;
 pub mod frame;
+pub mod heartbeat;
 pub mod hub;
 pub mod invitation;
 pub mod ledger_sync;

@@ -119,6 +119,47 @@ pub struct Welcome {
     /// ([`DeskMessage::CardKeys`]). 0 where the hub does not know to which key they are to be sealed.
     #[n(9)]
     pub card_keys: Option<u64>,
+    /// The hub answers [`DeskMessage::Beat`]. A hub of an earlier release says nothing of it, and is sent none: a
+    /// kind of message that it does not know would end the session.
+    #[n(10)]
+    #[cbor(skip_if = "is_false")]
+    pub beats: bool,
+    /// The hub doubts its own clock: nobody is to go by it.
+    #[n(11)]
+    #[cbor(skip_if = "is_false")]
+    pub clock_doubtful: bool,
+}
+
+/// What is false is not written, so that a message without it is what it was before there was such a field.
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// The desk asks whether the line carries both ways, and what the hub's clock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct DeskBeat {
+    /// Counts up from 1 within a session.
+    #[n(0)]
+    pub number: u64,
+    /// The desk's own clock as it stands, right or wrong, in milliseconds since the epoch: the hub notes how far it
+    /// is off, for operators.
+    #[n(1)]
+    pub clock: i64,
+}
+
+/// The hub's answer to a [`DeskBeat`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct HubBeat {
+    /// The number that was asked.
+    #[n(0)]
+    pub number: u64,
+    /// The hub's clock, in milliseconds since the epoch.
+    #[n(1)]
+    pub clock: i64,
+    /// The hub doubts its own clock: nobody is to go by it.
+    #[n(2)]
+    #[cbor(skip_if = "is_false")]
+    pub clock_doubtful: bool,
 }
 
 /// Entries of one list, in order, with their writer's seal over the last of them.
@@ -402,6 +443,10 @@ pub enum DeskMessage {
     /// [`HubMessage::CardKeys`], now and whenever they change.
     #[n(8)]
     CardKeys(#[cbor(n(0), with = "minicbor::bytes")] [u8; 32]),
+    /// Does the line carry both ways, and what time is it? Only said where [`Welcome::beats`]; the hub answers with
+    /// [`HubMessage::Beat`] at once.
+    #[n(9)]
+    Beat(#[n(0)] DeskBeat),
 }
 
 /// What the hub says.
@@ -449,6 +494,9 @@ pub enum HubMessage {
     /// The card keys, sealed to this desk.
     #[n(13)]
     CardKeys(#[n(0)] SealedCardKeys),
+    /// The answer to [`DeskMessage::Beat`].
+    #[n(14)]
+    Beat(#[n(0)] HubBeat),
 }
 
 /// Bytes that are not a message.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod checks;
+mod clock;
 mod history;
 mod link;
 mod requests;
@@ -25,10 +26,12 @@ use jiff::civil::Date;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use sync_protocol::card_keys::DeskSealingKey;
+use sync_protocol::heartbeat::Ticks;
 use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 use tokio::sync::{Notify, broadcast};
 
+use self::clock::{DeskClock, Evidence};
 use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
     ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
@@ -41,6 +44,7 @@ use crate::stock_file::StockFile;
 use crate::store::{Cursor, Store, StoreError};
 
 pub use answers::Refusal;
+pub use clock::Reading;
 pub use link::LinkError;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
@@ -124,9 +128,12 @@ pub struct Desk {
     by_subject: HashMap<Subject, Vec<EntryRef>>,
     acknowledged: BTreeMap<(Date, Writer), u64>,
     last_at: UnixMillis,
-    /// The hub's clock when it last welcomed this desk: it is not earlier than that, whatever this computer's clock
-    /// says after a start without a battery.
-    hub_clock: UnixMillis,
+    /// What time it is: everything that decides by time goes by this.
+    clock: DeskClock,
+    /// Own lists that ended because the clock was put right: whatever stands in one was written before then.
+    ended_at: BTreeMap<Writer, UnixMillis>,
+    /// The hub's clock as it was kept last for the next start.
+    hub_clock_kept: UnixMillis,
     history: VecDeque<HistoryRow>,
     next_row: u64,
     today: (Option<Date>, TodayCount),
@@ -136,15 +143,25 @@ pub struct Desk {
     confirmed: bool,
     disk: Health,
     store_health: Health,
-    clock: Health,
     events: broadcast::Sender<Event>,
     appended: Arc<Notify>,
 }
 
-/// The system's clock, in milliseconds since the epoch.
-pub fn wall_clock() -> UnixMillis {
+/// This computer's clocks.
+pub fn read_clocks() -> Reading {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    // The clock since the start of the computer goes on while that sleeps; Linux alone has it under this name.
+    #[cfg(target_os = "linux")]
+    let steady = rustix::time::ClockId::Boottime;
+    #[cfg(not(target_os = "linux"))]
+    let steady = rustix::time::ClockId::Monotonic;
+    let steady = rustix::time::clock_gettime(steady);
+    let milliseconds =
+        steady.tv_sec.saturating_mul(1000).saturating_add(steady.tv_nsec / 1_000_000);
+    Reading {
+        wall: UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+        steady: Ticks(u64::try_from(milliseconds).unwrap_or_default()),
+    }
 }
 
 /// The number of another list of this desk.
@@ -170,7 +187,7 @@ impl Desk {
             .ok()
             .and_then(|bytes| serde_json::from_slice(&bytes).ok())
             .unwrap_or_default();
-        let now = wall_clock();
+        let now = read_clocks();
         let sealing_key = DeskSealingKey::of(&device_key);
         let (card_key_file, card_keys) = CardKeyFile::open(&folder.card_keys(), &sealing_key);
         let mut desk = Self {
@@ -185,6 +202,7 @@ impl Desk {
             rewards: store.rewards()?,
             coupons: store.coupons()?,
             card_systems: store.card_systems()?,
+            clock: DeskClock::new(now, Evidence::default(), store.policy()?.clock_tolerance),
             policy: store.policy()?,
             holding: Holding::default(),
             unit_entries: Vec::new(),
@@ -201,18 +219,18 @@ impl Desk {
             by_subject: HashMap::new(),
             acknowledged: BTreeMap::new(),
             last_at: UnixMillis(0),
-            hub_clock: UnixMillis(0),
+            ended_at: BTreeMap::new(),
+            hub_clock_kept: UnixMillis(0),
             history: VecDeque::new(),
             next_row: 1,
             today: (None, TodayCount::default()),
             hub: HubLink::Offline { why: "the desk has just started".to_owned() },
-            hub_since: now,
+            hub_since: UnixMillis(0),
             confirmed: false,
             disk: Health::Fine,
             store_health: store_trouble.map_or(Health::Fine, |why| {
                 Health::Trouble(Trouble::PassListDamaged { detail: why })
             }),
-            clock: Health::Fine,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),
             folder,
@@ -248,7 +266,7 @@ impl Desk {
         }
     }
 
-    fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
+    fn take_up_ledgers(&mut self, reading: Reading) -> Result<(), DeskError> {
         for (day, writer, sequence) in self.store.acknowledgements()? {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
@@ -264,18 +282,19 @@ impl Desk {
             // What the hub has of the lost part comes back with everything else.
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
-        let hub_clock = self.store.cursor(Cursor::HubClock)?;
-        self.hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
-        // A clock that is behind says nothing of which entries are of the future.
+        self.clock = DeskClock::new(reading, self.evidence_of_time()?, self.policy.clock_tolerance);
+        let now = self.clock.latest();
+        self.hub_since = now;
         let soon = now.plus(self.policy.clock_tolerance);
-        let behind = soon < self.hub_clock;
         let device = self.writer.device;
-        let first = day_number(self.calendar.day(now)) - RECENT_DAYS;
+        // A clock that is ahead, and will be put right, must not leave out what counts then.
+        let from = self.hub_clock_kept.max(clock::RELEASED).min(now);
+        let first = day_number(self.calendar.day(from)) - RECENT_DAYS;
         let recent = self.files.ledgers().filter(|l| day_number(l.id().day) >= first);
         for (place, entry) in recent.flat_map(crdt_model::ledger::Ledger::entries) {
             self.by_subject.entry(entry.subject).or_default().push(place);
             // One of a day when the clock was ahead says nothing of now, and this run has a list of its own.
-            if place.writer.device == device && (behind || entry.at <= soon) {
+            if place.writer.device == device && entry.at <= soon {
                 self.last_at = self.last_at.max(entry.at);
             }
         }
@@ -283,13 +302,53 @@ impl Desk {
         Ok(())
     }
 
-    /// The time of the next entry: the wall clock, but never before what this desk has written. What
+    /// What the hub and this desk's ledgers say of the time.
+    fn evidence_of_time(&mut self) -> Result<Evidence, StoreError> {
+        let kept = |store: &Store, cursor| -> Result<UnixMillis, StoreError> {
+            Ok(UnixMillis(i64::try_from(store.cursor(cursor)?).unwrap_or(i64::MAX)))
+        };
+        let hub = kept(&self.store, Cursor::HubClock)?;
+        self.hub_clock_kept = hub;
+        let device = self.writer.device;
+        let entries = self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries);
+        let own = entries.filter(|(place, _)| place.writer.device == device);
+        let mut times: Vec<UnixMillis> = own.map(|(_, entry)| entry.at).collect();
+        times.sort_unstable();
+        Ok(Evidence { hub: (hub.0 > 0).then_some(hub), own: clock::newest_believed(times) })
+    }
+
+    /// Looks at this computer's clocks, says where something is the matter with them, and gives the time that the
+    /// desk goes by.
+    pub fn now(&mut self) -> UnixMillis {
+        self.look(read_clocks())
+    }
+
+    pub(crate) fn look(&mut self, reading: Reading) -> UnixMillis {
+        if self.clock.look(reading) {
+            match self.clock.health() {
+                Health::Fine => tracing::info!("the clock is right"),
+                Health::Trouble(trouble) => tracing::warn!("{trouble}"),
+            }
+            self.publish_status();
+        }
+        self.clock.latest()
+    }
+
+    /// When an entry counts as written: not later than now, whatever the clock of its desk said, nor, where this
+    /// desk's clock was put back, than then. The hub does the same by when it receives them.
+    fn counted_at(&self, place: &EntryRef, entry: &Entry) -> UnixMillis {
+        let now = self.clock.latest();
+        let ended = self.ended_at.get(&place.writer).copied().unwrap_or(entry.at);
+        let at = entry.at.min(ended);
+        if at > now.plus(self.policy.clock_tolerance) { now } else { at }
+    }
+
+    /// The time of the next entry: now, but never before what this desk has written. What
     /// other desks wrote does not count: one whose clock is a year ahead must not take the rest along. Nor does
     /// what this one wrote while its own clock was ahead, by more than the policy tolerates, of where it is now.
-    fn next_at(&self, wall: UnixMillis) -> UnixMillis {
-        let put_back = self.last_at.0.saturating_sub(wall.0) > self.policy.clock_tolerance;
-        let may_be_right = wall.plus(self.policy.clock_tolerance) >= self.hub_clock;
-        if put_back && may_be_right { wall } else { wall.max(self.last_at.plus(1)) }
+    fn next_at(&self, now: UnixMillis) -> UnixMillis {
+        let put_back = self.last_at.0.saturating_sub(now.0) > self.policy.clock_tolerance;
+        if put_back { now } else { now.max(self.last_at.plus(1)) }
     }
 
     /// Writes an entry: durable before this returns.
@@ -297,6 +356,9 @@ impl Desk {
         if entry.at < self.last_at {
             // The clock was put back. Within a list time never goes backwards, so this begins another one.
             tracing::warn!("the clock was put back; a new list begins");
+            if self.clock.is_confident() {
+                self.ended_at.insert(self.writer, entry.at);
+            }
             self.writer.epoch = new_epoch(self.writer.epoch);
         }
         let day = self.calendar.day(entry.at);
@@ -373,7 +435,8 @@ impl Desk {
             today: self.today.1,
             disk: self.disk.clone(),
             store: self.store_health.clone(),
-            clock: self.clock.clone(),
+            clock: self.clock.health(),
+            clock_correction: self.clock.correction(),
             undo_window: self.policy.undo_window,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
@@ -399,7 +462,7 @@ impl Desk {
             title: activity.title.clone(),
             checkin_points: activity.checkin_points,
             chosen: self.settings.activity.as_deref() == Some(&activity.event_id),
-            open: activity.opening_hours.takes_checkins(&self.calendar, wall_clock()),
+            open: activity.opening_hours.takes_checkins(&self.calendar, self.clock.latest()),
             prices: activity.prices.clone(),
         }
     }

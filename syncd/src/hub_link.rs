@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
-use quinn::{RecvStream, SendStream};
+use quinn::{Connection, RecvStream, SendStream};
 use rand::RngExt;
 use sync_protocol::desk::DeskSession;
+use sync_protocol::heartbeat::Pulse;
 use thiserror::Error;
 use tokio::sync::Notify;
 
 use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
-use crate::desk::{Desk, LinkError, wall_clock};
+use crate::desk::{Desk, LinkError, read_clocks};
 use crate::desk_api::types::HubLink;
 use crate::store::StoreError;
 
@@ -28,6 +29,13 @@ const BACKOFF_WELCOMED: Duration = Duration::from_secs(2);
 
 /// The longest wait.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
+
+/// So often this computer's clocks are looked at where nobody asks for anything: a clock that was set is noticed
+/// before the next visitor comes.
+const LOOK_AT_CLOCKS: Duration = Duration::from_secs(5);
+
+/// Between two looks at a line, at the least: looks are cheap, and never a busy loop.
+const SHORTEST_WAIT: Duration = Duration::from_millis(20);
 
 /// Bytes that are read from the hub at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -54,6 +62,8 @@ enum Broken {
     Session(#[from] sync_protocol::desk::SessionError),
     #[error("the line to the hub broke ({0})")]
     Line(String),
+    #[error("the hub has said nothing for {} seconds, and something is unanswered; it is called anew", .for_ms / 1000)]
+    Silent { for_ms: u64 },
     #[error("the link to the hub failed in itself; it is tried again")]
     Panicked,
 }
@@ -78,15 +88,26 @@ impl Broken {
     }
 }
 
-/// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
-/// `at_once` makes a waiting link try again at once.
+/// Keeps a link to the hub, and an eye on the clocks, for as long as the daemon runs. `key` is the desk's key in
+/// PKCS#8; `at_once` makes a waiting link try again at once.
 pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
+    tokio::join!(keep_calling(&desk, &key, &at_once), look_at_clocks(&desk));
+}
+
+async fn look_at_clocks(desk: &SharedDesk) {
+    loop {
+        tokio::time::sleep(LOOK_AT_CLOCKS).await;
+        lock(desk).now();
+    }
+}
+
+async fn keep_calling(desk: &SharedDesk, key: &[u8], at_once: &Notify) {
     let mut longest = BACKOFF_FIRST;
     loop {
         let welcomed = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let begun = Instant::now();
         // A panic is a fault of ours or of the store. The desk goes on without the hub, and says so.
-        let tried = AssertUnwindSafe(link_once(&desk, &key, &welcomed)).catch_unwind().await;
+        let tried = AssertUnwindSafe(link_once(desk, key, &welcomed)).catch_unwind().await;
         let broken = match tried {
             Ok(Ok(never)) => match never {},
             Ok(Err(broken)) => broken,
@@ -102,11 +123,11 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
         let why = broken.to_string();
         if broken.refused() {
             tracing::error!(why, "the hub and this desk do not take each other");
-            lock(&desk).set_hub(HubLink::Refused { why }, wall_clock());
+            set_hub(desk, HubLink::Refused { why });
             longest = BACKOFF_LONGEST;
         } else {
             tracing::info!(why, "not linked to the hub");
-            lock(&desk).set_hub(HubLink::Offline { why }, wall_clock());
+            set_hub(desk, HubLink::Offline { why });
         }
         // Full jitter: a thousand desks that lost their hub together do not come back together.
         let wait = longest.mul_f64(rand::rng().random_range(0.0..=1.0));
@@ -115,6 +136,12 @@ pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
             () = at_once.notified() => longest = BACKOFF_FIRST,
         }
     }
+}
+
+fn set_hub(desk: &SharedDesk, link: HubLink) {
+    let mut desk = lock(desk);
+    let now = desk.now();
+    desk.set_hub(link, now);
 }
 
 enum Never {}
@@ -133,14 +160,15 @@ async fn link_once(
     let (send, receive) = connection.open_bi().await.map_err(line)?;
     let (session, appended) = {
         let desk = lock(desk);
-        let start = desk.session_start(wall_clock())?;
+        let start = desk.session_start(read_clocks())?;
         (DeskSession::start(&start, &*desk), desk.appended_signal())
     };
     let session = Mutex::new(session);
-    let heard = Notify::new();
+    let (heard, sent) = (Notify::new(), Notify::new());
     let ended = tokio::select! {
-        sent = send_frames(desk, &session, send, &appended, &heard) => sent,
-        received = receive_frames(desk, &session, receive, &heard, welcomed) => received,
+        ended = send_frames(desk, &session, send, &appended, &heard, &sent) => ended,
+        ended = receive_frames(desk, &session, receive, &heard, welcomed) => ended,
+        ended = keep_beating(desk, &session, &connection, &heard, &sent) => ended,
     };
     connection.close(0u32.into(), b"");
     drop(endpoint);
@@ -153,6 +181,7 @@ async fn send_frames(
     mut send: SendStream,
     appended: &Notify,
     heard: &Notify,
+    sent: &Notify,
 ) -> Result<Never, Broken> {
     loop {
         let frame = {
@@ -163,10 +192,46 @@ async fn send_frames(
         if let Some(frame) = frame {
             send.write_all(&frame).await.map_err(|error| Broken::Line(error.to_string()))?;
         } else {
+            sent.notify_one();
             tokio::select! {
                 () = appended.notified() => {}
                 () = heard.notified() => {}
             }
+        }
+    }
+}
+
+/// Beats, and gives up a line that no longer carries both ways.
+async fn keep_beating(
+    desk: &SharedDesk,
+    session: &Mutex<DeskSession>,
+    connection: &Connection,
+    heard: &Notify,
+    sent: &Notify,
+) -> Result<Never, Broken> {
+    loop {
+        let acknowledged_packets = connection.stats().frame_rx.acks;
+        let (now, pulse) = {
+            let mut desk = lock(desk);
+            let clocks = read_clocks();
+            desk.look(clocks);
+            let waiting = desk.pending_count();
+            let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            let pulse = session.tick(clocks.steady, clocks.wall, waiting, acknowledged_packets);
+            (clocks.steady, pulse)
+        };
+        let until = match pulse {
+            Pulse::Silent { for_ms } => return Err(Broken::Silent { for_ms }),
+            Pulse::Beat { until, .. } => {
+                heard.notify_one();
+                until
+            }
+            Pulse::Quiet { until } => until,
+        };
+        let wait = Duration::from_millis(until.since(now)).max(SHORTEST_WAIT);
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = sent.notified() => {}
         }
     }
 }
@@ -189,8 +254,10 @@ async fn receive_frames(
         tokio::task::block_in_place(|| {
             let mut desk = lock(desk);
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
+            let clocks = read_clocks();
+            session.heard(clocks.steady);
             let (events, outcome) = session.receive(&buffer[..count], &*desk);
-            desk.take_up(events, wall_clock())?;
+            desk.take_up(events, clocks)?;
             let (catalogue, venue) = desk.have()?;
             session.have(catalogue, venue);
             welcomed.fetch_or(session.is_welcomed(), std::sync::atomic::Ordering::Relaxed);

@@ -322,6 +322,7 @@ impl TestDesk {
             DeskEvent::Granted(granted) => self.granted = Some(granted),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
+            DeskEvent::HubClock { .. } => {}
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None

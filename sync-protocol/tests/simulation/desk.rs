@@ -125,7 +125,8 @@ impl Desk {
             DeskEvent::Answered(_)
             | DeskEvent::Granted(_)
             | DeskEvent::Holders(_)
-            | DeskEvent::CardKeys(_) => {}
+            | DeskEvent::CardKeys(_)
+            | DeskEvent::HubClock { .. } => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");

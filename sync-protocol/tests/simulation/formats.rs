@@ -60,6 +60,8 @@ fn welcome() -> HubMessage {
         desk_name: "Balie 1".to_owned(),
         request_key: None,
         card_keys: None,
+        beats: false,
+        clock_doubtful: false,
     })
 }
 

@@ -70,7 +70,8 @@ fn hear_as_hub(stream: &[u8], pieces: usize) {
                 | HubEvent::RequestReceived(_)
                 | HubEvent::WantedReceived(_)
                 | HubEvent::ClosingReceived(_)
-                | HubEvent::CardKeysWanted(_) => {}
+                | HubEvent::CardKeysWanted(_)
+                | HubEvent::BeatReceived(_) => {}
             }
         }
     }
@@ -98,7 +99,8 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Granted(_)
                 | DeskEvent::Holders(_)
                 | DeskEvent::CardKeys(_)
-                | DeskEvent::Ended(_) => {}
+                | DeskEvent::Ended(_)
+                | DeskEvent::HubClock { .. } => {}
             }
         }
         // What it was told may change what it says next.

@@ -15,8 +15,8 @@ use sync_protocol::desk::{date, short_head};
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
-    Ack, Batch, CataloguePage, Hello, HubMessage, ListPosition, PROTOCOL_VERSION, Resend, Share,
-    Welcome, WriterBytes,
+    Ack, Batch, CataloguePage, DeskBeat, Hello, HubBeat, HubMessage, ListPosition,
+    PROTOCOL_VERSION, Resend, Share, Welcome, WriterBytes,
 };
 
 use crate::desk::venue;
@@ -153,6 +153,8 @@ impl Hub {
             desk_name: String::new(),
             request_key: None,
             card_keys: None,
+            beats: true,
+            clock_doubtful: false,
         }
     }
 
@@ -289,6 +291,10 @@ impl Session {
                 (Some(HubMessage::Held(hub.held(&lists))), false)
             }
             HubEvent::HaveReceived { .. } => (None, false),
+            HubEvent::BeatReceived(DeskBeat { number, .. }) => {
+                let beat = HubBeat { number, clock: 0, clock_doubtful: false };
+                (Some(HubMessage::Beat(beat)), false)
+            }
             HubEvent::RequestReceived(_)
             | HubEvent::WantedReceived(_)
             | HubEvent::ClosingReceived(_)

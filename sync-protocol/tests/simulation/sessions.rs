@@ -78,6 +78,8 @@ pub(crate) fn welcome(held: Vec<ListPosition>) -> Welcome {
         desk_name: "Balie 1".to_owned(),
         request_key: None,
         card_keys: None,
+        beats: false,
+        clock_doubtful: false,
     }
 }
 

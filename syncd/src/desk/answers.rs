@@ -273,8 +273,10 @@ impl Desk {
         }
         let today = self.calendar.day(now);
         let places = self.by_subject.get(&subject)?;
-        let entries = places.iter().filter(|place| place.day == today);
-        entries.filter_map(|place| self.entry(place)).filter(|e| such(&e.fact)).map(|e| e.at).max()
+        let entries = places.iter().filter_map(|place| Some((place, self.entry(place)?)));
+        let such = entries.filter(|(_, entry)| such(&entry.fact));
+        let times = such.map(|(place, entry)| self.counted_at(place, entry));
+        times.filter(|at| self.calendar.day(*at) == today).max()
     }
 
     /// Writes what was decided, and makes the answer of it.
@@ -365,7 +367,10 @@ impl Desk {
     /// How many different unknown cards beside this one the desk has taken today.
     fn unknown_cards_of(&self, now: UnixMillis, but: Subject) -> u32 {
         let (today, device) = (self.calendar.day(now), self.writer.device);
-        let own = |place: &EntryRef| place.day == today && place.writer.device == device;
+        let own = |place: &EntryRef| {
+            let at = self.entry(place).map(|entry| self.counted_at(place, entry));
+            place.writer.device == device && at.is_some_and(|at| self.calendar.day(at) == today)
+        };
         let taken = self.by_subject.iter().filter(|(subject, places)| {
             **subject != but && matches!(subject, Subject::Chip(_)) && places.iter().any(own)
         });

@@ -15,12 +15,17 @@ use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 
 use super::Desk;
+use super::clock::{HubTime, Reading};
 use crate::desk_api::types::{Health, HubLink, Trouble};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{Cursor, StoreError};
 
 /// Pages with so many items are written out before the next thing is done.
 const FLUSHED_AT_ONCE: usize = 20;
+
+/// So often the hub's clock is kept for the next start, in milliseconds: a beat comes every few seconds, and the
+/// store writes all that it is given.
+const HUB_CLOCK_KEPT_EACH: i64 = 60_000;
 
 /// Why what the hub said could not be taken. The link is closed and tried again later.
 #[derive(Debug, Error)]
@@ -68,11 +73,11 @@ impl Desk {
         })
     }
 
-    /// What a session begins with.
+    /// What a session begins with. The hub is told this computer's clock as it stands, right or wrong.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn session_start(&self, wall: UnixMillis) -> Result<DeskStart, StoreError> {
+    pub fn session_start(&self, Reading { wall, .. }: Reading) -> Result<DeskStart, StoreError> {
         Ok(DeskStart {
             software: env!("CARGO_PKG_VERSION").to_owned(),
             clock: wall,
@@ -114,10 +119,16 @@ impl Desk {
     ///
     /// # Errors
     /// [`LinkError`]; what was done before it stands.
-    pub fn take_up(&mut self, events: Vec<DeskEvent>, wall: UnixMillis) -> Result<(), LinkError> {
-        let changed = !events.is_empty();
+    pub fn take_up(&mut self, events: Vec<DeskEvent>, now: Reading) -> Result<(), LinkError> {
+        // The hub's clock is said by itself where it changes something.
+        let changed = events.iter().any(|event| !matches!(event, DeskEvent::HubClock { .. }));
         for event in events {
-            self.take_up_one(event, wall)?;
+            match event {
+                DeskEvent::HubClock { clock, doubtful, asked } => {
+                    self.measure(now, HubTime { clock, doubtful, asked })?;
+                }
+                event => self.take_up_one(event, self.clock.time(now))?,
+            }
         }
         self.note_whole()?;
         if changed {
@@ -146,6 +157,8 @@ impl Desk {
 
     fn take_up_one(&mut self, event: DeskEvent, wall: UnixMillis) -> Result<(), LinkError> {
         match event {
+            // Taken up before, for it needs both clocks.
+            DeskEvent::HubClock { .. } => {}
             DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
@@ -204,14 +217,19 @@ impl Desk {
         Ok(())
     }
 
+    /// Compares the clocks with the hub's, and keeps what that said for the next start.
+    fn measure(&mut self, now: Reading, said: HubTime) -> Result<(), StoreError> {
+        if let Some(hub) = self.clock.measure(now, said)
+            && hub.since(self.hub_clock_kept).abs() >= HUB_CLOCK_KEPT_EACH
+        {
+            self.hub_clock_kept = hub;
+            self.store.set_cursor(Cursor::HubClock, u64::try_from(hub.0).unwrap_or_default())?;
+        }
+        self.look(now);
+        Ok(())
+    }
+
     fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
-        let offset = wall.0.saturating_sub(welcome.clock);
-        self.clock = if offset.abs() > self.policy.clock_tolerance {
-            let minutes = offset.unsigned_abs() / 60_000;
-            Health::Trouble(Trouble::ClockOff { minutes, ahead: offset > 0 })
-        } else {
-            Health::Fine
-        };
         // A hub that was set up anew or restored is behind what this desk has: begin again.
         if welcome.catalogue_version < self.store.cursor(Cursor::Catalogue)? {
             self.store.set_cursor(Cursor::Catalogue, 0)?;
@@ -222,9 +240,6 @@ impl Desk {
         }
         self.whole_at = Some(welcome.venue_version);
         self.grants_listed = false;
-        self.hub_clock = UnixMillis(welcome.clock);
-        self.store
-            .set_cursor(Cursor::HubClock, u64::try_from(welcome.clock).unwrap_or_default())?;
         self.note_up_to_date(welcome.catalogue_version, wall)?;
         let told = crate::enrolment::Enrolment {
             venue_name: welcome.venue_name.clone(),
@@ -264,7 +279,10 @@ impl Desk {
             match item {
                 Item::Activity(_) => self.activities = self.store.activities()?,
                 Item::Reward(_) => self.rewards = self.store.rewards()?,
-                Item::Policy(_) => self.policy = self.store.policy()?,
+                Item::Policy(_) => {
+                    self.policy = self.store.policy()?;
+                    self.clock.set_tolerance(self.policy.clock_tolerance);
+                }
                 Item::Coupon(_) => self.coupons = self.store.coupons()?,
                 Item::CardSystem(_) => self.card_systems = self.store.card_systems()?,
                 Item::Pass(record) => subjects.push(Subject::Pass(record.pass)),

@@ -71,10 +71,11 @@ impl Desk {
         let places = subjects.iter().filter_map(|subject| self.by_subject.get(subject)).flatten();
         places
             .filter_map(|place| {
+                let entry = self.entry(place)?;
                 Some(Placed {
                     venue: self.enrolment.venue.clone(),
                     place: *place,
-                    entry: *self.entry(place)?,
+                    entry: Entry { at: self.counted_at(place, entry), ..*entry },
                     included: included(place),
                     // What the hub has received is in its records.
                     receipt: None,

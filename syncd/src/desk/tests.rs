@@ -66,7 +66,7 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
 fn a_clock_that_was_ahead_for_a_moment_does_not_take_the_desk_along() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::wall_clock();
+    let now = super::read_clocks().wall;
     let ahead = now.plus(400 * DAY);
     let written = |desk: &mut Desk, wall| {
         let at = desk.next_at(wall);
@@ -92,7 +92,7 @@ fn a_clock_that_was_ahead_for_a_moment_does_not_take_the_desk_along() {
 fn what_the_hub_folded_long_ago_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::wall_clock();
+    let now = super::read_clocks().wall;
     let place = desk.append(check_in(now.plus(-60 * DAY))).unwrap();
     let first = day_number(desk.calendar.day(now)) - 41;
     let record = PassRecord { folded_from: first, ..PassRecord::new(PassId(7), Programme::Uitpas) };
@@ -106,7 +106,7 @@ fn what_the_hub_folded_long_ago_counts_once() {
 fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::wall_clock();
+    let now = super::read_clocks().wall;
     let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.plus(n))).unwrap()).collect();
     let grant = |grant| GrantedUnits {
         grant: GrantId(grant),
@@ -157,19 +157,56 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
 fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::wall_clock();
+    let now = super::read_clocks().wall;
     desk.append(check_in(now.plus(1_000))).unwrap();
-    desk.hub_clock = now;
-    let (asleep, last) = (UnixMillis(0), now.plus(1_000));
-    assert_eq!(desk.next_at(asleep), last.plus(1));
-    assert_eq!(desk.next_at(now.plus(2_000)), now.plus(2_000));
+    desk.store.set_cursor(Cursor::HubClock, u64::try_from(now.0).unwrap()).unwrap();
+    drop(desk);
+    let mut desk = opened(folder.path(), 2);
+    let asleep = Reading { wall: UnixMillis(0), ..super::read_clocks() };
+    let at = desk.look(asleep);
+    assert!(at >= now.plus(1_000) && at < now.plus(60_000), "{at:?} {now:?}");
+    assert!(desk.next_at(at) > now.plus(1_000));
+    assert_eq!(
+        desk.status().clock,
+        Health::Trouble(Trouble::ClockImplausible { ahead: false }),
+        "and it says so"
+    );
+    desk.look(super::read_clocks());
+    assert_eq!(desk.status().clock, Health::Fine);
+}
+
+/// A pass that was counted under tomorrow, for the clock was ahead, was counted today.
+#[test]
+fn what_was_written_while_the_clock_was_ahead_counts_on_the_day_on_which_it_was_put_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let right = desk.clock.latest();
+    let reading = |desk: &Desk, off| {
+        let clocks = super::read_clocks();
+        assert!(desk.clock.latest().since(right) < 2 * DAY + 3_600_000);
+        Reading { wall: clocks.wall.plus(off), ..clocks }
+    };
+    let ahead = reading(&desk, 2 * DAY);
+    let at = desk.look(ahead);
+    assert!(at.since(right) >= 2 * DAY, "without a hub the desk follows its clock");
+    let place = desk.append(check_in(desk.next_at(at))).unwrap();
+    let put_right = reading(&desk, 0);
+    let now = desk.look(put_right);
+    let entry = *desk.entry(&place).unwrap();
+    assert_eq!(desk.counted_at(&place, &entry), now);
+    // The list ends here, so what stands in it is never of a later day, also when that has come.
+    desk.append(check_in(desk.next_at(now))).unwrap();
+    let later = Reading { wall: put_right.wall.plus(3 * DAY), steady: put_right.steady };
+    let steady = later.steady.plus(3 * 86_400_000);
+    desk.look(Reading { steady, ..later });
+    assert!(desk.counted_at(&place, &entry).since(now) < 60_000);
 }
 
 #[test]
 fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let place = desk.append(check_in(super::wall_clock())).unwrap();
+    let place = desk.append(check_in(super::read_clocks().wall)).unwrap();
     desk.store.acknowledge(place.day, &place.writer, 1).unwrap();
     desk.store.flush().unwrap();
     drop(desk);

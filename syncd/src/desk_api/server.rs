@@ -11,6 +11,7 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
+use crdt_model::time::UnixMillis;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
@@ -21,7 +22,7 @@ use super::types::{
     RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
     TariffsView, VoidRequest,
 };
-use crate::desk::{Desk, Refusal, wall_clock};
+use crate::desk::{Desk, Refusal};
 use crate::hub_link::{SharedDesk, lock};
 
 /// A body of a request at the most: the largest has some 200 bytes.
@@ -131,12 +132,16 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> 
     }
 }
 
-/// Asks the desk. It may write to the disk, so this thread is given to it.
+/// Asks the desk, at the time that it goes by. It may write to the disk, so this thread is given to it.
 fn ask<T>(
     desk: &SharedDesk,
-    question: impl FnOnce(&mut Desk) -> Result<T, Refusal>,
+    question: impl FnOnce(&mut Desk, UnixMillis) -> Result<T, Refusal>,
 ) -> Result<T, Failure> {
-    tokio::task::block_in_place(|| question(&mut lock(desk)).map_err(Failure::from))
+    tokio::task::block_in_place(|| {
+        let mut desk = lock(desk);
+        let now = desk.now();
+        question(&mut desk, now).map_err(Failure::from)
+    })
 }
 
 async fn tap(
@@ -144,14 +149,14 @@ async fn tap(
     Body(body): Body<TapRequest>,
 ) -> Result<Json<Answer>, Failure> {
     let _span = tracing::debug_span!("tap").entered();
-    ask(&desk, |desk| desk.tap(&body, wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.tap(&body, now)).map(Json)
 }
 
 async fn begin_card_check(
     State(desk): State<SharedDesk>,
     Body(body): Body<CardCheckRequest>,
 ) -> Result<Json<CardCheckView>, Failure> {
-    ask(&desk, |desk| Ok(desk.begin_card_check(&body, wall_clock()))).map(Json)
+    ask(&desk, |desk, now| Ok(desk.begin_card_check(&body, now))).map(Json)
 }
 
 async fn take_card_answer(
@@ -159,7 +164,7 @@ async fn take_card_answer(
     Path(check): Path<String>,
     Body(body): Body<CardAnswer>,
 ) -> Result<Json<CardCheckView>, Failure> {
-    ask(&desk, |desk| desk.take_card_answer(&check, &body)).map(Json)
+    ask(&desk, |desk, _| desk.take_card_answer(&check, &body)).map(Json)
 }
 
 async fn history(State(desk): State<SharedDesk>) -> Json<Vec<HistoryRow>> {
@@ -170,32 +175,34 @@ async fn redeem(
     State(desk): State<SharedDesk>,
     Body(body): Body<RedemptionRequest>,
 ) -> Result<Json<Answer>, Failure> {
-    ask(&desk, |desk| desk.redeem(&body, wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.redeem(&body, now)).map(Json)
 }
 
 async fn void(
     State(desk): State<SharedDesk>,
     Body(body): Body<VoidRequest>,
 ) -> Result<Json<Answer>, Failure> {
-    ask(&desk, |desk| desk.void(body.entry, wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.void(body.entry, now)).map(Json)
 }
 
 async fn pass(
     State(desk): State<SharedDesk>,
     Path(pass): Path<String>,
 ) -> Result<Json<PassView>, Failure> {
-    ask(&desk, |desk| desk.pass(&pass)).map(Json)
+    ask(&desk, |desk, _| desk.pass(&pass)).map(Json)
 }
 
 async fn activities(State(desk): State<SharedDesk>) -> impl IntoResponse {
-    Json(lock(&desk).activities())
+    let mut desk = lock(&desk);
+    desk.now();
+    Json(desk.activities())
 }
 
 async fn choose_activity(
     State(desk): State<SharedDesk>,
     Body(body): Body<ActivityRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    ask(&desk, |desk| desk.choose_activity(&body.event_id)).map(Json)
+    ask(&desk, |desk, _| desk.choose_activity(&body.event_id)).map(Json)
 }
 
 #[derive(Deserialize)]
@@ -239,7 +246,7 @@ async fn rewards(
     query: Asked<RewardsQuery>,
 ) -> Result<Json<Vec<RewardView>>, Failure> {
     let RewardsQuery { pass, check } = asked(query)?;
-    ask(&desk, |desk| desk.rewards(&pass, check.as_deref(), wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.rewards(&pass, check.as_deref(), now)).map(Json)
 }
 
 async fn tariffs(
@@ -247,7 +254,7 @@ async fn tariffs(
     query: Asked<TariffsQuery>,
 ) -> Result<Json<TariffsView>, Failure> {
     let TariffsQuery { pass, event_id, regular_price_cents } = asked(query)?;
-    ask(&desk, |desk| desk.tariffs(&pass, event_id.as_deref(), regular_price_cents, wall_clock()))
+    ask(&desk, |desk, now| desk.tariffs(&pass, event_id.as_deref(), regular_price_cents, now))
         .map(Json)
 }
 
@@ -255,14 +262,14 @@ async fn sell(
     State(desk): State<SharedDesk>,
     Body(body): Body<SaleRequest>,
 ) -> Result<Json<SaleAnswer>, Failure> {
-    ask(&desk, |desk| desk.sell(&body, wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.sell(&body, now)).map(Json)
 }
 
 async fn request(
     State(desk): State<SharedDesk>,
     Body(body): Body<RequestBody>,
 ) -> Result<Json<RequestView>, Failure> {
-    ask(&desk, |desk| desk.request(body, wall_clock())).map(Json)
+    ask(&desk, |desk, now| desk.request(body, now)).map(Json)
 }
 
 async fn requests(State(desk): State<SharedDesk>) -> Json<Vec<RequestView>> {
@@ -274,8 +281,9 @@ async fn membership_prices(
     query: Asked<MembershipPricesQuery>,
 ) -> Result<Json<Vec<MembershipPriceView>>, Failure> {
     let query = asked(query)?;
-    let desk = lock(&desk);
-    Ok(Json(desk.membership_prices(query.born_on, query.social_tariff, wall_clock())))
+    let mut desk = lock(&desk);
+    let now = desk.now();
+    Ok(Json(desk.membership_prices(query.born_on, query.social_tariff, now)))
 }
 
 async fn sealed(
@@ -283,7 +291,7 @@ async fn sealed(
     query: Asked<PassQuery>,
 ) -> Result<Json<SealedView>, Failure> {
     let query = asked(query)?;
-    ask(&desk, |desk| desk.sealed(&query.pass)).map(Json)
+    ask(&desk, |desk, _| desk.sealed(&query.pass)).map(Json)
 }
 
 async fn stock(State(desk): State<SharedDesk>) -> Json<Vec<StockView>> {
@@ -291,18 +299,21 @@ async fn stock(State(desk): State<SharedDesk>) -> Json<Vec<StockView>> {
 }
 
 async fn give_stock_back(State(desk): State<SharedDesk>) -> Result<Json<Vec<StockView>>, Failure> {
-    ask(&desk, |desk| desk.give_stock_back().map_err(Refusal::Settings)).map(Json)
+    ask(&desk, |desk, _| desk.give_stock_back().map_err(Refusal::Settings)).map(Json)
 }
 
 async fn status(State(desk): State<SharedDesk>) -> Json<Status> {
-    Json(lock(&desk).status())
+    let mut desk = lock(&desk);
+    desk.now();
+    Json(desk.status())
 }
 
 async fn events(
     State(desk): State<SharedDesk>,
 ) -> Sse<impl Stream<Item = Result<sse::Event, Infallible>>> {
     let (first, receiver) = {
-        let desk = lock(&desk);
+        let mut desk = lock(&desk);
+        desk.now();
         (Event::Status(Box::new(desk.status())), desk.subscribe())
     };
     let later = BroadcastStream::new(receiver).map(|event| event.unwrap_or(Event::Missed));

@@ -111,12 +111,37 @@ pub enum Trouble {
         detail: String,
     },
     /// The clock is off by more than the policy tolerates.
-    #[error("this computer's clock is {minutes} minutes {} the hub's; set it right", if *.ahead { "ahead of" } else { "behind" })]
+    #[error("this computer's clock is {minutes} minutes {} the hub's; entries are dated by the hub's. Set it right", if *.ahead { "ahead of" } else { "behind" })]
     #[serde(rename_all = "camelCase")]
     ClockOff {
         /// By how many minutes.
         minutes: u64,
         /// Whether it is ahead of the hub's.
+        ahead: bool,
+    },
+    /// The clock cannot be right: it is before what the desk knows, or more than a year after what the hub said last.
+    #[error("this computer's clock is {} what this desk knows of the time, as after a flat battery; entries are dated on from what is known until the hub is reached. Set it right", if *.ahead { "more than a year after" } else { "before" })]
+    #[serde(rename_all = "camelCase")]
+    ClockImplausible {
+        /// Whether it is ahead.
+        ahead: bool,
+    },
+    /// The clock was set while the desk ran, and no hub has said since whether rightly.
+    #[error("this computer's clock was put {} by {minutes} minutes while the desk ran, and no hub has said what time it is; entries are dated by it. See whether it is right", if *.ahead { "forward" } else { "back" })]
+    #[serde(rename_all = "camelCase")]
+    ClockJumped {
+        /// By how many minutes.
+        minutes: u64,
+        /// Whether it was put forward.
+        ahead: bool,
+    },
+    /// The hub's clock is off, and this computer's is not.
+    #[error("the hub's clock is {minutes} minutes {} this computer's, and it is the hub's that is not believed; entries are dated by this computer's. Set the hub's clock right", if *.ahead { "ahead of" } else { "behind" })]
+    #[serde(rename_all = "camelCase")]
+    HubClockOff {
+        /// By how many minutes.
+        minutes: u64,
+        /// Whether the hub's is ahead.
         ahead: bool,
     },
 }
@@ -155,8 +180,12 @@ pub struct Status {
     pub disk: Health,
     /// The catalogue's store (sled).
     pub store: Health,
-    /// The clock, compared with the hub's.
+    /// This computer's clock, compared with the hub's and with what the desk knows.
     pub clock: Health,
+    /// What the desk adds to this computer's clock to get the time that it goes by, in milliseconds; 0 where it
+    /// goes by that clock.
+    #[serde(default)]
+    pub clock_correction: i64,
     /// How long an entry can be taken back, in milliseconds, by policy.
     pub undo_window: i64,
     /// Software version.

@@ -1,0 +1,267 @@
+//! What time it is, as far as a desk can know: pure logic, readings are arguments.
+//!
+//! A desk has a wall clock, which anybody may set and a flat battery takes back to 1970, and a steady clock,
+//! which nobody sets. The hub says its own clock at each exchange. What the desk wrote and was told before says
+//! that it is not earlier than that. From these follows one time that everything at the desk goes by, and what is
+//! the matter with the computer's clock.
+
+use crdt_model::time::UnixMillis;
+use sync_protocol::heartbeat::Ticks;
+
+use crate::desk_api::types::{Health, Trouble};
+
+/// This release's date: it is not earlier than that. Moved on with each release, by hand, so that a build is the same
+/// whenever it is made: 1 November 2026.
+pub(crate) const RELEASED: UnixMillis = UnixMillis(1_793_491_200_000);
+
+/// A clock that is so far after what the hub said last is wrong: a desk that was off for a year is rarer than a
+/// clock that was set to another year, and its pass list would be of no use.
+const FAR_AHEAD: i64 = 366 * 86_400_000;
+
+/// What a desk wrote within so long after what it wrote before is believed, where nothing else is known: an entry
+/// further on is of a moment when the clock was ahead.
+const PAUSE: i64 = 40 * 86_400_000;
+
+/// Both clocks, read at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// The computer's clock, right or wrong.
+    pub wall: UnixMillis,
+    /// A clock that nobody sets, and that goes on while the computer sleeps.
+    pub steady: Ticks,
+}
+
+impl Reading {
+    /// What the wall clock shows where the steady one shows 0. It changes when the wall clock is set, and by
+    /// nothing else: both run at the same rate.
+    fn base(self) -> i64 {
+        self.wall.0.saturating_sub(i64::try_from(self.steady.0).unwrap_or(i64::MAX))
+    }
+}
+
+/// What the hub's clock said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HubTime {
+    /// The hub's clock, at some moment between `asked` and when it was heard.
+    pub clock: UnixMillis,
+    /// The hub doubts it.
+    pub doubtful: bool,
+    /// When it was asked.
+    pub asked: Ticks,
+}
+
+/// What a desk knows of the time when it starts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// When the desk last heard from a hub whose clock it believed.
+    pub hub: Option<UnixMillis>,
+    /// What the desk itself wrote last, as far as that is believed: [`newest_believed`].
+    pub own: Option<UnixMillis>,
+}
+
+/// The newest of these times of entries, oldest first, before a gap that only a clock that was ahead can have made.
+pub fn newest_believed(times: impl IntoIterator<Item = UnixMillis>) -> Option<UnixMillis> {
+    let mut newest: Option<UnixMillis> = None;
+    for at in times {
+        if newest.is_some_and(|newest| at.since(newest) > PAUSE) {
+            break;
+        }
+        newest = Some(at);
+    }
+    newest
+}
+
+/// A time, and when it was so.
+#[derive(Debug, Clone, Copy)]
+struct Anchor {
+    time: UnixMillis,
+    steady: Ticks,
+}
+
+impl Anchor {
+    fn at(self, steady: Ticks) -> UnixMillis {
+        self.time.plus(i64::try_from(steady.since(self.steady)).unwrap_or(i64::MAX))
+    }
+}
+
+/// The hub's clock, as it was measured last.
+#[derive(Debug, Clone, Copy)]
+struct Measured {
+    anchor: Anchor,
+    /// Half the round trip: by so much the measurement may be wrong.
+    error: i64,
+    believed: bool,
+}
+
+/// How the computer's clock stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Right,
+    /// Off by so much against a hub that is believed: the desk goes by the hub's.
+    Off(i64),
+    /// Off by so much against what the desk knows: the desk goes by what it knows.
+    Implausible(i64),
+    /// It was set by so much while the desk ran, and no hub says whether rightly: the desk goes by it.
+    Jumped(i64),
+    /// The hub's is off by so much, and not believed: the desk goes by the computer's.
+    HubOff(i64),
+}
+
+/// The desk's clock.
+#[derive(Debug)]
+pub struct DeskClock {
+    /// How far two clocks that are both right may be apart, in milliseconds: the policy's.
+    tolerance: i64,
+    /// The time is not before this.
+    not_before: Anchor,
+    /// The hub's time when it was last believed, also in a run before this one.
+    contact: Option<Anchor>,
+    /// From here the desk counts on where the wall clock cannot be right.
+    resume: Anchor,
+    hub: Option<Measured>,
+    /// When hub and wall clock last agreed in this run.
+    agreed: Option<Anchor>,
+    /// The wall clock's base at the start, or when something last agreed with it.
+    base: i64,
+    /// The last look.
+    seen: Reading,
+    standing: Standing,
+}
+
+impl DeskClock {
+    /// The clock of a desk that starts now.
+    pub fn new(now: Reading, evidence: Evidence, tolerance: i64) -> Self {
+        let anchor = |time| Anchor { time, steady: now.steady };
+        let own = evidence.own.unwrap_or(RELEASED).max(RELEASED);
+        let known = evidence.hub.map_or(own, |hub| hub.max(RELEASED));
+        let mut clock = Self {
+            tolerance,
+            not_before: anchor(known),
+            contact: evidence.hub.map(anchor),
+            resume: anchor(known.max(own)),
+            hub: None,
+            agreed: None,
+            base: now.base(),
+            seen: now,
+            standing: Standing::Right,
+        };
+        clock.standing = clock.judge(now).1;
+        clock
+    }
+
+    /// The policy's word on how far clocks may be apart.
+    pub fn set_tolerance(&mut self, tolerance: i64) {
+        self.tolerance = tolerance;
+    }
+
+    /// What the desk goes by, and why.
+    fn judge(&self, now: Reading) -> (UnixMillis, Standing) {
+        let mut hub_off = None;
+        let plausible = self.is_plausible(now);
+        if let Some(hub) = self.hub {
+            let hub_now = hub.anchor.at(now.steady);
+            let by = now.wall.since(hub_now);
+            if by.abs() > self.tolerance.saturating_add(hub.error) {
+                if hub.believed {
+                    return (hub_now, Standing::Off(by));
+                }
+                hub_off = Some(by.saturating_neg());
+            } else if plausible {
+                return (now.wall, Standing::Right);
+            }
+        }
+        if !plausible {
+            let resumed = self.resume.at(now.steady);
+            return (resumed, Standing::Implausible(now.wall.since(resumed)));
+        }
+        let jumped = now.base().saturating_sub(self.base);
+        let standing = match hub_off {
+            Some(by) => Standing::HubOff(by),
+            None if jumped.saturating_abs() > self.tolerance => Standing::Jumped(jumped),
+            None => Standing::Right,
+        };
+        (now.wall, standing)
+    }
+
+    fn is_plausible(&self, now: Reading) -> bool {
+        let earliest = self.not_before.at(now.steady).plus(-self.tolerance);
+        let latest = self.contact.map(|contact| contact.at(now.steady).plus(FAR_AHEAD));
+        now.wall >= earliest && latest.is_none_or(|latest| now.wall <= latest)
+    }
+
+    /// The time that the desk goes by.
+    pub fn time(&self, now: Reading) -> UnixMillis {
+        self.judge(now).0
+    }
+
+    /// The time that the desk went by at the last look.
+    pub fn latest(&self) -> UnixMillis {
+        self.time(self.seen)
+    }
+
+    /// What the desk adds to the computer's clock, in milliseconds: 0 where it goes by that.
+    pub fn correction(&self) -> i64 {
+        self.latest().since(self.seen.wall)
+    }
+
+    /// Looks at the clocks. Says whether what is to be said of them has changed.
+    pub fn look(&mut self, now: Reading) -> bool {
+        let before = self.health();
+        self.seen = now;
+        self.standing = self.judge(now).1;
+        self.health() != before
+    }
+
+    /// Takes up what the hub's clock said, heard now. Gives the hub's time where it is believed, to be kept for the
+    /// next start.
+    pub fn measure(&mut self, now: Reading, said: HubTime) -> Option<UnixMillis> {
+        let error = i64::try_from(now.steady.since(said.asked) / 2).unwrap_or(i64::MAX);
+        let hub_now = said.clock.plus(error);
+        let anchor = Anchor { time: hub_now, steady: now.steady };
+        let within = self.tolerance.saturating_add(error);
+        let apart = |other: UnixMillis| other.since(hub_now).saturating_abs() > within;
+        // Nobody's clock is before this release.
+        let may_be = !said.doubtful && hub_now.plus(within) >= RELEASED;
+        let agrees = may_be && !apart(now.wall);
+        let before_known = hub_now.plus(within) < self.not_before.at(now.steady);
+        // They agreed, this computer's clock went on as clocks do, and the hub's is elsewhere.
+        let set_at_hub = now.base().saturating_sub(self.base).saturating_abs() <= self.tolerance
+            && self.agreed.is_some_and(|agreed| apart(agreed.at(now.steady)));
+        let believed = agrees || may_be && !before_known && !set_at_hub;
+        self.hub = Some(Measured { anchor, error, believed });
+        if agrees {
+            // Two clocks that agree know better than what was known before: the hub may have been ahead for a time.
+            (self.not_before, self.resume) = (anchor, anchor);
+            self.agreed = Some(anchor);
+            self.base = now.base();
+        } else if believed {
+            self.agreed = None;
+            self.not_before = anchor;
+            self.resume = anchor;
+        }
+        if believed {
+            self.contact = Some(anchor);
+        }
+        believed.then_some(hub_now)
+    }
+
+    /// Whether somebody beside the computer's clock says that the time is right, or nothing says that it is not.
+    pub fn is_confident(&self) -> bool {
+        matches!(self.standing, Standing::Right | Standing::Off(_))
+    }
+
+    /// What is the matter with the clock.
+    pub fn health(&self) -> Health {
+        let minutes = |by: i64| by.unsigned_abs() / 60_000;
+        Health::Trouble(match self.standing {
+            Standing::Right => return Health::Fine,
+            Standing::Off(by) => Trouble::ClockOff { minutes: minutes(by), ahead: by > 0 },
+            Standing::Implausible(by) => Trouble::ClockImplausible { ahead: by > 0 },
+            Standing::Jumped(by) => Trouble::ClockJumped { minutes: minutes(by), ahead: by > 0 },
+            Standing::HubOff(by) => Trouble::HubClockOff { minutes: minutes(by), ahead: by > 0 },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
