@@ -83,6 +83,7 @@ fn status(hub: HubLink, pending: u64) -> Status {
         store: Health::Fine,
         clock: Health::Fine,
         undo_window: 300_000,
+        clock_correction: 0,
         version: "0.1.0".to_owned(),
     }
 }

@@ -78,11 +78,37 @@ impl Texts {
             Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
             Trouble::PassListDamaged { .. } => fl!(loader, "trouble-pass-list-damaged"),
             Trouble::ClockOff { minutes, ahead: true } => {
-                fl!(loader, "trouble-clock-ahead", minutes = minutes)
+                fl!(loader, "trouble-clock-ahead", span = self.span(*minutes))
             }
             Trouble::ClockOff { minutes, ahead: false } => {
-                fl!(loader, "trouble-clock-behind", minutes = minutes)
+                fl!(loader, "trouble-clock-behind", span = self.span(*minutes))
             }
+            Trouble::ClockImplausible { ahead: true } => fl!(loader, "trouble-clock-in-the-future"),
+            Trouble::ClockImplausible { ahead: false } => fl!(loader, "trouble-clock-in-the-past"),
+            Trouble::ClockJumped { minutes, ahead: true } => {
+                fl!(loader, "trouble-clock-put-forward", span = self.span(*minutes))
+            }
+            Trouble::ClockJumped { minutes, ahead: false } => {
+                fl!(loader, "trouble-clock-put-back", span = self.span(*minutes))
+            }
+            Trouble::HubClockOff { minutes, ahead: true } => {
+                fl!(loader, "trouble-hub-clock-ahead", span = self.span(*minutes))
+            }
+            Trouble::HubClockOff { minutes, ahead: false } => {
+                fl!(loader, "trouble-hub-clock-behind", span = self.span(*minutes))
+            }
+        }
+    }
+
+    /// So many minutes, in the unit in which there are at least two.
+    fn span(&self, minutes: u64) -> String {
+        let loader = &self.loader;
+        let (hours, days) = (minutes / 60, minutes / (24 * 60));
+        match (hours, days) {
+            (..2, _) => fl!(loader, "span-minutes", count = minutes),
+            (..48, _) => fl!(loader, "span-hours", count = hours),
+            (_, ..730) => fl!(loader, "span-days", count = days),
+            _ => fl!(loader, "span-years", count = (days / 365)),
         }
     }
 
@@ -171,8 +197,29 @@ mod tests {
             Trouble::PassListDamaged { detail: "a page".to_owned() },
             Trouble::ClockOff { minutes: 90, ahead: true },
             Trouble::ClockOff { minutes: 90, ahead: false },
+            Trouble::ClockImplausible { ahead: true },
+            Trouble::ClockImplausible { ahead: false },
+            Trouble::ClockJumped { minutes: 180, ahead: true },
+            Trouble::ClockJumped { minutes: 180, ahead: false },
+            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: true },
+            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: false },
         ];
         differ(&all, Texts::trouble);
+    }
+
+    #[test]
+    fn a_span_is_said_in_the_unit_in_which_there_are_at_least_two() {
+        let texts = Texts::new(Language::Nl);
+        for (minutes, said) in [
+            (3, "3 minuten"),
+            (119, "119 minuten"),
+            (180, "3 uur"),
+            (47 * 60, "47 uur"),
+            (48 * 60, "2 dagen"),
+            (29_927_000, "56 jaar"),
+        ] {
+            assert_eq!(texts.span(minutes).replace(['\u{2068}', '\u{2069}'], ""), said);
+        }
     }
 
     #[test]
