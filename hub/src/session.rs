@@ -50,8 +50,8 @@ pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
 /// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
 const OFFSET_NOTED: i64 = 1_000;
 
-/// How often the clock of a desk that stays linked is stored, also where it has not moved: within the hour for which
-/// a desk is a witness of the hub's own clock ([`clock`]).
+/// So often it is noted that a desk's clock goes on as it did: the hub's doubt of its own clock goes by those that were
+/// heard within the hour.
 const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
 
 /// So long the last words may take to arrive.
@@ -114,7 +114,8 @@ struct Session {
     /// How far the desk's clock is ahead of the hub's, in milliseconds: as noted, and where it has moved since.
     offset: i64,
     offset_moved: Option<i64>,
-    offset_noted_at: Instant,
+    /// When it is to be noted though it has not moved.
+    offset_due: Instant,
     /// The desk beats. When it has said nothing until then, the line is dead.
     silent_at: Option<Instant>,
 }
@@ -176,7 +177,7 @@ pub(crate) async fn serve(
         note_at: Instant::now(),
         offset: 0,
         offset_moved: None,
-        offset_noted_at: Instant::now(),
+        offset_due: Instant::now() + OFFSET_NOTED_EACH,
         silent_at: None,
     };
     let mut ended = session.run(receive, &mut news).await;
@@ -423,7 +424,7 @@ impl Session {
         let now = wall_clock();
         let offset = beat.clock.saturating_sub(now.0);
         let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
-        let due = self.offset_noted_at.elapsed() >= OFFSET_NOTED_EACH;
+        let due = self.offset_due <= Instant::now();
         self.offset_moved = (moved || due).then_some(offset);
         let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
         let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
@@ -443,17 +444,19 @@ impl Session {
         self.note_at = Instant::now() + NOTED_EACH;
         if let Some(offset) = moved {
             self.offset = offset;
-            self.offset_noted_at = Instant::now();
+            self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
         }
+        let now = wall_clock().0;
         let update = sqlx::query(
-            "UPDATE device SET catalogue_version = COALESCE(?1, catalogue_version),
-             venue_version = COALESCE(?2, venue_version), clock_offset = COALESCE(?3, clock_offset),
-             clock_heard_at = IIF(?3 IS NULL, clock_heard_at, ?4), last_contact = ?4 WHERE id = ?5",
+            "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
+             venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
+             clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
         )
         .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
         .bind(have.map(|(_, venue)| to_sql(venue)))
         .bind(moved)
-        .bind(wall_clock().0)
+        .bind(moved.map(|_| now))
+        .bind(now)
         .bind(&desk.device.0[..]);
         write(&self.pool, update).await
     }
@@ -473,8 +476,8 @@ impl Session {
             return self.goodbye_not_enrolled().await;
         };
         let now = wall_clock();
-        self.offset = hello.clock.saturating_sub(now.0);
         let lost = device.entries < hello.acknowledged;
+        self.offset = hello.clock.saturating_sub(now.0);
         self.note_hello(&device, &hello, lost).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;

@@ -2,6 +2,7 @@
 //!
 //! The programs must be built before (`./dev test` does it): they lie beside the tests' folder.
 
+pub mod clocks;
 pub mod terminal;
 
 use std::net::UdpSocket;
@@ -14,6 +15,8 @@ use syncd::desk_api::client::DeskClient;
 use syncd::desk_api::types::{Event, Status};
 use syncd::enrol::enrol;
 use tui::processes::Running;
+
+use clocks::{ProcessClock, with_clock};
 
 /// So long a condition is waited for: far longer than it takes. Only a failure waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +32,9 @@ pub const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";
 /// # Panics
 /// Where the programs were not built.
 pub fn program(name: &str) -> PathBuf {
+    if Path::new(name).is_absolute() {
+        return name.into();
+    }
     let this = std::env::current_exe().expect("a program knows where it is");
     let found = this.ancestors().skip(1).take(2).map(|folder| folder.join(name));
     found
@@ -94,6 +100,7 @@ pub struct Hub {
     folder: PathBuf,
     /// Where it listens.
     pub address: String,
+    clock: Option<ProcessClock>,
     running: Option<Running>,
 }
 
@@ -108,7 +115,7 @@ impl Hub {
         drop(socket);
         let file = world.join("catalogue.json");
         std::fs::write(&file, catalogue).expect("the world's folder can be written");
-        let mut hub = Self { folder: world.join("hub"), address, running: None };
+        let mut hub = Self { folder: world.join("hub"), address, clock: None, running: None };
         hub.run(&["import", "catalogue", &file.display().to_string()]);
         hub.go();
         hub
@@ -117,7 +124,10 @@ impl Hub {
     /// Runs one of its commands, which must succeed.
     pub fn run(&self, arguments: &[&str]) -> String {
         let folder = self.folder.display().to_string();
-        succeed("stempel-hub", &[&["--folder", &folder], arguments].concat())
+        let arguments = [&["--folder", &folder], arguments].concat();
+        let (program, arguments) = with_clock("stempel-hub", &arguments, self.clock.as_ref());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        succeed(&program.display().to_string(), &arguments)
     }
 
     /// Starts it.
@@ -128,8 +138,18 @@ impl Hub {
         let folder = self.folder.display().to_string();
         let arguments = ["--folder", &folder, "serve", "--listen", &self.address];
         let log = self.folder.with_extension("log");
-        let running = Running::start(&program("stempel-hub"), &arguments, "listening on ", &log);
+        let (program, arguments) = with_clock("stempel-hub", &arguments, self.clock.as_ref());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let running = Running::start(&program, &arguments, "listening on ", &log);
         self.running = Some(running.expect("the hub starts"));
+    }
+
+    /// Sets its clock so many milliseconds ahead of this computer's: at once where it was started with a
+    /// clock of its own, else from its next start on.
+    pub fn set_clock(&mut self, ahead: i64) {
+        let clock = ProcessClock::beside(&self.folder);
+        clock.set(ahead);
+        self.clock = Some(clock);
     }
 
     /// Stops it.
@@ -180,6 +200,7 @@ pub struct Desk {
     pub folder: PathBuf,
     /// Its API.
     pub client: DeskClient,
+    clock: Option<ProcessClock>,
     running: Option<Running>,
 }
 
@@ -202,7 +223,7 @@ impl Desk {
         let folder = world.join(name);
         enrol(&folder, &hub.invite(name)).await.expect("the invitation is taken");
         let client = DeskClient::new(folder.join("desk.sock"));
-        let mut desk = Self { folder, client, running: None };
+        let mut desk = Self { folder, client, clock: None, running: None };
         desk.go();
         desk.wait_for("the pass list", |status| status.catalogue_at.is_some()).await;
         desk
@@ -226,9 +247,19 @@ impl Desk {
     pub fn go(&mut self) {
         let folder = self.folder.display().to_string();
         let log = self.folder.with_extension("log");
-        let started =
-            Running::start(&program("stempel-syncd"), &["--folder", &folder], "ready on ", &log);
+        let arguments = ["--folder", &folder];
+        let (program, arguments) = with_clock("stempel-syncd", &arguments, self.clock.as_ref());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let started = Running::start(&program, &arguments, "ready on ", &log);
         self.running = Some(started.expect("the daemon starts"));
+    }
+
+    /// Sets its clock so many milliseconds ahead of this computer's: at once where its daemon was started
+    /// with a clock of its own, else from its next start on.
+    pub fn set_clock(&mut self, ahead: i64) {
+        let clock = ProcessClock::beside(&self.folder);
+        clock.set(ahead);
+        self.clock = Some(clock);
     }
 
     /// The memory that its daemon has resident, in MiB.

@@ -301,12 +301,18 @@ impl Model {
         (left > 0).then_some((left + 999) / 1000)
     }
 
+    /// The time that the desk goes by: this computer's clock, or what the desk makes of it where that is wrong.
+    pub fn desk_time(&self) -> i64 {
+        let correction = self.status.as_ref().map_or(0, |status| status.clock_correction);
+        self.now.saturating_add(correction)
+    }
+
     /// Milliseconds left to take back what is on the screen, where that is possible.
     pub fn undo_left(&self) -> Option<i64> {
         let shown = self.shown.as_ref()?;
         let window = self.status.as_ref()?.undo_window;
         let takes_back = shown.answer.entry.is_some() && shown.answer.kind != Kind::Void;
-        let left = shown.answer.at + window - self.now;
+        let left = shown.answer.at + window - self.desk_time();
         (takes_back && left > 0).then_some(left)
     }
 

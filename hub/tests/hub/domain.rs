@@ -15,7 +15,7 @@ use sqlx::SqlitePool;
 use sync_protocol::message::Wanted;
 use sync_protocol::request::{Registration, Request, RequestId, seal_request};
 
-use crate::desk::{Ending, TestDesk, check_in, noon, points, today, venue};
+use crate::desk::{Ending, TestDesk, check_in, points, today, venue};
 use crate::sessions::RunningHub;
 
 /// A card of the public test dataset that lies in a desk's stock.

@@ -4,6 +4,7 @@
 
 mod card_keys;
 mod catalogue_pages;
+mod clocks;
 mod desk;
 mod domain;
 mod sessions;

@@ -84,6 +84,7 @@ fn status(hub: HubLink, pending: u64) -> Status {
         clock: Health::Fine,
         beside: Vec::new(),
         undo_window: 300_000,
+        clock_correction: 0,
         version: "0.1.0".to_owned(),
     }
 }

@@ -88,10 +88,10 @@ impl Texts {
             }
             Trouble::PassListClosed { .. } => fl!(loader, "trouble-pass-list-closed"),
             Trouble::ClockOff { minutes, ahead: true } => {
-                fl!(loader, "trouble-clock-ahead", minutes = minutes)
+                fl!(loader, "trouble-clock-ahead", span = self.span(*minutes))
             }
             Trouble::ClockOff { minutes, ahead: false } => {
-                fl!(loader, "trouble-clock-behind", minutes = minutes)
+                fl!(loader, "trouble-clock-behind", span = self.span(*minutes))
             }
             Trouble::HubRestored { entries } => {
                 fl!(loader, "trouble-hub-restored", entries = entries)
@@ -99,6 +99,32 @@ impl Texts {
             Trouble::PartRestarted { .. } => fl!(loader, "trouble-part-restarted"),
             Trouble::PartFails { .. } => fl!(loader, "trouble-part-fails"),
             Trouble::SocketGone { .. } => fl!(loader, "trouble-socket-gone"),
+            Trouble::ClockImplausible { ahead: true } => fl!(loader, "trouble-clock-in-the-future"),
+            Trouble::ClockImplausible { ahead: false } => fl!(loader, "trouble-clock-in-the-past"),
+            Trouble::ClockJumped { minutes, ahead: true } => {
+                fl!(loader, "trouble-clock-put-forward", span = self.span(*minutes))
+            }
+            Trouble::ClockJumped { minutes, ahead: false } => {
+                fl!(loader, "trouble-clock-put-back", span = self.span(*minutes))
+            }
+            Trouble::HubClockOff { minutes, ahead: true } => {
+                fl!(loader, "trouble-hub-clock-ahead", span = self.span(*minutes))
+            }
+            Trouble::HubClockOff { minutes, ahead: false } => {
+                fl!(loader, "trouble-hub-clock-behind", span = self.span(*minutes))
+            }
+        }
+    }
+
+    /// So many minutes, in the unit in which there are at least two.
+    fn span(&self, minutes: u64) -> String {
+        let loader = &self.loader;
+        let (hours, days) = (minutes / 60, minutes / (24 * 60));
+        match (hours, days) {
+            (..2, _) => fl!(loader, "span-minutes", count = minutes),
+            (..48, _) => fl!(loader, "span-hours", count = hours),
+            (_, ..730) => fl!(loader, "span-days", count = days),
+            _ => fl!(loader, "span-years", count = (days / 365)),
         }
     }
 
@@ -198,8 +224,29 @@ mod tests {
             Trouble::PartRestarted { part: "link".to_owned() },
             Trouble::PartFails { part: "link".to_owned() },
             Trouble::SocketGone { detail: "taken".to_owned() },
+            Trouble::ClockImplausible { ahead: true },
+            Trouble::ClockImplausible { ahead: false },
+            Trouble::ClockJumped { minutes: 180, ahead: true },
+            Trouble::ClockJumped { minutes: 180, ahead: false },
+            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: true },
+            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: false },
         ];
         differ(&all, Texts::trouble);
+    }
+
+    #[test]
+    fn a_span_is_said_in_the_unit_in_which_there_are_at_least_two() {
+        let texts = Texts::new(Language::Nl);
+        for (minutes, said) in [
+            (3, "3 minuten"),
+            (119, "119 minuten"),
+            (180, "3 uur"),
+            (47 * 60, "47 uur"),
+            (48 * 60, "2 dagen"),
+            (29_927_000, "56 jaar"),
+        ] {
+            assert_eq!(texts.span(minutes).replace(['\u{2068}', '\u{2069}'], ""), said);
+        }
     }
 
     #[test]

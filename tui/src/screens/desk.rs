@@ -99,7 +99,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
         let activity = activity.unwrap_or_else(|| fl!(texts.loader, "no-activity"));
         format!(" {} · {} · {activity}", status.venue_name, status.desk_name)
     });
-    let now = drawing.zoned(model.now).strftime("%d-%m-%Y %H:%M").to_string();
+    let now = drawing.zoned(model.desk_time()).strftime("%d-%m-%Y %H:%M").to_string();
     let languages = match model.language {
         crate::i18n::Language::Nl => "[NL] en",
         crate::i18n::Language::En => "nl [EN]",
