@@ -16,7 +16,7 @@ use sqlx::{Connection, SqlitePool};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::db::{HubError, Writing};
+use crate::db::{HubError, write};
 
 /// Between two looks whether the disk takes something again.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -187,14 +187,10 @@ impl Storage {
 /// # Errors
 /// [`HubError`].
 pub async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
-    let mut turn = Writing::begin(pool).await?;
-    sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('tried', zeroblob(?))")
-        .bind(TRIED_BYTES)
-        .execute(&mut *turn.transaction)
-        .await?;
-    turn.transaction.commit().await?;
-    let delete = sqlx::query("DELETE FROM meta WHERE name = 'tried'");
-    crate::db::write(pool, delete).await
+    let insert =
+        sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('tried', zeroblob(?))");
+    write(pool, insert.bind(TRIED_BYTES)).await?;
+    write(pool, sqlx::query("DELETE FROM meta WHERE name = 'tried'")).await
 }
 
 #[cfg(test)]

@@ -4,12 +4,13 @@
 //! a disk, or a lock is never given back, that thread still hears them, and still counts the seconds.
 
 use std::io;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use rustix::process::{Signal, getpid, kill_process};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 /// So long a program that was told to stop may take. Service managers and people wait longer before they
 /// kill; everything that was acknowledged is on the disk at any moment.
@@ -26,7 +27,7 @@ impl Stop {
     /// Where the system gives no thread or no signals.
     pub fn on_signals() -> io::Result<Self> {
         let (told, stop) = watch::channel(false);
-        let (ready, listening) = oneshot::channel();
+        let (ready, listening) = channel();
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let listens = || {
                 let runtime = Builder::new_current_thread().enable_all().build()?;
@@ -43,7 +44,8 @@ impl Stop {
             }
         })?;
         let gone = |_| Err(io::Error::other("the thread for signals ended"));
-        listening.blocking_recv().unwrap_or_else(gone)?;
+        // A moment: until the system has taken the handlers.
+        listening.recv().unwrap_or_else(gone)?;
         Ok(Self(stop))
     }
 
