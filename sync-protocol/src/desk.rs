@@ -90,6 +90,8 @@ pub enum DeskEvent {
         day: Date,
         /// The list.
         writer: Writer,
+        /// How many entries the hub holds.
+        held: u64,
     },
     /// The hub holds another list under this name: a copy of this desk wrote, too. The hub sets
     /// apart what is sent of it.
@@ -98,6 +100,8 @@ pub enum DeskEvent {
         day: Date,
         /// The list.
         writer: Writer,
+        /// How many entries the hub holds.
+        held: u64,
     },
     /// Another desk's entries: judge and merge them, then call [`DeskSession::have`].
     Shared(Share),
@@ -410,12 +414,12 @@ impl DeskSession {
                 }
                 Some(_) => {
                     self.unlike.insert((day, writer));
-                    DeskEvent::Diverged { day, writer }
+                    DeskEvent::Diverged { day, writer, held: position.sequence }
                 }
                 None => {
                     self.unlike.insert((day, writer));
                     self.sent.insert((day, writer), position.sequence);
-                    DeskEvent::Behind { day, writer }
+                    DeskEvent::Behind { day, writer, held: position.sequence }
                 }
             });
         }

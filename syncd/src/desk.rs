@@ -7,6 +7,7 @@ mod history;
 mod link;
 mod requests;
 mod sales;
+mod salvage;
 mod standing;
 mod stock;
 
@@ -34,7 +35,7 @@ use crate::desk_api::types::{
     ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
 };
 use crate::enrolment::{Enrolment, IdentityError, key};
-use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
+use crate::ledger_files::{LedgerFileError, LedgerFiles};
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
 use crate::stock_file::StockFile;
@@ -94,6 +95,7 @@ pub struct Desk {
     calendar: Calendar,
     lookup: LookupKey,
     files: LedgerFiles,
+    salvaged: salvage::Salvaged,
     store: Store,
     settings: Settings,
     /// The catalogue's activities and rewards, kept at hand: a few dozen.
@@ -164,7 +166,8 @@ impl Desk {
         let enrolment = Enrolment::read(&folder)?;
         let (device_key, der) = key(&folder)?;
         let calendar = Calendar::of(&enrolment.time_zone)?;
-        let (files, repairs) = LedgerFiles::open(&folder.ledgers(), &enrolment.venue)?;
+        let (files, repairs) =
+            LedgerFiles::open(&folder.ledgers(), &enrolment.venue, device_key.device())?;
         let (store, store_trouble) = Store::open(&folder.store())?;
         let settings = fs::read(folder.settings())
             .ok()
@@ -180,6 +183,7 @@ impl Desk {
             enrolment,
             key: device_key,
             files,
+            salvaged: salvage::Salvaged::default(),
             settings,
             activities: store.activities()?,
             rewards: store.rewards()?,
@@ -228,26 +232,6 @@ impl Desk {
         DeskSealingKey::of(&self.key)
     }
 
-    fn take_up_repairs(&mut self, repairs: &[Repair]) {
-        for repair in repairs {
-            match repair {
-                Repair::TornTailCut { path, bytes } => tracing::warn!(
-                    file = %path.display(),
-                    bytes,
-                    "the last append had not been finished, so nobody saw its verdict: cut"
-                ),
-                Repair::SetAside { path, chunks_left_out } => {
-                    tracing::error!(
-                        file = %path.display(),
-                        chunks_left_out,
-                        "a ledger file was damaged and set aside; what could be read goes on"
-                    );
-                    self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                }
-            }
-        }
-    }
-
     fn take_up_ledgers(&mut self, now: UnixMillis) -> Result<(), DeskError> {
         for (day, writer, sequence) in self.store.acknowledgements()? {
             let Some(day) = date_of_day_number(day) else { continue };
@@ -256,7 +240,7 @@ impl Desk {
             if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                self.files.set_incomplete()?;
+                self.files.set_incomplete(day, &writer, sequence)?;
             }
             self.acknowledged.insert((day, writer), sequence.min(held));
         }
@@ -264,6 +248,7 @@ impl Desk {
             // What the hub has of the lost part comes back with everything else.
             self.store.set_cursor(Cursor::Venue, 0)?;
         }
+        self.take_up_copies();
         let hub_clock = self.store.cursor(Cursor::HubClock)?;
         self.hub_clock = UnixMillis(i64::try_from(hub_clock).unwrap_or_default());
         // A clock that is behind says nothing of which entries are of the future.
@@ -314,6 +299,7 @@ impl Desk {
             return Err(Refusal::Ledger(error));
         }
         self.disk = Health::Fine;
+        self.note_written_again();
         let place = EntryRef { day, writer, index: extension.first_index() };
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
@@ -371,7 +357,7 @@ impl Desk {
             catalogue_at: (confirmed > 0).then(|| i64::try_from(confirmed).unwrap_or(i64::MAX)),
             passes: cursor(Cursor::Passes),
             today: self.today.1,
-            disk: self.disk.clone(),
+            disk: self.disk_shown(),
             store: self.store_health.clone(),
             clock: self.clock.clone(),
             undo_window: self.policy.undo_window,

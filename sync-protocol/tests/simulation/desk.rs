@@ -138,7 +138,7 @@ impl Desk {
             }
             // A restored image: the hub shares what is lacking.
             DeskEvent::Behind { .. } => {}
-            DeskEvent::Diverged { day, writer } => panic!("{writer} diverged on {day}"),
+            DeskEvent::Diverged { day, writer, .. } => panic!("{writer} diverged on {day}"),
             DeskEvent::Shared(share) => {
                 let (day, writer) = (date(share.batch.day).unwrap(), share.batch.writer.writer());
                 let id = LedgerId { venue: venue(), day };

@@ -453,7 +453,8 @@ impl Desk {
         let (title, points_change) = self.taken_back_points(&target);
         let entry = match outcome {
             Ok(()) => {
-                let fact = Fact::Void { target: place };
+                // A copy may get another place; where it stood first stays.
+                let fact = Fact::Void { target: self.first_place(&place).unwrap_or(place) };
                 Some(self.append(Entry { at: now, subject: target.subject, fact })?)
             }
             Err(_) => None,
@@ -501,8 +502,12 @@ impl Desk {
     }
 
     pub(super) fn is_taken_back(&self, target: &EntryRef, subject: Subject) -> bool {
+        let first = |place: &EntryRef| self.first_place(place).unwrap_or(*place);
         self.by_subject.get(&subject).into_iter().flatten().any(|place| {
-            self.entry(place).is_some_and(|entry| entry.fact == Fact::Void { target: *target })
+            self.entry(place).is_some_and(|entry| match &entry.fact {
+                Fact::Void { target: named } => first(named) == first(target),
+                _ => false,
+            })
         })
     }
 

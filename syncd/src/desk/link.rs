@@ -1,5 +1,7 @@
 //! The desk as a sync session sees it, and what it does with what the hub says.
 
+use std::collections::BTreeSet;
+
 use crdt_model::catalogue::Item;
 use crdt_model::entry::Subject;
 use crdt_model::ids::{VenueId, Writer};
@@ -119,6 +121,7 @@ impl Desk {
         for event in events {
             self.take_up_one(event, wall)?;
         }
+        self.release_copies()?;
         self.note_whole()?;
         if changed {
             self.refresh_hub_states();
@@ -135,7 +138,11 @@ impl Desk {
         let shared = self.store.cursor(Cursor::Venue)?;
         // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
         if self.grants_listed && self.whole_at.is_some_and(|all| shared >= all) {
-            self.doubt_grants().map_err(LinkError::Disk)?;
+            // Where it is known which entries of this desk were lacking, and all are back, no grant is doubted.
+            if self.files.missing_count() > 0 || !self.files.knows_what_is_missing() {
+                self.doubt_grants().map_err(LinkError::Disk)?;
+            }
+            self.note_lost();
             self.files.set_complete()?;
             self.whole_at = None;
             self.hold();
@@ -148,6 +155,7 @@ impl Desk {
         match event {
             DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
             DeskEvent::Acknowledged { day, writer, sequence } => {
+                self.salvaged.note_at_hub(day, writer, sequence);
                 let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
                 let sequence = sequence.min(held);
                 let known = self.acknowledged.entry((day, writer)).or_default();
@@ -162,10 +170,12 @@ impl Desk {
                 self.store.forget_acknowledgements()?;
                 self.store.set_cursor(Cursor::Venue, 0)?;
             }
-            DeskEvent::Behind { day, writer } => {
+            DeskEvent::Behind { day, writer, held } => {
+                self.salvaged.note_at_hub(day, writer, held);
                 tracing::warn!(%day, %writer, "the hub has more of a list than this disk; it comes back");
             }
-            DeskEvent::Diverged { day, writer } => {
+            DeskEvent::Diverged { day, writer, held } => {
+                self.salvaged.note_at_hub(day, writer, held);
                 // Two desks share one key. The hub sets apart what this one sent; the rest goes on.
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
                 self.disk = Health::Trouble(Trouble::NameUsedTwice);
@@ -222,6 +232,7 @@ impl Desk {
         }
         self.whole_at = Some(welcome.venue_version);
         self.grants_listed = false;
+        self.salvaged.begin_session();
         self.hub_clock = UnixMillis(welcome.clock);
         self.store
             .set_cursor(Cursor::HubClock, u64::try_from(welcome.clock).unwrap_or_default())?;
@@ -342,14 +353,17 @@ impl DeskView for Desk {
     }
 
     fn pending(&self) -> Vec<OwnList> {
-        self.own_list_lengths()
-            .filter(|(list, length)| list.acknowledged < *length)
+        let asked: BTreeSet<_> = self.salvaged.firsts().collect();
+        self.lists_for_hub()
+            .filter(|(list, length)| {
+                list.acknowledged < *length || asked.contains(&(list.day, list.writer))
+            })
             .map(|(list, _)| list)
             .collect()
     }
 
     fn own_lists(&self) -> Vec<OwnList> {
-        self.own_list_lengths().map(|(list, _)| list).collect()
+        self.lists_for_hub().map(|(list, _)| list).collect()
     }
 
     fn acknowledged(&self) -> u64 {

@@ -19,6 +19,12 @@ const AHEAD: u32 = 20;
 impl Desk {
     /// Takes up, after a start, what is kept of grants, and what the ledgers say of their use.
     pub(super) fn take_up_stock(&mut self) {
+        self.take_up_unit_entries();
+        self.hold();
+    }
+
+    /// Finds this desk's redemptions that name a unit.
+    pub(super) fn take_up_unit_entries(&mut self) {
         let mut found = Vec::new();
         for (place, entry) in self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries) {
             if let Fact::Redemption { unit: Some(unit), .. } = entry.fact
@@ -28,7 +34,6 @@ impl Desk {
             }
         }
         self.unit_entries = found;
-        self.hold();
     }
 
     /// Holds what the hub granted and what is not given back. A desk that lost a part of its ledgers

@@ -121,11 +121,11 @@ pub(super) fn load(
     }
     let aside = keep_aside(path, Aside::Damaged, bytes)?;
     let (missing, mut lost, of_others) = lacking(&ledger, &orphans, own);
-    let copies: Vec<Vec<u8>> = orphans
-        .iter()
-        .filter(|(place, _)| place.writer.device == own)
-        .filter_map(|(place, entry)| copy_of(entry, place).ok())
-        .collect();
+    let of_own = orphans.iter().filter(|(place, _)| place.writer.device == own);
+    let copies = of_own.map(|(place, entry)| copy_of(entry, place));
+    let (copies, too_long): (Vec<_>, Vec<_>) = copies.partition(Result::is_ok);
+    let copies: Vec<Vec<u8>> = copies.into_iter().flatten().collect();
+    lost += too_long.len() as u64;
     let incomplete = !salvaged.damaged.is_empty() || !clean;
     if incomplete && lost + of_others == 0 {
         // Nothing stands behind the damage that would tell how much was in it.
@@ -156,9 +156,8 @@ fn lacking(
     let (mut missing, mut lost, mut of_others) = (Vec::new(), 0, 0);
     let mut expected: BTreeMap<Writer, u64> = BTreeMap::new();
     for place in orphans.keys() {
-        let next = expected
-            .entry(place.writer)
-            .or_insert_with(|| ledger.position(&place.writer).sequence);
+        let next =
+            expected.entry(place.writer).or_insert_with(|| ledger.position(&place.writer).sequence);
         let gap = place.index - *next;
         if place.writer.device != own {
             of_others += gap + 1;
@@ -184,9 +183,8 @@ fn new_list(own: DeviceId, orphans: &BTreeMap<EntryRef, Vec<u8>>) -> Writer {
 
 /// Adds a list that is not there yet.
 fn add_list(ledger: &mut Ledger, writer: Writer, entries: &[Vec<u8>]) -> io::Result<()> {
-    let extension = ledger
-        .extension(writer, 1, entries.iter().map(Vec::as_slice))
-        .map_err(io::Error::other)?;
+    let extension =
+        ledger.extension(writer, 1, entries.iter().map(Vec::as_slice)).map_err(io::Error::other)?;
     ledger.extend(&extension).map_err(io::Error::other)
 }
 
@@ -206,7 +204,9 @@ impl LedgerFile {
         }
         let other = loop {
             let other = Writer { device: writer.device, epoch: rand::rng().random() };
-            if self.ledger.position(&other).sequence == 0 && !firsts.iter().any(|it| it.writer == other) {
+            if self.ledger.position(&other).sequence == 0
+                && !firsts.iter().any(|it| it.writer == other)
+            {
                 break other;
             }
         };

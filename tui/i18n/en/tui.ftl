@@ -167,6 +167,13 @@ no-activity = no activity chosen
 trouble-disk-full = The disk is full. Nothing can be recorded until there is room.
 trouble-disk-fails = The disk does not take what is written. Nothing can be recorded. Tell an operator.
 trouble-ledger-set-aside = A file was damaged and is kept aside. Tell an operator.
+trouble-ledger-end-cut = The desk stopped while it was writing. The last tap before that may be missing: scan that pass again. What was counted is not counted twice.
+trouble-ledger-mended = { $entries ->
+    [one] One entry on the disk was damaged and is right again. Nothing is lost, but the disk may be failing. Tell an operator.
+   *[other] { $entries } entries on the disk were damaged and are right again. Nothing is lost, but the disk may be failing. Tell an operator.
+}
+trouble-ledger-damaged = A file on the disk was damaged. Cannot be read: { $lost }. Saved behind the damage: { $saved }. Just go on, and tell an operator.
+trouble-ledger-written-again = Somebody removed files of this desk while it ran. It wrote them again ({ $entries }); nothing is lost. Just go on, and tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
 trouble-pass-list-damaged = The pass list was damaged and is fetched anew. Until then cards may be unknown.
 trouble-clock-ahead = This computer's clock is { $minutes } minutes ahead of the hub's. Set it right.

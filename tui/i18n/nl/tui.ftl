@@ -167,6 +167,13 @@ no-activity = geen activiteit gekozen
 trouble-disk-full = De schijf is vol. Er kan niets genoteerd worden tot er plaats is.
 trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd worden. Verwittig een beheerder.
 trouble-ledger-set-aside = Een bestand was beschadigd en is opzijgezet. Verwittig een beheerder.
+trouble-ledger-end-cut = De balie viel stil terwijl ze iets opschreef. De laatste pas van daarvoor ontbreekt misschien: scan die pas opnieuw. Wat geteld was, telt geen twee keer.
+trouble-ledger-mended = { $entries ->
+    [one] Eén regel op de schijf was beschadigd en is hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+   *[other] { $entries } regels op de schijf waren beschadigd en zijn hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+}
+trouble-ledger-damaged = Een bestand op de schijf was beschadigd. Niet leesbaar: { $lost }. Daarachter gered: { $saved }. Ga gewoon verder, en verwittig een beheerder.
+trouble-ledger-written-again = Iemand verwijderde bestanden van deze balie terwijl ze werkte. Ze zijn opnieuw geschreven ({ $entries }); er is niets verloren. Ga gewoon verder, en verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
 trouble-pass-list-damaged = De passenlijst was beschadigd en wordt opnieuw opgehaald. Tot dan zijn kaarten misschien onbekend.
 trouble-clock-ahead = De klok van deze computer loopt { $minutes } minuten voor op die van de centrale. Zet ze juist.

@@ -75,6 +75,16 @@ impl Texts {
             Trouble::DiskFull => fl!(loader, "trouble-disk-full"),
             Trouble::DiskFails => fl!(loader, "trouble-disk-fails"),
             Trouble::LedgerSetAside => fl!(loader, "trouble-ledger-set-aside"),
+            Trouble::LedgerEndCut => fl!(loader, "trouble-ledger-end-cut"),
+            Trouble::LedgerMended { entries } => {
+                fl!(loader, "trouble-ledger-mended", entries = entries)
+            }
+            Trouble::LedgerDamaged { saved, lost } => {
+                fl!(loader, "trouble-ledger-damaged", saved = saved, lost = lost)
+            }
+            Trouble::LedgerWrittenAgain { entries } => {
+                fl!(loader, "trouble-ledger-written-again", entries = entries)
+            }
             Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
             Trouble::PassListDamaged { .. } => fl!(loader, "trouble-pass-list-damaged"),
             Trouble::ClockOff { minutes, ahead: true } => {
@@ -167,6 +177,10 @@ mod tests {
             Trouble::DiskFull,
             Trouble::DiskFails,
             Trouble::LedgerSetAside,
+            Trouble::LedgerEndCut,
+            Trouble::LedgerMended { entries: 2 },
+            Trouble::LedgerDamaged { saved: 7, lost: 3 },
+            Trouble::LedgerWrittenAgain { entries: 80 },
             Trouble::NameUsedTwice,
             Trouble::PassListDamaged { detail: "a page".to_owned() },
             Trouble::ClockOff { minutes: 90, ahead: true },
