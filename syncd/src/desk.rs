@@ -121,6 +121,10 @@ pub struct Desk {
     gave_back: bool,
     /// Limited rewards of which somebody wants one now.
     wanted_now: BTreeSet<RewardId>,
+    /// Limited rewards of which the hub said last that none is left.
+    none_left: BTreeSet<RewardId>,
+    /// Told when the hub has said what may be handed out.
+    stock_heard: Arc<Notify>,
     requests: RequestBox,
     /// The venue's recent entries of each pass or unknown card.
     by_subject: HashMap<Subject, Vec<EntryRef>>,
@@ -200,6 +204,8 @@ impl Desk {
             grants_listed: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
+            none_left: BTreeSet::new(),
+            stock_heard: Arc::default(),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
             store,
             by_subject: HashMap::new(),

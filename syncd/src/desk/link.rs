@@ -108,6 +108,12 @@ impl Desk {
                 self.hub_since = wall;
             }
             self.hub = link;
+            if self.hub != HubLink::Connected {
+                // Nobody waits for a hub that is gone, and what it said last may be otherwise at its return.
+                self.wanted_now.clear();
+                self.none_left.clear();
+                self.stock_heard.notify_waiters();
+            }
             self.publish_status();
         }
     }
@@ -197,7 +203,9 @@ impl Desk {
                 }
                 self.requests.answered(&answer).map_err(LinkError::Disk)?;
             }
-            DeskEvent::Granted(grants) => self.granted(grants).map_err(LinkError::Disk)?,
+            DeskEvent::Granted(grants, none_left) => {
+                self.granted(grants, &none_left).map_err(LinkError::Disk)?;
+            }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,
             DeskEvent::Ended(goodbye) => {

@@ -64,10 +64,6 @@ pub enum Damage {
 pub(super) struct Loaded {
     pub(super) file: LedgerFile,
     pub(super) repair: Option<Repair>,
-    /// Entries of this desk that are lacking.
-    pub(super) missing: Vec<MissingRun>,
-    /// A part is lacking, of whatever desk.
-    pub(super) incomplete: bool,
 }
 
 /// Loads a day's file. `before_repair` is called before a file with a part lacking is made whole, for after that nothing
@@ -85,7 +81,7 @@ pub(super) fn load(
     let taken = found.chunks.iter().all(|chunk| ledger.take_chunk(chunk, bytes).is_ok());
     if taken && found.ending == Ending::Whole {
         let file = whole(ledger, bytes.len() as u64)?;
-        return Ok(Loaded { file, repair: None, missing: Vec::new(), incomplete: false });
+        return Ok(Loaded { file, repair: None });
     }
     let mut bytes_now = bytes.to_vec();
     let salvaged = salvage(&mut bytes_now);
@@ -117,7 +113,7 @@ pub(super) fn load(
         let damage = Damage::Tail { bytes: damaged, whole_length };
         let repair = Some(Repair { path: path.to_owned(), aside, damage });
         let file = whole(ledger, tail.start as u64)?;
-        return Ok(Loaded { file, repair, missing: Vec::new(), incomplete: false });
+        return Ok(Loaded { file, repair });
     }
     let aside = keep_aside(path, Aside::Damaged, bytes)?;
     let (missing, mut lost, of_others) = lacking(&ledger, &orphans, own);
@@ -143,7 +139,7 @@ pub(super) fn load(
         Damage::Mended { entries: salvaged.mended as u64 }
     };
     let repair = Some(Repair { path: path.to_owned(), aside, damage });
-    Ok(Loaded { file, repair, missing, incomplete })
+    Ok(Loaded { file, repair })
 }
 
 /// What lacks before the orphans: of this desk by runs, with their number, and how many entries of other desks, those that cannot

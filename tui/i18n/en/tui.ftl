@@ -33,6 +33,7 @@ reason-invalid-number-of-tickets = So many tickets cannot be had at this price. 
 reason-reward-passholder-points-constraint = Too few points for this reward. Nothing was taken off.
 reason-reward-passholder-volume-constraint = This pass has had this reward already. Nothing was taken off.
 reason-reward-volume-constraint = None of this reward are left.
+reason-reward-no-unit-here = This desk has none of this reward now, and does not know whether any are left. Try again when there is internet.
 reason-reward-period-constraint = This reward cannot be had now.
 reason-reward-passholder-no-applicable-cardsystems = This pass cannot have this reward at this desk.
 reason-reward-online-only = This reward is online only. The visitor redeems it on the website.

@@ -33,6 +33,7 @@ reason-invalid-number-of-tickets = Zoveel tickets kan niet voor deze prijs. Verk
 reason-reward-passholder-points-constraint = Te weinig punten voor dit voordeel. Er is niets af.
 reason-reward-passholder-volume-constraint = Deze pas had dit voordeel al. Er is niets af.
 reason-reward-volume-constraint = Dit voordeel is op.
+reason-reward-no-unit-here = Deze balie heeft dit voordeel nu niet, en weet niet of er nog zijn. Probeer opnieuw als er internet is.
 reason-reward-period-constraint = Dit voordeel kan nu niet.
 reason-reward-passholder-no-applicable-cardsystems = Deze pas kan dit voordeel hier niet krijgen.
 reason-reward-online-only = Dit voordeel is er alleen online. De bezoeker ruilt het op de website.
