@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crdt_model::ids::{DeviceId, VenueId, Writer};
+use crdt_model::ids::{DeviceId, RewardId, VenueId, Writer};
 use crdt_model::ledger::Position;
 use crdt_model::stock::GrantedUnits;
 use crdt_model::time::UnixMillis;
@@ -328,14 +328,14 @@ impl Session {
             }
             HubEvent::WantedReceived(wanted) => {
                 let device = self.enrolled_desk().await?;
-                let granted = stock::grant(&self.pool, device, &wanted).await?;
-                self.say_grants(granted).await
+                let answer = stock::grant(&self.pool, device, &wanted).await?;
+                self.say_grants(answer.grants, Some(answer.none_left)).await
             }
             HubEvent::ClosingReceived(closing) => {
                 let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
                 let granted = stock::close(&self.pool, device, &key, &closing).await?;
-                self.say_grants(granted).await
+                self.say_grants(granted, None).await
             }
             HubEvent::CardKeysWanted(sealing_key) => {
                 let device = self.enrolled_desk().await?;
@@ -549,11 +549,15 @@ impl Session {
         }
     }
 
-    async fn say_grants(&mut self, granted: Vec<GrantedUnits>) -> Result<(), SessionEnd> {
+    async fn say_grants(
+        &mut self,
+        granted: Vec<GrantedUnits>,
+        none_left: Option<Vec<RewardId>>,
+    ) -> Result<(), SessionEnd> {
         if let Some(desk) = &mut self.desk {
             desk.grants = Some(granted.clone());
         }
-        self.say(&HubMessage::Grants(granted)).await
+        self.say(&HubMessage::Grants(granted, none_left)).await
     }
 
     /// Tells the desk what it may hand out, where it was told something else before.
@@ -565,7 +569,7 @@ impl Session {
         if desk.grants.as_ref() == Some(&granted) {
             return Ok(false);
         }
-        self.say_grants(granted).await?;
+        self.say_grants(granted, None).await?;
         Ok(true)
     }
 

@@ -163,6 +163,15 @@ pub async fn grants_of(
     Ok(granted.collect())
 }
 
+/// The answer to what a desk would like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// All units that it may hand out now.
+    pub grants: Vec<GrantedUnits>,
+    /// The rewards of which somebody wants one now, and of which none is left to give.
+    pub none_left: Vec<RewardId>,
+}
+
 /// Grants a desk what it would like, as far as the stock goes: booked before it is sent. A desk one of
 /// whose grants is frozen gets nothing, for an operator doubts it.
 ///
@@ -172,9 +181,10 @@ pub async fn grant(
     pool: &SqlitePool,
     device: DeviceId,
     wanted: &[Wanted],
-) -> Result<Vec<GrantedUnits>, HubError> {
+) -> Result<Answer, HubError> {
     let mut turn = Writing::begin(pool).await?;
     let writing = &mut turn.transaction;
+    let mut none_left = Vec::new();
     let doubted: i64 = sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM stock_grant WHERE device = ? AND state = ?)",
     )
@@ -203,7 +213,12 @@ pub async fn grant(
             continue;
         }
         let given = match stock.grant(id, device, most, asked.now) {
-            Ok(given) => given,
+            Ok(given) => {
+                if given.is_none() && asked.now {
+                    none_left.push(asked.reward);
+                }
+                given
+            }
             Err(error) => {
                 tracing::warn!(reward = asked.reward.0, %error, "nothing granted");
                 None
@@ -213,9 +228,9 @@ pub async fn grant(
             keep_grant(writing, grant).await?;
         }
     }
-    let granted = grants_of(writing, device).await?;
+    let grants = grants_of(writing, device).await?;
     turn.transaction.commit().await?;
-    Ok(granted)
+    Ok(Answer { grants, none_left })
 }
 
 /// Units that a device has been granted and not handed out.

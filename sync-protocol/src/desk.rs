@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_model::ids::{VenueId, Writer};
+use crdt_model::ids::{RewardId, VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::stock::{GrantId, GrantedUnits};
 use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
@@ -100,6 +100,8 @@ pub enum DeskEvent {
         day: Date,
         /// The list.
         writer: Writer,
+        /// How many entries the hub holds.
+        held: u64,
     },
     /// The hub holds another list under this name: a copy of this desk wrote, too. The hub sets
     /// apart what is sent of it.
@@ -108,6 +110,8 @@ pub enum DeskEvent {
         day: Date,
         /// The list.
         writer: Writer,
+        /// How many entries the hub holds.
+        held: u64,
     },
     /// Another desk's entries: judge and merge them, then call [`DeskSession::have`].
     Shared(Share),
@@ -119,8 +123,9 @@ pub enum DeskEvent {
     Quarantined(Quarantined),
     /// What became of a request.
     Answered(RequestAnswer),
-    /// All units that this desk may hand out now.
-    Granted(Vec<GrantedUnits>),
+    /// All units that this desk may hand out now, and the rewards of which somebody wants one now and of which the hub
+    /// has none left.
+    Granted(Vec<GrantedUnits>, Vec<RewardId>),
     /// Sealed parts of pass records.
     Holders(HoldersPage),
     /// The card keys, sealed to this desk: keep them in place of those that are here.
@@ -423,9 +428,12 @@ impl DeskSession {
             HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),
             HubMessage::Advance(version) => events.push(DeskEvent::Advanced(version)),
             HubMessage::Answered(answer) => events.push(DeskEvent::Answered(answer)),
-            HubMessage::Grants(grants) => {
+            HubMessage::Grants(grants, none_left) => {
                 self.granted = true;
-                events.push(DeskEvent::Granted(grants));
+                let none_left = none_left.unwrap_or_default();
+                // Whoever wants one later asks again.
+                self.wanted.retain(|it| !(it.now && none_left.contains(&it.reward)));
+                events.push(DeskEvent::Granted(grants, none_left));
             }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
             HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),
@@ -459,12 +467,12 @@ impl DeskSession {
                 }
                 Some(_) => {
                     self.unlike.insert((day, writer));
-                    DeskEvent::Diverged { day, writer }
+                    DeskEvent::Diverged { day, writer, held: position.sequence }
                 }
                 None => {
                     self.unlike.insert((day, writer));
                     self.sent.insert((day, writer), position.sequence);
-                    DeskEvent::Behind { day, writer }
+                    DeskEvent::Behind { day, writer, held: position.sequence }
                 }
             });
         }

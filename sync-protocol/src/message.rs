@@ -493,9 +493,10 @@ pub enum HubMessage {
     /// What became of a request.
     #[n(10)]
     Answered(#[n(0)] RequestAnswer),
-    /// All units that the desk may hand out now: what is not in it, it no longer may.
+    /// All units that the desk may hand out now: what is not in it, it no longer may. Where it answers
+    /// [`DeskMessage::Wanted`]: the rewards of which somebody wants one now, and of which the hub has none left to give.
     #[n(11)]
-    Grants(#[n(0)] Vec<GrantedUnits>),
+    Grants(#[n(0)] Vec<GrantedUnits>, #[n(1)] Option<Vec<RewardId>>),
     /// Sealed parts of pass records.
     #[n(12)]
     Holders(#[n(0)] HoldersPage),

@@ -10,6 +10,7 @@ mod link;
 mod notes;
 mod requests;
 mod sales;
+mod salvage;
 mod standing;
 mod stock;
 
@@ -40,7 +41,7 @@ use crate::desk_api::types::{
 };
 use crate::disk::DiskTrouble;
 use crate::enrolment::{Enrolment, IdentityError, key};
-use crate::ledger_files::{LedgerFileError, LedgerFiles, Repair};
+use crate::ledger_files::{LedgerFileError, LedgerFiles};
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
 use crate::stock_file::StockFile;
@@ -99,6 +100,7 @@ pub struct Desk {
     calendar: Calendar,
     lookup: LookupKey,
     files: LedgerFiles,
+    salvaged: salvage::Salvaged,
     store: Store,
     settings: Settings,
     /// The catalogue's activities and rewards, kept at hand: a few dozen.
@@ -124,6 +126,10 @@ pub struct Desk {
     gave_back: bool,
     /// Limited rewards of which somebody wants one now.
     wanted_now: BTreeSet<RewardId>,
+    /// Limited rewards of which the hub said last that none is left.
+    none_left: BTreeSet<RewardId>,
+    /// Told when the hub has said what may be handed out.
+    stock_heard: Arc<Notify>,
     requests: RequestBox,
     /// The venue's recent entries of each pass or unknown card.
     by_subject: HashMap<Subject, Vec<EntryRef>>,
@@ -185,7 +191,8 @@ impl Desk {
         let enrolment = Enrolment::read(&folder)?;
         let (device_key, der) = key(&folder)?;
         let calendar = Calendar::of(&enrolment.time_zone)?;
-        let (files, repairs) = LedgerFiles::open(&folder.ledgers(), &enrolment.venue)?;
+        let (files, repairs) =
+            LedgerFiles::open(&folder.ledgers(), &enrolment.venue, device_key.device())?;
         let health = health::DeskHealth::default();
         let store = Store::open(&folder.store(), health.alarm());
         let settings = fs::read(folder.settings())
@@ -202,6 +209,7 @@ impl Desk {
             enrolment,
             key: device_key,
             files,
+            salvaged: salvage::Salvaged::default(),
             settings,
             activities: store.activities(),
             rewards: store.rewards(),
@@ -219,6 +227,8 @@ impl Desk {
             grants_listed: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
+            none_left: BTreeSet::new(),
+            stock_heard: Arc::default(),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
             store,
             by_subject: HashMap::new(),
@@ -252,26 +262,6 @@ impl Desk {
         DeskSealingKey::of(&self.key)
     }
 
-    fn take_up_repairs(&mut self, repairs: &[Repair]) {
-        for repair in repairs {
-            match repair {
-                Repair::TornTailCut { path, bytes } => tracing::warn!(
-                    file = %path.display(),
-                    bytes,
-                    "the last append had not been finished, so nobody saw its verdict: cut"
-                ),
-                Repair::SetAside { path, chunks_left_out } => {
-                    tracing::error!(
-                        file = %path.display(),
-                        chunks_left_out,
-                        "a ledger file was damaged and set aside; what could be read goes on"
-                    );
-                    self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                }
-            }
-        }
-    }
-
     /// Takes up what the store knows of what the hub has.
     fn take_up_acknowledgements(&mut self) {
         for (day, writer, sequence) in self.store.acknowledgements() {
@@ -281,7 +271,7 @@ impl Desk {
             if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
                 self.disk = Health::Trouble(Trouble::LedgerSetAside);
-                if let Err(error) = self.files.set_incomplete() {
+                if let Err(error) = self.files.set_incomplete(day, &writer, sequence) {
                     self.ledger_failed(&error);
                 }
             }
@@ -297,6 +287,7 @@ impl Desk {
 
     fn take_up_ledgers(&mut self, reading: Reading) {
         self.clock = DeskClock::new(reading, self.evidence_of_time(), self.policy.clock_tolerance);
+        self.take_up_copies();
         let now = self.clock.latest();
         self.hub_since = now;
         let soon = now.plus(self.policy.clock_tolerance);
@@ -384,6 +375,7 @@ impl Desk {
             return Err(Refusal::Ledger(error));
         }
         self.disk_took_it();
+        self.note_written_again();
         let place = EntryRef { day, writer, index: extension.first_index() };
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);

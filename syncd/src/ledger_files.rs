@@ -2,19 +2,29 @@
 //! anybody sees a verdict. These files are the truth; everything else can be made again from them
 //! and the hub.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::FileExt;
+mod aside;
+mod file;
+mod presence;
+mod salvage;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crdt_model::chunk::{Chunk, Ending, walk};
-use crdt_model::ids::VenueId;
+use crdt_model::entry::EntryRef;
+use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::{Extension, Ledger, LedgerId, MergeError};
+use crdt_model::time::{date_of_day_number, day_number};
 use jiff::civil::Date;
+use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::paths::{sync_folder_of, write_durably};
+use file::LedgerFile;
+use presence::FolderState;
+pub use presence::WrittenAgain;
+pub use salvage::{Damage, Repair};
 
 /// What goes wrong with ledger files.
 #[derive(Debug, Error)]
@@ -41,32 +51,30 @@ impl LedgerFileError {
     }
 }
 
-/// What had to be put right when a file was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Repair {
-    /// The last append had not been finished, so its verdict was never shown: cut.
-    TornTailCut {
-        /// The file.
-        path: PathBuf,
-        /// How many bytes.
-        bytes: u64,
-    },
-    /// The file was damaged in the middle: set aside whole; what could be read goes on.
-    SetAside {
-        /// Where the damaged file lies now.
-        path: PathBuf,
-        /// How many chunks behind the damage could not be taken over.
-        chunks_left_out: usize,
-    },
+/// Entries of one of this desk's lists that this disk has lost: indices from `first` on, before `end`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
+struct MissingRun {
+    #[n(0)]
+    day: i32,
+    #[cbor(n(1), with = "minicbor::bytes")]
+    writer: [u8; 20],
+    #[n(2)]
+    first: u64,
+    #[n(3)]
+    end: u64,
 }
 
-#[derive(Debug)]
-struct LedgerFile {
-    ledger: Ledger,
-    path: PathBuf,
-    /// Opened for the first append.
-    file: Option<File>,
-    length: u64,
+impl MissingRun {
+    fn new(day: Date, writer: &Writer, first: u64, end: u64) -> Self {
+        Self { day: day_number(day), writer: writer.to_bytes(), first, end }
+    }
+}
+
+/// The contents of the file that says that a part is missing. An empty one, as earlier versions wrote, says no more.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
+struct Missing {
+    #[n(0)]
+    own: Vec<MissingRun>,
 }
 
 /// All ledgers of one venue.
@@ -77,17 +85,27 @@ pub struct LedgerFiles {
     days: BTreeMap<Date, LedgerFile>,
     /// A part of them was lost, and has not come back from the hub.
     incomplete: bool,
+    /// Which entries of this desk's own that is, as far as it is known.
+    missing: Missing,
+    /// The folder when its files were last looked at: what makes, renames or removes one changes it.
+    folder_seen: Option<FolderState>,
+    /// Days whose files somebody else removed or changed, and which were written again, until somebody asks.
+    written_again: Vec<WrittenAgain>,
 }
 
 /// While this file lies beside the ledgers a part of them is missing.
 const INCOMPLETE: &str = "incomplete";
 
 impl LedgerFiles {
-    /// Opens all ledgers of a venue, and puts right what a crash or a bad disk left.
+    /// Opens all ledgers of a venue, and puts right what a crash or a bad disk left. `own` is this desk.
     ///
     /// # Errors
     /// [`LedgerFileError::Disk`] where the folder cannot be read or written.
-    pub fn open(folder: &Path, venue: &VenueId) -> Result<(Self, Vec<Repair>), LedgerFileError> {
+    pub fn open(
+        folder: &Path,
+        venue: &VenueId,
+        own: DeviceId,
+    ) -> Result<(Self, Vec<Repair>), LedgerFileError> {
         let folder = folder.join(venue.as_str());
         let disk = |path: &Path| {
             let path = path.to_owned();
@@ -95,9 +113,16 @@ impl LedgerFiles {
         };
         fs::create_dir_all(&folder).map_err(disk(&folder))?;
         sync_folder_of(&folder).map_err(disk(&folder))?;
-        let incomplete = folder.join(INCOMPLETE).exists();
-        let (venue, days) = (venue.clone(), BTreeMap::new());
-        let mut files = Self { folder: folder.clone(), venue, days, incomplete };
+        let missing = fs::read(folder.join(INCOMPLETE));
+        let mut files = Self {
+            folder: folder.clone(),
+            venue: venue.clone(),
+            days: BTreeMap::new(),
+            incomplete: missing.is_ok(),
+            missing: missing.ok().and_then(|it| minicbor::decode(&it).ok()).unwrap_or_default(),
+            folder_seen: None,
+            written_again: Vec::new(),
+        };
         let mut repairs = Vec::new();
         for found in fs::read_dir(&folder).map_err(disk(&folder))? {
             let path = found.map_err(disk(&folder))?.path();
@@ -106,10 +131,9 @@ impl LedgerFiles {
                 .and_then(|name| name.to_str()?.strip_suffix(".automerge")?.parse().ok());
             if let Some(day) = day {
                 let bytes = fs::read(&path).map_err(disk(&path))?;
-                let (opened, repair) =
-                    files.load(day, path.clone(), &bytes).map_err(disk(&path))?;
-                files.days.insert(day, opened);
-                repairs.extend(repair);
+                let opened = files.load(day, &path, &bytes, own).map_err(disk(&path))?;
+                files.days.insert(day, opened.file);
+                repairs.extend(opened.repair);
             }
         }
         Ok((files, repairs))
@@ -120,14 +144,45 @@ impl LedgerFiles {
         self.incomplete
     }
 
-    /// Notes durably that a part of the ledgers is missing.
+    /// Notes durably that a part of the ledgers is missing: of this list of this desk, the entries between what is here
+    /// and `sequence`.
     ///
     /// # Errors
     /// [`LedgerFileError::Disk`].
-    pub fn set_incomplete(&mut self) -> Result<(), LedgerFileError> {
-        let path = self.folder.join(INCOMPLETE);
+    pub fn set_incomplete(
+        &mut self,
+        day: Date,
+        writer: &Writer,
+        sequence: u64,
+    ) -> Result<(), LedgerFileError> {
+        let held = self.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence);
+        self.note_missing(&[MissingRun::new(day, writer, held, sequence)])
+            .map_err(|error| LedgerFileError::Disk { path: self.folder.join(INCOMPLETE), error })
+    }
+
+    fn note_missing(&mut self, runs: &[MissingRun]) -> io::Result<()> {
         self.incomplete = true;
-        write_durably(&path, b"").map_err(|error| LedgerFileError::Disk { path, error })
+        self.missing.own.extend_from_slice(runs);
+        self.missing.own.sort();
+        self.missing.own.dedup();
+        let contents = minicbor::to_vec(&self.missing).map_err(io::Error::other)?;
+        write_durably(&self.folder.join(INCOMPLETE), &contents)
+    }
+
+    /// How many entries of this desk are still missing, as far as it is known which.
+    pub fn missing_count(&self) -> u64 {
+        let lacks = |run: &MissingRun| {
+            let writer = Writer::from_bytes(&run.writer).ok()?;
+            let ledger = self.days.get(&date_of_day_number(run.day)?).map(|file| &file.ledger);
+            let held = ledger.map_or(0, |ledger| ledger.position(&writer).sequence);
+            Some(run.end.saturating_sub(held.max(run.first)))
+        };
+        self.missing.own.iter().filter_map(lacks).sum()
+    }
+
+    /// Whether it is known which entries of this desk are missing.
+    pub fn knows_what_is_missing(&self) -> bool {
+        !self.missing.own.is_empty()
     }
 
     /// Notes that the hub has sent all that it has: what was lost is back, or nobody has it.
@@ -142,50 +197,19 @@ impl LedgerFiles {
         };
         gone.map_err(|error| LedgerFileError::Disk { path, error })?;
         self.incomplete = false;
+        self.missing = Missing::default();
         Ok(())
     }
 
     fn load(
         &mut self,
         day: Date,
-        path: PathBuf,
+        path: &Path,
         bytes: &[u8],
-    ) -> io::Result<(LedgerFile, Option<Repair>)> {
-        let mut ledger = Ledger::new(self.id(day));
-        let found = walk(bytes);
-        let refused =
-            found.chunks.iter().position(|chunk| ledger.take_chunk(chunk, bytes).is_err());
-        if let (None, Ending::Whole) = (refused, &found.ending) {
-            return Ok((LedgerFile { ledger, path, file: None, length: bytes.len() as u64 }, None));
-        }
-        if let (None, Ending::Torn { at }) = (refused, &found.ending) {
-            let file = OpenOptions::new().write(true).open(&path)?;
-            file.set_len(*at as u64)?;
-            file.sync_all()?;
-            let repair =
-                Repair::TornTailCut { path: path.clone(), bytes: (bytes.len() - at) as u64 };
-            return Ok((LedgerFile { ledger, path, file: None, length: *at as u64 }, Some(repair)));
-        }
-        // Damaged in the middle, or a whole chunk that does not belong: what still chains goes on. That something
-        // is missing is noted before the file is whole again, for then nothing shows it any more.
-        self.set_incomplete().map_err(io::Error::other)?;
-        let rest = found.chunks.iter().skip(refused.unwrap_or(found.chunks.len()));
-        let rest: Vec<&Chunk> = rest.chain(&found.behind_damage).collect();
-        let left_out = rest.iter().filter(|chunk| ledger.take_chunk(chunk, bytes).is_err()).count();
-        let aside = (1u32..)
-            .map(|n| path.with_extension(format!("damaged-{n}")))
-            .find(|aside| !aside.exists())
-            .unwrap_or_else(|| path.with_extension("damaged"));
-        let good = whole_file(&ledger);
-        let beside = path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&good)?;
-        file.sync_all()?;
-        fs::hard_link(&path, &aside)?;
-        fs::rename(&beside, &path)?;
-        sync_folder_of(&path)?;
-        let repair = Repair::SetAside { path: aside, chunks_left_out: left_out };
-        Ok((LedgerFile { ledger, path, file: None, length: good.len() as u64 }, Some(repair)))
+        own: DeviceId,
+    ) -> io::Result<salvage::Loaded> {
+        let id = self.id(day);
+        salvage::load(id, path, bytes, own, |missing| self.note_missing(missing))
     }
 
     fn id(&self, day: Date) -> LedgerId {
@@ -206,17 +230,18 @@ impl LedgerFiles {
     pub fn ledger_or_new(&mut self, day: Date) -> &Ledger {
         let id = self.id(day);
         let path = self.folder.join(format!("{day}.automerge"));
-        let new = || LedgerFile { ledger: Ledger::new(id), path, file: None, length: 0 };
-        &self.days.entry(day).or_insert_with(new).ledger
+        &self.days.entry(day).or_insert_with(|| LedgerFile::new(Ledger::new(id), path)).ledger
     }
 
     /// Appends an extension to a day's file and makes it durable, then to the ledger. When this
-    /// returns `Ok`, the entries survive kill -9 and a power cut (invariant 1).
+    /// returns `Ok`, the entries survive kill -9 and a power cut (invariant 1), and the file is where a restart
+    /// looks for it.
     ///
     /// # Errors
     /// [`LedgerFileError`]; file and ledger are then as they were.
     pub fn append(&mut self, day: Date, extension: &Extension) -> Result<(), LedgerFileError> {
         self.ledger_or_new(day);
+        self.check_folder()?;
         let Some(ledger_file) = self.days.get_mut(&day) else { return Ok(()) };
         let mut ledger = None;
         // Checked before anything is written, so that a file never holds what a ledger refuses.
@@ -225,59 +250,48 @@ impl LedgerFiles {
             copy.extend(extension)?;
             ledger = Some(copy);
         }
-        ledger_file
-            .write(extension.chunks())
-            .map_err(|error| LedgerFileError::Disk { path: ledger_file.path.clone(), error })?;
+        let disk = |path: PathBuf| move |error| LedgerFileError::Disk { path, error };
+        let written =
+            ledger_file.write(extension.chunks()).map_err(disk(ledger_file.path.clone()))?;
+        // Looked at behind the write, for a file can be removed while it is written.
+        if !(written && ledger_file.stands()) {
+            let mut whole = ledger_file.ledger.clone();
+            whole.extend(extension)?;
+            self.write_again(day, whole)?;
+            return Ok(());
+        }
         match ledger {
             Some(extended) => ledger_file.ledger = extended,
             None => ledger_file.ledger.extend(extension)?,
         }
         Ok(())
     }
-}
 
-impl LedgerFile {
-    fn write(&mut self, chunks: &[u8]) -> io::Result<()> {
-        if self.file.is_none() {
-            let file = OpenOptions::new()
-                .create(true)
-                .truncate(false)
-                .write(true)
-                .read(true)
-                .open(&self.path)?;
-            file.set_len(self.length)?;
-            file.sync_all()?;
-            sync_folder_of(&self.path)?;
-            self.file = Some(file);
-        }
-        let Some(file) = &self.file else { return Ok(()) };
-        let written = file.write_all_at(chunks, self.length).and_then(|()| file.sync_data());
-        if let Err(error) = written {
-            // After a failed write or sync nobody knows what is on the disk: cut back to what was
-            // known, and open the file anew next time.
-            let cut = file.set_len(self.length).and_then(|()| file.sync_all());
-            if let Err(error) = cut {
-                tracing::error!(%error, "a ledger file could not be cut back after a failed append");
-            }
-            self.file = None;
-            return Err(error);
-        }
-        self.length += chunks.len() as u64;
-        Ok(())
+    /// This desk's lists of copies, by day ([`crdt_model::entry::Located`]), and in which lists their entries stood first.
+    pub fn lists_of_copies(&self) -> impl Iterator<Item = (Date, Writer, BTreeSet<Writer>)> + '_ {
+        self.days.iter().flat_map(|(day, file)| {
+            file.ledger.writers().filter_map(|writer| {
+                let firsts: BTreeSet<_> =
+                    file.ledger.first_places_of(&writer).map(|it| it.writer).collect();
+                (!firsts.is_empty()).then_some((*day, writer, firsts))
+            })
+        })
     }
-}
 
-/// The chunks of a whole ledger, list by list.
-fn whole_file(ledger: &Ledger) -> Vec<u8> {
-    let rebuilt = Ledger::new(ledger.id().clone());
-    let mut bytes = Vec::new();
-    for writer in ledger.writers() {
-        let entries: Vec<Vec<u8>> = ledger.entry_bytes_of(&writer, 0).collect();
-        if let Ok(extension) = rebuilt.extension(writer, 1, entries.iter().map(Vec::as_slice)) {
-            bytes.extend_from_slice(extension.chunks());
-        }
+    /// Leaves out of a list of copies those whose entries are here again, and gives what remains another name. Nobody
+    /// else may have seen the list. Says where each of its entries stands now; nothing where nothing changed.
+    ///
+    /// # Errors
+    /// [`LedgerFileError::Disk`]; the list is then as it was.
+    pub fn drop_copies(
+        &mut self,
+        day: Date,
+        writer: &Writer,
+    ) -> Result<Option<Vec<(EntryRef, EntryRef)>>, LedgerFileError> {
+        let Some(file) = self.days.get_mut(&day) else { return Ok(None) };
+        let path = file.path.clone();
+        file.drop_copies(writer).map_err(|error| LedgerFileError::Disk { path, error })
     }
-    bytes
 }
 
 #[cfg(test)]

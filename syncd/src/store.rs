@@ -217,7 +217,9 @@ impl Store {
     }
 
     fn open_aside(&mut self, number: u32) {
-        if self.aside.iter().any(|shelf| shelf.number == number) || self.unreadable.contains(&number) {
+        if self.aside.iter().any(|shelf| shelf.number == number)
+            || self.unreadable.contains(&number)
+        {
             return;
         }
         match open_patiently(&self.folder, number, LOCK_PATIENCE_AT_WORK) {
@@ -396,7 +398,8 @@ impl Store {
         let mut found = None;
         for shelf in self.shelves() {
             let pass = self.read(shelf, shelf.get(Tree::Cards, card));
-            if let Some(pass) = pass.and_then(|key| Some(PassId(u64::from_be_bytes(key.try_into().ok()?))))
+            if let Some(pass) =
+                pass.and_then(|key| Some(PassId(u64::from_be_bytes(key.try_into().ok()?))))
                 && let Some(record) = self.record(pass)
             {
                 found = Some(record);
@@ -449,7 +452,8 @@ impl Store {
         let mut found: BTreeMap<Vec<u8>, T> = BTreeMap::new();
         for shelf in self.shelves() {
             for pair in shelf.all(tree, b"") {
-                let decoded = pair.and_then(|(key, value)| Ok(Some((key, minicbor::decode(&value)?))));
+                let decoded =
+                    pair.and_then(|(key, value)| Ok(Some((key, minicbor::decode(&value)?))));
                 if let Some((key, record)) = self.read(shelf, decoded) {
                     found.entry(key).or_insert(record);
                 }
@@ -563,7 +567,9 @@ impl Store {
                 let known = self.denied.get(&name);
                 match Denial::of(record, card, shelf, revision) {
                     // Said again of this store, it is to be known of this store.
-                    Some(denial) if known.is_none_or(|it| !it.says_as(&denial) || it.shelf != shelf) => {
+                    Some(denial)
+                        if known.is_none_or(|it| !it.says_as(&denial) || it.shelf != shelf) =>
+                    {
                         denied.push((name, Some(denial)));
                     }
                     Some(_) => {}
@@ -574,7 +580,8 @@ impl Store {
             // Cards that the pass has no more: they are not known, unless they went over to another pass.
             let before = self.record(record.pass).into_iter().flat_map(|it| it.cards);
             let gone = before.map(|card| card.name.0).filter(|name| !named.contains(name));
-            let own = |name: &CardKey| self.denied.get(name).is_some_and(|it| it.pass == record.pass);
+            let own =
+                |name: &CardKey| self.denied.get(name).is_some_and(|it| it.pass == record.pass);
             freed.extend(gone.filter(own).map(|name| (name, None)));
         }
         (denied, freed)
@@ -660,7 +667,8 @@ impl Store {
     /// How many entries of its lists the hub has acknowledged.
     pub fn acknowledgements(&self) -> Vec<(i32, Writer, u64)> {
         let mut found = Vec::new();
-        for shelf in self.current.iter().chain(self.aside.iter().filter(|_| self.current.is_none())) {
+        for shelf in self.current.iter().chain(self.aside.iter().filter(|_| self.current.is_none()))
+        {
             for pair in shelf.all(Tree::Acknowledged, b"") {
                 let Some((key, value)) = self.read(shelf, pair.map(Some)) else { continue };
                 let Some((day, writer)) = key.split_first_chunk::<4>() else { continue };

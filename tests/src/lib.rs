@@ -235,7 +235,7 @@ impl Desk {
     /// Where it does not start.
     pub fn of_folder(folder: PathBuf) -> Self {
         let client = DeskClient::new(folder.join("desk.sock"));
-        let mut desk = Self { folder, client, running: None };
+        let mut desk = Self { folder, client, clock: None, running: None };
         desk.go();
         desk
     }

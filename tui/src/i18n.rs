@@ -120,6 +120,7 @@ impl Texts {
                 fl!(loader, "reason-reward-passholder-volume-constraint")
             }
             Reason::RewardVolumeConstraint => fl!(loader, "reason-reward-volume-constraint"),
+            Reason::RewardNoUnitHere => fl!(loader, "reason-reward-no-unit-here"),
             Reason::RewardPeriodConstraint => fl!(loader, "reason-reward-period-constraint"),
             Reason::RewardPassholderNoApplicableCardsystems => {
                 fl!(loader, "reason-reward-passholder-no-applicable-cardsystems")

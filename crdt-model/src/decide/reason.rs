@@ -94,8 +94,10 @@ reasons! {
     RewardPassholderPointsConstraint = "reward-passholder-points-constraint" => Stop, from "UiTPAS 4.0: `reward-passholder-points-constraint`, `POST /rewards/redeemed`";
     /// This pass has had the reward as often as it may.
     RewardPassholderVolumeConstraint = "reward-passholder-volume-constraint" => Stop, from "UiTPAS 4.0: `reward-passholder-volume-constraint`, `POST /rewards/redeemed`";
-    /// No units of the reward are left.
+    /// No units of the reward are left: the hub said so.
     RewardVolumeConstraint = "reward-volume-constraint" => Stop, from "UiTPAS 4.0: `reward-volume-constraint`, `POST /rewards/redeemed`; units: DESIGN.md, limited stock";
+    /// This desk has no unit of the reward, and the hub has not said that none is left.
+    RewardNoUnitHere = "reward-no-unit-here" => Ask, from "Stempel: limited stock, DESIGN.md";
     /// The reward cannot be redeemed now.
     RewardPeriodConstraint = "reward-period-constraint" => Stop, from "UiTPAS 4.0: `reward-period-constraint`, `POST /rewards/redeemed`";
     /// The reward is redeemed online only (contract: `Reward.online`).

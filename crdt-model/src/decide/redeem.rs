@@ -21,7 +21,8 @@ pub struct Redemption {
     pub unit: Option<Unit>,
 }
 
-/// What redeeming this reward now comes to. `unit` is the next unit that this desk was granted.
+/// What redeeming this reward now comes to. `unit` is the next unit that this desk was granted; whether others have one
+/// left is not known here, and whoever asks the hub says [`Reason::RewardNoUnitHere`] before it has answered.
 ///
 /// # Errors
 /// The [`Reason`] for which it cannot be had (UiTPAS 4.0, `POST /rewards/redeemed`; for accounts of
@@ -100,6 +101,7 @@ fn not_now(offer: &RewardOffer<'_>) -> Option<u8> {
         Err(Reason::RewardPassholderPointsConstraint) => Some(1),
         Err(
             Reason::RewardVolumeConstraint
+            | Reason::RewardNoUnitHere
             | Reason::AccountTooOld
             | Reason::OfflinePointsConstraint
             | Reason::CardProofRequired,

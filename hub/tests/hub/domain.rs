@@ -326,7 +326,7 @@ async fn want(
     now: bool,
 ) -> Vec<GrantedUnits> {
     let wanted = [Wanted { reward, units, now }];
-    hub::stock::grant(&hub.pool, desk.key.device(), &wanted).await.unwrap()
+    hub::stock::grant(&hub.pool, desk.key.device(), &wanted).await.unwrap().grants
 }
 
 fn redemption(pass: u64, minute: i64, reward: RewardId, unit: Unit) -> Entry {
@@ -343,7 +343,7 @@ async fn at_once_a_desk_gets_one_unit_however_often_it_asks() {
     let reward = limited_reward(&hub.pool, 20).await;
     let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
     let wanted = vec![Wanted { reward, units: 50, now: true }; 1000];
-    let granted = hub::stock::grant(&hub.pool, desk.key.device(), &wanted).await.unwrap();
+    let granted = hub::stock::grant(&hub.pool, desk.key.device(), &wanted).await.unwrap().grants;
     assert_eq!(granted.iter().map(|it| it.units.count).sum::<u32>(), 1);
 }
 

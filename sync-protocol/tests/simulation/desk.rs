@@ -124,7 +124,7 @@ impl Desk {
     fn take_up(&mut self, event: DeskEvent) -> bool {
         match event {
             DeskEvent::Answered(_)
-            | DeskEvent::Granted(_)
+            | DeskEvent::Granted(..)
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
             | DeskEvent::UsedTwice(_)
@@ -141,7 +141,7 @@ impl Desk {
             }
             // A restored image: the hub shares what is lacking.
             DeskEvent::Behind { .. } => {}
-            DeskEvent::Diverged { day, writer } => panic!("{writer} diverged on {day}"),
+            DeskEvent::Diverged { day, writer, .. } => panic!("{writer} diverged on {day}"),
             DeskEvent::Shared(share) => {
                 let (day, writer) = (date(share.batch.day).unwrap(), share.batch.writer.writer());
                 let id = LedgerId { venue: venue(), day };

@@ -5,7 +5,7 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{CardName, PassRecord, Programme};
 use crdt_model::decide::{self, Here, Reason, Standing, VerdictKind, rewards_for};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{ExternalCard, Identification, IdentificationError};
+use crdt_model::ids::{ExternalCard, Identification, IdentificationError, RewardId};
 use crdt_model::time::UnixMillis;
 use data_encoding::BASE64;
 use thiserror::Error;
@@ -404,18 +404,16 @@ impl Desk {
         let standing = self.standing(&record, &account, &card, authenticity, now);
         let outcome = match &reward {
             Some(reward) => {
-                let unit = self.next_unit(reward);
-                decide::redeem(standing, reward, unit, &self.here(now)).map(|it| {
-                    let decide::Redemption { points, unit } = it;
-                    let fact = Fact::Redemption { reward: reward.reward, points, unit };
-                    (fact, -i64::from(points))
-                })
+                decide::redeem(standing, reward, self.next_unit(reward), &self.here(now))
+                    .map(|it| {
+                        let decide::Redemption { points, unit } = it;
+                        let fact = Fact::Redemption { reward: reward.reward, points, unit };
+                        (fact, -i64::from(points))
+                    })
+                    .map_err(|reason| self.why_no_unit(reward.reward, reason))
             }
             None => Err(Reason::RewardNotFound),
         };
-        if let (Err(Reason::RewardVolumeConstraint), Some(reward)) = (&outcome, &reward) {
-            self.want_now(reward.reward);
-        }
         let spends = reward.as_ref().is_some_and(|reward| reward.points > 0);
         let policy = self.age_rule(standing.age).filter(|_| spends);
         let title = reward.map(|reward| reward.title);
@@ -423,6 +421,32 @@ impl Desk {
         let decided =
             Decided { policy, authenticity, ..Decided::of(Kind::Redemption, title, outcome) };
         self.answer(&record, Some(&card), decided, now)
+    }
+
+    /// Before a redemption: asks the hub for a unit, where nothing but a unit is lacking that the hub may have. Says for
+    /// which reward the answer is to be waited for; nothing where there is nothing to wait for.
+    ///
+    /// # Errors
+    /// As [`Desk::redeem`].
+    pub fn ask_for_unit(
+        &mut self,
+        asked: &RedemptionRequest,
+        wall: UnixMillis,
+    ) -> Result<Option<RewardId>, Refusal> {
+        let card: Identification = asked.pass.parse()?;
+        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card)?;
+        let reward = self.rewards.iter().find(|it| it.reward_id == asked.reward_id).cloned();
+        let (Some(reward), Some(record)) = (reward, self.record(&card)?) else { return Ok(None) };
+        if authenticity == Authenticity::Refuted {
+            return Ok(None);
+        }
+        let now = self.next_at(wall);
+        let account = self.account(&record, Some(&card));
+        let standing = self.standing(&record, &account, &card, authenticity, now);
+        let unit = self.next_unit(&reward);
+        let outcome = decide::redeem(standing, &reward, unit, &self.here(now));
+        let lacks_unit = outcome == Err(Reason::RewardVolumeConstraint);
+        Ok((lacks_unit && self.want_now(reward.reward)).then_some(reward.reward))
     }
 
     /// The rule for an account of this age, where age has a say.
@@ -462,7 +486,8 @@ impl Desk {
         let (title, points_change) = self.taken_back_points(&target);
         let entry = match outcome {
             Ok(()) => {
-                let fact = Fact::Void { target: place };
+                // A copy may get another place; where it stood first stays.
+                let fact = Fact::Void { target: self.first_place(&place).unwrap_or(place) };
                 Some(self.append(Entry { at: now, subject: target.subject, fact })?)
             }
             Err(_) => None,
@@ -508,8 +533,12 @@ impl Desk {
     }
 
     pub(super) fn is_taken_back(&self, target: &EntryRef, subject: Subject) -> bool {
+        let first = |place: &EntryRef| self.first_place(place).unwrap_or(*place);
         self.by_subject.get(&subject).into_iter().flatten().any(|place| {
-            self.entry(place).is_some_and(|entry| entry.fact == Fact::Void { target: *target })
+            self.entry(place).is_some_and(|entry| match &entry.fact {
+                Fact::Void { target: named } => first(named) == first(target),
+                _ => false,
+            })
         })
     }
 
@@ -574,7 +603,10 @@ impl Desk {
                 points: offer.reward.points,
                 redeemable: offer.answer.is_ok(),
                 points_lacking: offer.points_lacking,
-                reason: offer.answer.err(),
+                reason: offer
+                    .answer
+                    .err()
+                    .map(|reason| self.why_no_unit(offer.reward.reward, reason)),
                 last_chance: offer.last_chance,
                 categories: offer.reward.categories.clone(),
                 for_kids: offer.reward.for_kids,

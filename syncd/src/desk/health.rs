@@ -70,10 +70,12 @@ impl Desk {
         let store = match self.store.trouble() {
             Some(StoreTrouble::Closed { disk, .. }) => disk,
             Some(StoreTrouble::Failing(trouble)) => Some(trouble),
-            Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => None,
+            Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => {
+                None
+            }
         };
         let taken = self.health.disk.or(store);
-        taken.map_or_else(|| self.disk.clone(), |trouble| Health::Trouble(trouble.into()))
+        taken.map_or_else(|| self.disk_shown(), |trouble| Health::Trouble(trouble.into()))
     }
 
     /// The state of the pass list, for the status.
@@ -84,7 +86,9 @@ impl Desk {
             Some(StoreTrouble::Damaged { detail, passes, of }) => {
                 Trouble::PassListDamaged { detail, passes, of }
             }
-            Some(StoreTrouble::OfEarlierVersion { passes }) => Trouble::PassListOfEarlierVersion { passes },
+            Some(StoreTrouble::OfEarlierVersion { passes }) => {
+                Trouble::PassListOfEarlierVersion { passes }
+            }
             Some(StoreTrouble::Closed { why, .. }) => Trouble::PassListClosed { detail: why },
         };
         Health::Trouble(trouble)
@@ -159,6 +163,7 @@ impl Desk {
             Ok(()) => self.health.disk = None,
             Err(trouble) => self.health.disk = Some(trouble),
         }
+        self.check_ledger_files();
         let healed = self.store.heal();
         let more = self.store.check(CHECKED_AT_ONCE);
         // What was written lately is written out, so that the next start can tell whether all of it is there.
@@ -194,7 +199,8 @@ impl Desk {
         self.policy = self.store.policy();
         self.take_up_acknowledgements();
         // What the hub acknowledged meanwhile is known here only.
-        let kept: Vec<_> = self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
+        let kept: Vec<_> =
+            self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
         for ((day, writer), sequence) in kept {
             if self.store.is_writable() {
                 let kept = self.store.acknowledge(day, &writer, sequence);

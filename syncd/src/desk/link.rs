@@ -1,5 +1,7 @@
 //! The desk as a sync session sees it, and what it does with what the hub says.
 
+use std::collections::BTreeSet;
+
 use crdt_model::catalogue::Item;
 use crdt_model::entry::Subject;
 use crdt_model::ids::{VenueId, Writer};
@@ -107,6 +109,12 @@ impl Desk {
                 self.hub_since = wall;
             }
             self.hub = link;
+            if self.hub != HubLink::Connected {
+                // Nobody waits for a hub that is gone, and what it said last may be otherwise at its return.
+                self.wanted_now.clear();
+                self.none_left.clear();
+                self.stock_heard.notify_waiters();
+            }
             self.publish_status();
         }
     }
@@ -137,6 +145,9 @@ impl Desk {
         if compared {
             self.count_what_is_sent_again();
         }
+        if let Err(error) = self.release_copies() {
+            self.ledger_failed(&error);
+        }
         self.note_whole()?;
         if changed {
             self.refresh_hub_states();
@@ -153,11 +164,14 @@ impl Desk {
         let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
         // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
         if self.grants_listed && self.whole_at.is_some_and(|all| shared >= all) {
-            // Where the disk does not take that now, it is done with what the hub says next.
-            if let Err(error) = self.doubt_grants() {
+            // Where it is known which entries of this desk were lacking, and all are back, no grant is doubted. Where the
+            // disk does not take what is written now, it is done with what the hub says next.
+            let doubted = self.files.missing_count() > 0 || !self.files.knows_what_is_missing();
+            if doubted && let Err(error) = self.doubt_grants() {
                 self.disk_failed(DiskTrouble::of_failed_write(&error));
                 return Ok(());
             }
+            self.note_lost();
             if let Err(error) = self.files.set_complete() {
                 self.ledger_failed(&error);
                 return Ok(());
@@ -178,6 +192,7 @@ impl Desk {
             DeskEvent::HubClock { .. } => {}
             DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
             DeskEvent::Acknowledged { day, writer, sequence } => {
+                self.salvaged.note_at_hub(day, writer, sequence);
                 let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
                 let sequence = sequence.min(held);
                 let known = self.acknowledged.entry((day, writer)).or_default();
@@ -195,10 +210,12 @@ impl Desk {
                 let asked = self.store.set_cursor(Cursor::Venue, 0);
                 self.kept(asked);
             }
-            DeskEvent::Behind { day, writer } => {
+            DeskEvent::Behind { day, writer, held } => {
+                self.salvaged.note_at_hub(day, writer, held);
                 tracing::warn!(%day, %writer, "the hub has more of a list than this disk; it comes back");
             }
-            DeskEvent::Diverged { day, writer } => {
+            DeskEvent::Diverged { day, writer, held } => {
+                self.salvaged.note_at_hub(day, writer, held);
                 // Two desks share one key. The hub sets apart what this one sent; the rest goes on.
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
                 self.disk = Health::Trouble(Trouble::NameUsedTwice);
@@ -225,8 +242,8 @@ impl Desk {
                     self.not_kept(DiskTrouble::of_failed_write(&error));
                 }
             }
-            DeskEvent::Granted(grants) => {
-                if let Err(error) = self.granted(grants) {
+            DeskEvent::Granted(grants, none_left) => {
+                if let Err(error) = self.granted(grants, &none_left) {
                     self.not_kept(DiskTrouble::of_failed_write(&error));
                 }
             }
@@ -272,6 +289,7 @@ impl Desk {
         }
         self.whole_at = Some(welcome.venue_version);
         self.grants_listed = false;
+        self.salvaged.begin_session();
         // A hub without a catalogue replaces nothing.
         if welcome.catalogue_version > 0 && self.have().0 == welcome.catalogue_version {
             self.note_up_to_date(wall);
@@ -414,14 +432,17 @@ impl DeskView for Desk {
     }
 
     fn pending(&self) -> Vec<OwnList> {
-        self.own_list_lengths()
-            .filter(|(list, length)| list.acknowledged < *length)
+        let asked: BTreeSet<_> = self.salvaged.firsts().collect();
+        self.lists_for_hub()
+            .filter(|(list, length)| {
+                list.acknowledged < *length || asked.contains(&(list.day, list.writer))
+            })
             .map(|(list, _)| list)
             .collect()
     }
 
     fn own_lists(&self) -> Vec<OwnList> {
-        self.own_list_lengths().map(|(list, _)| list).collect()
+        self.lists_for_hub().map(|(list, _)| list).collect()
     }
 
     fn acknowledged(&self) -> u64 {

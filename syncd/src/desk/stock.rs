@@ -2,15 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::sync::Arc;
 
 use crdt_model::catalogue::Reward;
+use crdt_model::decide::Reason;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
 use crdt_model::stock::{GrantId, GrantedUnits, Unit};
 use sync_protocol::message::{Closing, Wanted};
+use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::StockView;
+use crate::desk_api::types::{HubLink, StockView};
 use crate::stock_file::Stock;
 
 /// Units that a desk asks for ahead.
@@ -19,6 +22,12 @@ const AHEAD: u32 = 20;
 impl Desk {
     /// Takes up, after a start, what is kept of grants, and what the ledgers say of their use.
     pub(super) fn take_up_stock(&mut self) {
+        self.take_up_unit_entries();
+        self.hold();
+    }
+
+    /// Finds this desk's redemptions that name a unit.
+    pub(super) fn take_up_unit_entries(&mut self) {
         let mut found = Vec::new();
         for (place, entry) in self.files.ledgers().flat_map(crdt_model::ledger::Ledger::entries) {
             if let Fact::Redemption { unit: Some(unit), .. } = entry.fact
@@ -28,7 +37,6 @@ impl Desk {
             }
         }
         self.unit_entries = found;
-        self.hold();
     }
 
     /// Holds what the hub granted and what is not given back. A desk that lost a part of its ledgers
@@ -90,16 +98,50 @@ impl Desk {
         if reward.limited { self.holding.next_unit(reward.reward) } else { None }
     }
 
-    /// Somebody wants a limited reward and none is left here: the hub is asked for one at once.
-    pub(super) fn want_now(&mut self, reward: RewardId) {
+    /// Why there is no unit of a reward: that none is left is said where the hub has said it, in this session.
+    pub(super) fn why_no_unit(&self, reward: RewardId, reason: Reason) -> Reason {
+        let linked = self.hub == HubLink::Connected;
+        match reason {
+            Reason::RewardVolumeConstraint if !(linked && self.none_left.contains(&reward)) => {
+                Reason::RewardNoUnitHere
+            }
+            other => other,
+        }
+    }
+
+    /// Somebody wants a limited reward of which this desk has no unit: the hub is asked for one at once, where it can be
+    /// asked. Whoever wants it waits for as long as [`Self::waits_for_unit`] says so.
+    pub(super) fn want_now(&mut self, reward: RewardId) -> bool {
+        if self.hub != HubLink::Connected || self.files.is_incomplete() {
+            return false;
+        }
         self.gave_back = false;
         self.wanted_now.insert(reward);
         self.wake_link();
+        true
     }
 
-    /// What the hub says that this desk may hand out now.
-    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
-        self.wanted_now.clear();
+    /// Whether the hub has not answered yet.
+    pub fn waits_for_unit(&self, reward: RewardId) -> bool {
+        self.hub == HubLink::Connected && self.wanted_now.contains(&reward)
+    }
+
+    /// Nobody waits any more for a unit of this reward.
+    pub fn stop_waiting(&mut self, reward: RewardId) {
+        self.wanted_now.remove(&reward);
+    }
+
+    /// Told whenever the hub has said what may be handed out, or the link has ended.
+    pub fn stock_signal(&self) -> Arc<Notify> {
+        self.stock_heard.clone()
+    }
+
+    /// What the hub says that this desk may hand out now, and of what somebody wants now it has none left.
+    pub(super) fn granted(
+        &mut self,
+        grants: Vec<GrantedUnits>,
+        none_left: &[RewardId],
+    ) -> io::Result<()> {
         self.grants_listed = true;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
@@ -111,6 +153,12 @@ impl Desk {
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
         self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.hold();
+        // A list that the hub sends by itself answers nobody, unless there is a unit in it now.
+        let holding = &self.holding;
+        self.wanted_now.retain(|it| holding.left(*it) == 0 && !none_left.contains(it));
+        self.none_left.retain(|it| holding.left(*it) == 0);
+        self.none_left.extend(none_left);
+        self.stock_heard.notify_waiters();
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The desk API's server: axum on a Unix domain socket. Each handler asks the desk and answers.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{FromRequest, Path, Query, Request, State};
@@ -10,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use crdt_model::decide::Reason;
+use crdt_model::ids::RewardId;
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
 use futures_util::{Stream, StreamExt, stream};
@@ -29,6 +31,10 @@ use crate::ledger_files::LedgerFileError;
 
 /// A body of a request at the most: the largest has some 200 bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+
+/// So long a redemption waits for a unit that the hub may have: a visitor stands there, and an answer takes some tens of
+/// milliseconds.
+const UNIT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The desk API.
 pub fn router(desk: SharedDesk) -> Router {
@@ -190,7 +196,26 @@ async fn redeem(
     State(desk): State<SharedDesk>,
     Body(body): Body<RedemptionRequest>,
 ) -> Result<Json<Answer>, Failure> {
+    if let Some(reward) = ask(&desk, |desk, now| desk.ask_for_unit(&body, now))? {
+        // Other taps go on meanwhile: the desk is not locked.
+        let _ = tokio::time::timeout(UNIT_PATIENCE, hub_answers(&desk, reward)).await;
+        lock(&desk).stop_waiting(reward);
+    }
     ask(&desk, |desk, now| desk.redeem(&body, now)).map(Json)
+}
+
+/// Comes back when the hub has said whether it has a unit of this reward, or can no longer be asked.
+async fn hub_answers(desk: &SharedDesk, reward: RewardId) {
+    let heard = lock(desk).stock_signal();
+    loop {
+        let mut told = std::pin::pin!(heard.notified());
+        // Before the look, so that nothing is missed in between.
+        told.as_mut().enable();
+        if !lock(desk).waits_for_unit(reward) {
+            return;
+        }
+        told.await;
+    }
 }
 
 async fn void(

@@ -50,7 +50,9 @@ pub(super) fn keep_aside(path: &Path, kind: Aside, bytes: &[u8]) -> io::Result<P
                 break;
             }
             // Whatever lies there is not written over.
-            Err(error) => tracing::warn!(file = %here.display(), %error, "a copy that was set aside cannot be read"),
+            Err(error) => {
+                tracing::warn!(file = %here.display(), %error, "a copy that was set aside cannot be read")
+            }
         }
     }
     if let Ok(before) = fs::metadata(&place) {

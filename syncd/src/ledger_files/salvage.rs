@@ -64,10 +64,6 @@ pub enum Damage {
 pub(super) struct Loaded {
     pub(super) file: LedgerFile,
     pub(super) repair: Option<Repair>,
-    /// Entries of this desk that are lacking.
-    pub(super) missing: Vec<MissingRun>,
-    /// A part is lacking, of whatever desk.
-    pub(super) incomplete: bool,
 }
 
 /// Loads a day's file. `before_repair` is called before a file with a part lacking is made whole, for after that nothing
@@ -85,7 +81,7 @@ pub(super) fn load(
     let taken = found.chunks.iter().all(|chunk| ledger.take_chunk(chunk, bytes).is_ok());
     if taken && found.ending == Ending::Whole {
         let file = whole(ledger, bytes.len() as u64)?;
-        return Ok(Loaded { file, repair: None, missing: Vec::new(), incomplete: false });
+        return Ok(Loaded { file, repair: None });
     }
     let mut bytes_now = bytes.to_vec();
     let salvaged = salvage(&mut bytes_now);
@@ -117,15 +113,15 @@ pub(super) fn load(
         let damage = Damage::Tail { bytes: damaged, whole_length };
         let repair = Some(Repair { path: path.to_owned(), aside, damage });
         let file = whole(ledger, tail.start as u64)?;
-        return Ok(Loaded { file, repair, missing: Vec::new(), incomplete: false });
+        return Ok(Loaded { file, repair });
     }
     let aside = keep_aside(path, Aside::Damaged, bytes)?;
     let (missing, mut lost, of_others) = lacking(&ledger, &orphans, own);
-    let copies: Vec<Vec<u8>> = orphans
-        .iter()
-        .filter(|(place, _)| place.writer.device == own)
-        .filter_map(|(place, entry)| copy_of(entry, place).ok())
-        .collect();
+    let of_own = orphans.iter().filter(|(place, _)| place.writer.device == own);
+    let copies = of_own.map(|(place, entry)| copy_of(entry, place));
+    let (copies, too_long): (Vec<_>, Vec<_>) = copies.partition(Result::is_ok);
+    let copies: Vec<Vec<u8>> = copies.into_iter().flatten().collect();
+    lost += too_long.len() as u64;
     let incomplete = !salvaged.damaged.is_empty() || !clean;
     if incomplete && lost + of_others == 0 {
         // Nothing stands behind the damage that would tell how much was in it.
@@ -143,7 +139,7 @@ pub(super) fn load(
         Damage::Mended { entries: salvaged.mended as u64 }
     };
     let repair = Some(Repair { path: path.to_owned(), aside, damage });
-    Ok(Loaded { file, repair, missing, incomplete })
+    Ok(Loaded { file, repair })
 }
 
 /// What lacks before the orphans: of this desk by runs, with their number, and how many entries of other desks, those that cannot
@@ -156,9 +152,8 @@ fn lacking(
     let (mut missing, mut lost, mut of_others) = (Vec::new(), 0, 0);
     let mut expected: BTreeMap<Writer, u64> = BTreeMap::new();
     for place in orphans.keys() {
-        let next = expected
-            .entry(place.writer)
-            .or_insert_with(|| ledger.position(&place.writer).sequence);
+        let next =
+            expected.entry(place.writer).or_insert_with(|| ledger.position(&place.writer).sequence);
         let gap = place.index - *next;
         if place.writer.device != own {
             of_others += gap + 1;
@@ -184,9 +179,8 @@ fn new_list(own: DeviceId, orphans: &BTreeMap<EntryRef, Vec<u8>>) -> Writer {
 
 /// Adds a list that is not there yet.
 fn add_list(ledger: &mut Ledger, writer: Writer, entries: &[Vec<u8>]) -> io::Result<()> {
-    let extension = ledger
-        .extension(writer, 1, entries.iter().map(Vec::as_slice))
-        .map_err(io::Error::other)?;
+    let extension =
+        ledger.extension(writer, 1, entries.iter().map(Vec::as_slice)).map_err(io::Error::other)?;
     ledger.extend(&extension).map_err(io::Error::other)
 }
 
@@ -206,7 +200,9 @@ impl LedgerFile {
         }
         let other = loop {
             let other = Writer { device: writer.device, epoch: rand::rng().random() };
-            if self.ledger.position(&other).sequence == 0 && !firsts.iter().any(|it| it.writer == other) {
+            if self.ledger.position(&other).sequence == 0
+                && !firsts.iter().any(|it| it.writer == other)
+            {
                 break other;
             }
         };

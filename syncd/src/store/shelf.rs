@@ -187,7 +187,11 @@ impl Shelf {
     }
 
     /// All records of a tree whose key begins so, in order; those that do not prove themselves whole as errors.
-    pub(super) fn all(&self, tree: Tree, prefix: &[u8]) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
+    pub(super) fn all(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+    ) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
         let mut found = Vec::new();
         let read = guarded(|| {
             for pair in self.tree(tree).scan_prefix(prefix) {
@@ -274,7 +278,8 @@ impl Shelf {
         let mut check = std::mem::take(&mut self.check);
         let read = guarded(|| {
             let mut read = 0;
-            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most) {
+            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most)
+            {
                 let (key, bytes) = pair?;
                 read += 1;
                 if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {

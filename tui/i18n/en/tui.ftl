@@ -33,6 +33,7 @@ reason-invalid-number-of-tickets = So many tickets cannot be had at this price. 
 reason-reward-passholder-points-constraint = Too few points for this reward. Nothing was taken off.
 reason-reward-passholder-volume-constraint = This pass has had this reward already. Nothing was taken off.
 reason-reward-volume-constraint = None of this reward are left.
+reason-reward-no-unit-here = This desk has none of this reward now, and does not know whether any are left. Try again when there is internet.
 reason-reward-period-constraint = This reward cannot be had now.
 reason-reward-passholder-no-applicable-cardsystems = This pass cannot have this reward at this desk.
 reason-reward-online-only = This reward is online only. The visitor redeems it on the website.
@@ -171,6 +172,13 @@ trouble-disk-quota = This user's share of the disk is used up. Nothing can be re
 trouble-disk-read-only = The disk can only be read. Nothing can be recorded. Start this computer anew, and tell an operator: the disk may be failing.
 trouble-disk-fails = The disk does not take what is written. Nothing can be recorded. Tell an operator.
 trouble-ledger-set-aside = A file was damaged and is kept aside. Tell an operator.
+trouble-ledger-end-cut = The desk stopped while it was writing. The last tap before that may be missing: scan that pass again. What was counted is not counted twice.
+trouble-ledger-mended = { $entries ->
+    [one] One entry on the disk was damaged and is right again. Nothing is lost, but the disk may be failing. Tell an operator.
+   *[other] { $entries } entries on the disk were damaged and are right again. Nothing is lost, but the disk may be failing. Tell an operator.
+}
+trouble-ledger-damaged = A file on the disk was damaged. Cannot be read: { $lost }. Saved behind the damage: { $saved }. Just go on, and tell an operator.
+trouble-ledger-written-again = Somebody removed files of this desk while it ran. It wrote them again ({ $entries }); nothing is lost. Just go on, and tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
 trouble-hub-restored = The hub was restored from an older copy. { $entries ->
     [one] 1 entry was

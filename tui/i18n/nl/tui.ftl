@@ -33,6 +33,7 @@ reason-invalid-number-of-tickets = Zoveel tickets kan niet voor deze prijs. Verk
 reason-reward-passholder-points-constraint = Te weinig punten voor dit voordeel. Er is niets af.
 reason-reward-passholder-volume-constraint = Deze pas had dit voordeel al. Er is niets af.
 reason-reward-volume-constraint = Dit voordeel is op.
+reason-reward-no-unit-here = Deze balie heeft dit voordeel nu niet, en weet niet of er nog zijn. Probeer opnieuw als er internet is.
 reason-reward-period-constraint = Dit voordeel kan nu niet.
 reason-reward-passholder-no-applicable-cardsystems = Deze pas kan dit voordeel hier niet krijgen.
 reason-reward-online-only = Dit voordeel is er alleen online. De bezoeker ruilt het op de website.
@@ -171,6 +172,13 @@ trouble-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Er kan n
 trouble-disk-read-only = De schijf kan alleen gelezen worden. Er kan niets genoteerd worden. Start deze computer opnieuw en verwittig een beheerder: de schijf is misschien stuk.
 trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd worden. Verwittig een beheerder.
 trouble-ledger-set-aside = Een bestand was beschadigd en is opzijgezet. Verwittig een beheerder.
+trouble-ledger-end-cut = De balie viel stil terwijl ze iets opschreef. De laatste pas van daarvoor ontbreekt misschien: scan die pas opnieuw. Wat geteld was, telt geen twee keer.
+trouble-ledger-mended = { $entries ->
+    [one] Eén regel op de schijf was beschadigd en is hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+   *[other] { $entries } regels op de schijf waren beschadigd en zijn hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+}
+trouble-ledger-damaged = Een bestand op de schijf was beschadigd. Niet leesbaar: { $lost }. Daarachter gered: { $saved }. Ga gewoon verder, en verwittig een beheerder.
+trouble-ledger-written-again = Iemand verwijderde bestanden van deze balie terwijl ze werkte. Ze zijn opnieuw geschreven ({ $entries }); er is niets verloren. Ga gewoon verder, en verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
 trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries ->
     [one] 1 notering is

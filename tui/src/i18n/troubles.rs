@@ -79,6 +79,16 @@ impl Texts {
             Trouble::DiskReadOnly => fl!(loader, "trouble-disk-read-only"),
             Trouble::DiskFails => fl!(loader, "trouble-disk-fails"),
             Trouble::LedgerSetAside => fl!(loader, "trouble-ledger-set-aside"),
+            Trouble::LedgerEndCut => fl!(loader, "trouble-ledger-end-cut"),
+            Trouble::LedgerMended { entries } => {
+                fl!(loader, "trouble-ledger-mended", entries = entries)
+            }
+            Trouble::LedgerDamaged { saved, lost } => {
+                fl!(loader, "trouble-ledger-damaged", saved = saved, lost = lost)
+            }
+            Trouble::LedgerWrittenAgain { entries } => {
+                fl!(loader, "trouble-ledger-written-again", entries = entries)
+            }
             Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
             Trouble::PassListDamaged { passes, of, .. } => {
                 fl!(loader, "trouble-pass-list-damaged", passes = passes, of = of)
@@ -214,6 +224,10 @@ mod tests {
             Trouble::DiskReadOnly,
             Trouble::DiskFails,
             Trouble::LedgerSetAside,
+            Trouble::LedgerEndCut,
+            Trouble::LedgerMended { entries: 2 },
+            Trouble::LedgerDamaged { saved: 7, lost: 3 },
+            Trouble::LedgerWrittenAgain { entries: 80 },
             Trouble::NameUsedTwice,
             Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
             Trouble::PassListOfEarlierVersion { passes: 2 },

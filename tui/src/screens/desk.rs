@@ -11,9 +11,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{
-    Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status, Trouble,
-};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
@@ -355,17 +353,7 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
 fn records(disk: &Health) -> bool {
     match disk {
         Health::Fine => true,
-        Health::Trouble(trouble) => match trouble {
-            Trouble::DiskFull | Trouble::DiskQuota | Trouble::DiskReadOnly | Trouble::DiskFails => {
-                false
-            }
-            Trouble::LedgerSetAside
-            | Trouble::NameUsedTwice
-            | Trouble::PassListDamaged { .. }
-            | Trouble::PassListOfEarlierVersion { .. }
-            | Trouble::PassListClosed { .. }
-            | Trouble::ClockOff { .. } => true,
-        },
+        Health::Trouble(trouble) => !trouble.stops_recording(),
     }
 }
 

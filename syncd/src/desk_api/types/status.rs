@@ -114,6 +114,40 @@ pub enum Trouble {
     /// A ledger file was damaged.
     #[error("a ledger file was damaged and is kept aside; tell an operator")]
     LedgerSetAside,
+    /// The end of a ledger file was not whole, and is kept aside.
+    #[error(
+        "the end of a ledger file was not whole and is kept aside: the last tap before the desk stopped may be missing"
+    )]
+    LedgerEndCut,
+    /// Single bits of a ledger file were wrong, and were put right.
+    #[error(
+        "{entries} damaged entries of a ledger were put right, and nothing is lost; the disk may be failing, tell an operator"
+    )]
+    #[serde(rename_all = "camelCase")]
+    LedgerMended {
+        /// In how many entries.
+        entries: u64,
+    },
+    /// A part of a ledger file cannot be read.
+    #[error(
+        "a ledger file was damaged and is kept aside: {lost} entries cannot be read, {saved} that stood behind them were saved; tell an operator"
+    )]
+    #[serde(rename_all = "camelCase")]
+    LedgerDamaged {
+        /// Entries of this desk behind the damage that were saved.
+        saved: u64,
+        /// Entries of this desk that cannot be read. Before the hub has sent what it has, some may come back.
+        lost: u64,
+    },
+    /// Ledger files were removed or changed while the desk ran, and were written again.
+    #[error(
+        "ledger files were removed or changed while the desk ran; {entries} entries were written again and nothing is lost; tell an operator"
+    )]
+    #[serde(rename_all = "camelCase")]
+    LedgerWrittenAgain {
+        /// Entries that are in them.
+        entries: u64,
+    },
     /// Two desks share one key.
     #[error("another desk wrote under this desk's name; tell an operator")]
     NameUsedTwice,
@@ -210,6 +244,32 @@ pub enum Trouble {
         /// Whether the hub's is ahead.
         ahead: bool,
     },
+}
+
+impl Trouble {
+    /// Whether the desk records nothing for as long as it lasts.
+    pub fn stops_recording(&self) -> bool {
+        match self {
+            Self::DiskFull | Self::DiskQuota | Self::DiskReadOnly | Self::DiskFails => true,
+            Self::LedgerSetAside
+            | Self::LedgerEndCut
+            | Self::LedgerMended { .. }
+            | Self::LedgerDamaged { .. }
+            | Self::LedgerWrittenAgain { .. }
+            | Self::NameUsedTwice
+            | Self::PassListDamaged { .. }
+            | Self::PassListOfEarlierVersion { .. }
+            | Self::PassListClosed { .. }
+            | Self::ClockOff { .. }
+            | Self::ClockImplausible { .. }
+            | Self::ClockJumped { .. }
+            | Self::HubClockOff { .. }
+            | Self::HubRestored { .. }
+            | Self::PartRestarted { .. }
+            | Self::PartFails { .. }
+            | Self::SocketGone { .. } => false,
+        }
+    }
 }
 
 /// Answer of `GET /v1/status`, and the `status` event.

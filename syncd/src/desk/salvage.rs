@@ -1,0 +1,236 @@
+//! What a damaged or removed ledger file means for the desk: what it says of it, and when the copies of entries that
+//! stood behind damage go to the hub.
+//!
+//! A list of copies ([`crdt_model::entry::Located`]) counts at this desk from the start. It is held back from the hub
+//! until the hub has said what it has of the lists in which its entries stood first, and has sent what this disk lacks
+//! of those: an entry that the hub has already is then here itself, and its copy is left out. So the hub gets each entry
+//! once, also where the store, which knows what was acknowledged, is lost together with the file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use crdt_model::entry::EntryRef;
+use crdt_model::ids::Writer;
+use jiff::civil::Date;
+use sync_protocol::desk::OwnList;
+
+use super::Desk;
+use crate::desk_api::types::{Health, Trouble};
+use crate::ledger_files::{Damage, LedgerFileError, Repair};
+
+/// So long it is shown that something was put right: long enough for a volunteer to see it and to tell somebody. What
+/// is lost is shown for as long as the daemon runs.
+const SHOWN_FOR: Duration = Duration::from_secs(15 * 60);
+
+/// Lists of copies, and what is shown of the files.
+#[derive(Debug, Default)]
+pub(super) struct Salvaged {
+    /// Lists that the hub must not have yet, and in which lists their entries stood first.
+    held_back: BTreeMap<(Date, Writer), BTreeSet<Writer>>,
+    /// What the hub said in this session that it has of those.
+    at_hub: BTreeMap<(Date, Writer), u64>,
+    /// What is shown, and until when.
+    shown: Option<(Trouble, Option<Instant>)>,
+}
+
+impl Salvaged {
+    /// A new session: what the hub said in the last one is no longer its word.
+    pub(super) fn begin_session(&mut self) {
+        self.at_hub.clear();
+    }
+
+    /// The hub has so many entries of this list.
+    pub(super) fn note_at_hub(&mut self, day: Date, writer: Writer, held: u64) {
+        let known = self.at_hub.entry((day, writer)).or_default();
+        *known = held.max(*known);
+    }
+
+    /// Whether the hub must not have this list yet.
+    pub(super) fn holds_back(&self, day: Date, writer: Writer) -> bool {
+        self.held_back.contains_key(&(day, writer))
+    }
+
+    /// The lists about which the hub is asked first.
+    pub(super) fn firsts(&self) -> impl Iterator<Item = (Date, Writer)> + '_ {
+        self.held_back.iter().flat_map(|((day, _), firsts)| firsts.iter().map(|it| (*day, *it)))
+    }
+}
+
+impl Desk {
+    /// Says what was found when the files were opened.
+    pub(super) fn take_up_repairs(&mut self, repairs: &[Repair]) {
+        let (mut saved, mut lost) = (0, 0);
+        for Repair { path, aside, damage } in repairs {
+            let (file, aside) = (path.display(), aside.display());
+            match damage {
+                Damage::Tail { bytes, whole_length: false } => {
+                    tracing::warn!(
+                        %file, bytes, %aside,
+                        "the end of a ledger file was not whole and is kept aside: the last append had not been finished, and its verdict was not shown unless the disk lost what it had confirmed"
+                    );
+                    self.show_for_a_while(Trouble::LedgerEndCut);
+                }
+                Damage::Tail { bytes, whole_length: true } => {
+                    tracing::error!(
+                        %file, bytes, %aside,
+                        "the last entry of a ledger file is damaged and is kept aside; its verdict may have been shown"
+                    );
+                    self.show_for_a_while(Trouble::LedgerEndCut);
+                }
+                Damage::Mended { entries } => {
+                    tracing::error!(
+                        %file, entries, %aside,
+                        "single bits of a ledger file were wrong, and were put right: nothing is lost, but the disk may be failing"
+                    );
+                    self.show_for_a_while(Trouble::LedgerMended { entries: *entries });
+                }
+                Damage::Lost { copied, lost: of_this, of_others, bytes } => {
+                    tracing::error!(
+                        %file, saved = copied, lost = of_this, of_others, bytes, %aside,
+                        "a ledger file is damaged and is kept aside: the entries behind the damage go on in another list, and what the hub has comes back"
+                    );
+                    (saved, lost) = (saved + copied, lost + of_this);
+                    let trouble = Trouble::LedgerDamaged { saved, lost };
+                    self.salvaged.shown = Some((trouble, None));
+                }
+            }
+        }
+    }
+
+    fn show_for_a_while(&mut self, trouble: Trouble) {
+        // What is lost goes before what was put right.
+        if !matches!(self.salvaged.shown, Some((_, None))) {
+            self.salvaged.shown = Some((trouble, Some(Instant::now() + SHOWN_FOR)));
+        }
+    }
+
+    /// The disk, as it is shown: what stops it now, else what was found of its files.
+    pub(super) fn disk_shown(&self) -> Health {
+        if self.disk != Health::Fine {
+            return self.disk.clone();
+        }
+        let shown = self.salvaged.shown.as_ref();
+        let shown = shown.filter(|(_, until)| until.is_none_or(|until| Instant::now() < until));
+        shown.map_or(Health::Fine, |(trouble, _)| Health::Trouble(trouble.clone()))
+    }
+
+    /// Finds the lists of copies of which the hub has acknowledged nothing: those wait for its word.
+    pub(super) fn take_up_copies(&mut self) {
+        let (device, acknowledged) = (self.writer.device, &self.acknowledged);
+        let unknown = |day, writer: Writer| {
+            writer.device == device && acknowledged.get(&(day, writer)).is_none_or(|it| *it == 0)
+        };
+        let lists = self.files.lists_of_copies();
+        let waiting = lists.filter(|(day, writer, _)| unknown(*day, *writer));
+        self.salvaged.held_back =
+            waiting.map(|(day, writer, firsts)| ((day, writer), firsts)).collect();
+    }
+
+    /// The lists of this desk that the hub may have or is asked about.
+    pub(super) fn lists_for_hub(&self) -> impl Iterator<Item = (OwnList, u64)> + '_ {
+        let firsts: BTreeSet<_> = self.salvaged.firsts().collect();
+        // A list of which this disk has not even the first entry.
+        let empty = move |(day, writer): &(Date, Writer)| {
+            self.files.ledger(*day).is_none_or(|it| it.position(writer).sequence == 0)
+        };
+        let empty = firsts.into_iter().filter(empty);
+        let empty = empty.map(|(day, writer)| (OwnList { day, writer, acknowledged: 0 }, 0));
+        self.own_list_lengths()
+            .filter(|(list, _)| !self.salvaged.holds_back(list.day, list.writer))
+            .chain(empty)
+    }
+
+    /// Lets the hub have the lists of copies of whose entries it has said all that it has, and sent what is lacking here.
+    ///
+    /// # Errors
+    /// [`LedgerFileError`]; the list is held back for longer.
+    pub(super) fn release_copies(&mut self) -> Result<(), LedgerFileError> {
+        let here = |day: Date, writer: &Writer| {
+            self.files.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence)
+        };
+        let at_hub = &self.salvaged.at_hub;
+        let known = |day: Date, first: &Writer| {
+            at_hub.get(&(day, *first)).is_some_and(|held| here(day, first) >= *held)
+        };
+        let all = self.salvaged.held_back.iter();
+        let ready: Vec<_> = all
+            .filter(|((day, _), firsts)| firsts.iter().all(|first| known(*day, first)))
+            .map(|(list, _)| *list)
+            .collect();
+        for (day, writer) in ready {
+            if let Some(moves) = self.files.drop_copies(day, &writer)? {
+                self.note_moved(&moves.into_iter().collect());
+            }
+            self.salvaged.held_back.remove(&(day, writer));
+            tracing::info!(%day, list = %writer, "entries that stood behind damage go to the hub");
+            self.wake_link();
+        }
+        Ok(())
+    }
+
+    /// Entries stand elsewhere from now on: in another list, or where they stood first.
+    fn note_moved(&mut self, moves: &BTreeMap<EntryRef, EntryRef>) {
+        let now = |place: &EntryRef| moves.get(place).copied().unwrap_or(*place);
+        let mut touched = Vec::new();
+        for (subject, places) in &mut self.by_subject {
+            if places.iter().any(|place| moves.contains_key(place)) {
+                let mut seen = BTreeSet::new();
+                *places = places.iter().map(now).filter(|place| seen.insert(*place)).collect();
+                touched.push(*subject);
+            }
+        }
+        for row in &mut self.history {
+            row.answer.entry = row.answer.entry.as_ref().map(now);
+        }
+        self.take_up_unit_entries();
+        self.recount_units();
+        self.refresh_hub_states();
+        for subject in touched {
+            self.refresh_outcomes(subject);
+        }
+    }
+
+    /// The place that says which entry this is: where it stood first.
+    pub(super) fn first_place(&self, place: &EntryRef) -> Option<EntryRef> {
+        self.files.ledger(place.day)?.first_place(place)
+    }
+
+    /// What the hub had of what was lost is back; the rest is lost for good.
+    pub(super) fn note_lost(&mut self) {
+        let lost = self.files.missing_count();
+        if let Some((Trouble::LedgerDamaged { saved, .. }, _)) = self.salvaged.shown {
+            if lost == 0 && self.files.knows_what_is_missing() {
+                self.salvaged.shown = None;
+            } else if lost > 0 {
+                self.salvaged.shown = Some((Trouble::LedgerDamaged { saved, lost }, None));
+            }
+        }
+        if lost > 0 {
+            tracing::error!(
+                lost,
+                "the hub has sent all that it has; these entries of this desk are lost for good"
+            );
+        }
+    }
+
+    /// Looks whether the ledger files are still there, without waiting for a tap, and writes again what is not.
+    pub fn check_ledger_files(&mut self) {
+        let checked = self.files.check();
+        if let Err(error) = checked {
+            tracing::error!(%error, "a ledger file that was removed could not be written again");
+            self.ledger_failed(&error);
+        }
+        self.note_written_again();
+    }
+
+    /// Says what of the files was written again.
+    pub(super) fn note_written_again(&mut self) {
+        let again = self.files.take_written_again();
+        if again.is_empty() {
+            return;
+        }
+        let entries = again.iter().map(|it| it.entries).sum();
+        self.show_for_a_while(Trouble::LedgerWrittenAgain { entries });
+        self.publish_status();
+    }
+}
