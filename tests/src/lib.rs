@@ -2,6 +2,8 @@
 //!
 //! The programs must be built before (`./dev test` does it): they lie beside the tests' folder.
 
+pub mod faked_clock;
+pub mod lossy_line;
 pub mod terminal;
 
 use std::net::UdpSocket;
@@ -137,6 +139,13 @@ impl Hub {
         self.running = None;
     }
 
+    /// Kills it, with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
+    }
+
     /// Imports another catalogue.
     ///
     /// # Panics
@@ -217,6 +226,21 @@ impl Desk {
         let log = self.folder.with_extension("log");
         let started =
             Running::start(&program("stempel-syncd"), &["--folder", &folder], "ready on ", &log);
+        self.running = Some(started.expect("the daemon starts"));
+    }
+
+    /// Starts its daemon under a clock of its own.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn go_by(&mut self, clock: &faked_clock::FakedClock) {
+        let program = program("stempel-syncd").display().to_string();
+        let folder = self.folder.display().to_string();
+        let arguments = clock.environment();
+        let arguments =
+            arguments.iter().map(String::as_str).chain([&*program, "--folder", &folder]);
+        let (log, arguments) = (self.folder.with_extension("log"), arguments.collect::<Vec<_>>());
+        let started = Running::start(Path::new("/usr/bin/env"), &arguments, "ready on ", &log);
         self.running = Some(started.expect("the daemon starts"));
     }
 
