@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixStream as StdUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rand::RngExt;
 use thiserror::Error;
@@ -15,7 +16,7 @@ use tokio::sync::Notify;
 
 use crate::desk::{Desk, DeskError};
 use crate::desk_api::server::router;
-use crate::hub_link::{keep_linked, lock};
+use crate::hub_link::{SharedDesk, keep_linked, lock};
 use crate::paths::DeskFolder;
 
 /// Why the daemon does not run.
@@ -84,12 +85,14 @@ pub async fn run(
     let at_once = Arc::new(Notify::new());
     let link = tokio::spawn(keep_linked(desk.clone(), key, at_once.clone()));
     let asked = tokio::spawn(asked_to_connect(at_once));
+    let looked_after = tokio::spawn(look_after_files(desk.clone()));
     ready(&socket);
     let served = tokio::select! {
         served = async { axum::serve(listener, router(desk.clone())).await } => served,
         () = told_to_stop() => Ok(()),
     };
     asked.abort();
+    looked_after.abort();
     link.abort();
     // The link is gone before the socket: whoever sees no socket sees no half-open session either.
     let _ = link.await;
@@ -105,6 +108,17 @@ async fn asked_to_connect(at_once: Arc<Notify>) {
     let Ok(mut asked) = signal(SignalKind::user_defined1()) else { return };
     while asked.recv().await.is_some() {
         at_once.notify_one();
+    }
+}
+
+/// Between two looks at the ledger files: a removed file is noticed without a tap.
+const FILES_LOOKED_AT_EACH: Duration = Duration::from_secs(5);
+
+/// Looks after the ledger files for as long as the daemon runs.
+async fn look_after_files(desk: SharedDesk) {
+    loop {
+        tokio::time::sleep(FILES_LOOKED_AT_EACH).await;
+        tokio::task::block_in_place(|| lock(&desk).check_ledger_files());
     }
 }
 
