@@ -26,6 +26,9 @@ use crate::paths::DeskFolder;
 /// The pause between an alarm and the look.
 const ALARM_PAUSE: Duration = Duration::from_millis(100);
 
+/// Between two looks at the ledger files: a removed file is noticed without a tap.
+const FILES_LOOKED_AT_EACH: Duration = Duration::from_secs(5);
+
 /// Why the daemon does not run.
 #[derive(Debug, Error)]
 pub enum DaemonError {
@@ -101,20 +104,9 @@ pub async fn run(
     });
     let others = [
         tasks.supervise("signals", move || asked_to_connect(at_once.clone())),
-        tasks.supervise("clock", {
-            let desk = desk.clone();
-            move || {
-                let desk = desk.clone();
-                async move { Err::<(), Infallible>(look_at_clocks(desk).await) }
-            }
-        }),
-        tasks.supervise("disk", {
-            let desk = desk.clone();
-            move || {
-                let desk = desk.clone();
-                async move { Err::<(), Infallible>(look_after(desk).await) }
-            }
-        }),
+        for_ever(&tasks, "clock", &desk, look_at_clocks),
+        for_ever(&tasks, "disk", &desk, look_after),
+        for_ever(&tasks, "files", &desk, look_after_files),
         tasks.supervise("status", {
             let (desk, failures) = (desk.clone(), tasks.failures());
             move || tell_failures(desk.clone(), failures.clone())
@@ -133,6 +125,20 @@ pub async fn run(
     door::remove(&socket);
     lock(&desk).close();
     Ok(())
+}
+
+/// Supervises a task that works with the desk and has no end.
+fn for_ever<F: Future<Output = Infallible> + Send + 'static>(
+    tasks: &Tasks,
+    name: &'static str,
+    desk: &SharedDesk,
+    work: impl Fn(SharedDesk) -> F + Send + 'static,
+) -> JoinHandle<()> {
+    let desk = desk.clone();
+    tasks.supervise(name, move || {
+        let run = work(desk.clone());
+        async move { Err::<(), Infallible>(run.await) }
+    })
 }
 
 fn open_door(socket: &Path, desk: &SharedDesk) -> Result<Door, DaemonError> {
@@ -187,6 +193,14 @@ async fn asked_to_connect(at_once: Arc<Notify>) -> io::Result<()> {
         at_once.notify_one();
     }
     Ok(())
+}
+
+/// Looks after the ledger files for as long as the daemon runs.
+async fn look_after_files(desk: SharedDesk) -> Infallible {
+    loop {
+        tokio::time::sleep(FILES_LOOKED_AT_EACH).await;
+        tokio::task::block_in_place(|| lock(&desk).check_ledger_files());
+    }
 }
 
 /// What failed in the daemon is a part of the desk's status.

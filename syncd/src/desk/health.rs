@@ -163,7 +163,6 @@ impl Desk {
             Ok(()) => self.health.disk = None,
             Err(trouble) => self.health.disk = Some(trouble),
         }
-        self.check_ledger_files();
         let healed = self.store.heal();
         let more = self.store.check(CHECKED_AT_ONCE);
         // What was written lately is written out, so that the next start can tell whether all of it is there.

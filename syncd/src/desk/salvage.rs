@@ -31,6 +31,8 @@ pub(super) struct Salvaged {
     at_hub: BTreeMap<(Date, Writer), u64>,
     /// What is shown, and until when.
     shown: Option<(Trouble, Option<Instant>)>,
+    /// The last look at the files found one that could not be written again.
+    look_failed: bool,
 }
 
 impl Salvaged {
@@ -124,6 +126,16 @@ impl Desk {
         let waiting = lists.filter(|(day, writer, _)| unknown(*day, *writer));
         self.salvaged.held_back =
             waiting.map(|(day, writer, firsts)| ((day, writer), firsts)).collect();
+        // A start before this one found the damage.
+        let lost = self.files.missing_count();
+        if self.files.is_incomplete() && lost > 0 && self.salvaged.shown.is_none() {
+            let lists = self.salvaged.held_back.keys();
+            let lengths = lists.filter_map(|(day, writer)| {
+                Some(self.files.ledger(*day)?.position(writer).sequence)
+            });
+            let trouble = Trouble::LedgerDamaged { saved: lengths.sum(), lost };
+            self.salvaged.shown = Some((trouble, None));
+        }
     }
 
     /// The lists of this desk that the hub may have or is asked about.
@@ -216,6 +228,11 @@ impl Desk {
     /// Looks whether the ledger files are still there, without waiting for a tap, and writes again what is not.
     pub fn check_ledger_files(&mut self) {
         let checked = self.files.check();
+        let failed_before = std::mem::replace(&mut self.salvaged.look_failed, checked.is_err());
+        if checked.is_ok() && failed_before {
+            self.disk = Health::Fine;
+            self.publish_status();
+        }
         if let Err(error) = checked {
             tracing::error!(%error, "a ledger file that was removed could not be written again");
             self.ledger_failed(&error);

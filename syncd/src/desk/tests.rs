@@ -120,7 +120,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     drop(desk);
     let mut bytes = fs::read(&file).unwrap();
     let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
+    bytes[middle - 8..middle + 8].fill(0xff);
     fs::write(&file, bytes).unwrap();
     for start in 2..5 {
         let desk = opened(folder.path(), start);

@@ -21,7 +21,7 @@ fn entry(n: i64) -> Entry {
 }
 
 fn open(folder: &Path) -> (LedgerFiles, Vec<Repair>) {
-    LedgerFiles::open(folder, &"de-reede".parse().unwrap()).unwrap()
+    LedgerFiles::open(folder, &"de-reede".parse().unwrap(), DeviceId([0; 16])).unwrap()
 }
 
 /// Appends for two desks in turn, and gives the length of the file after each append.
@@ -68,22 +68,114 @@ fn a_file_cut_at_any_byte_keeps_every_finished_append() {
     }
 }
 
-#[test]
-fn damage_in_the_middle_sets_the_file_aside_and_what_still_chains_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, lengths) = filled(folder.path(), 6);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[lengths[1] + 20] ^= 1;
-    fs::write(&path, &bytes).unwrap();
-    let (files, repairs) = open(folder.path());
-    let aside = path.with_extension("damaged-1");
-    assert_eq!(repairs, [Repair::SetAside { path: aside.clone(), chunks_left_out: 1 }]);
-    assert_eq!(fs::read(aside).unwrap(), bytes, "the damaged file is kept as it was");
-    // Desk 0 wrote entries 0, 2, 4 and lost 2; desk 1 lost nothing.
+/// What can be said of a file that was opened: who has how many entries, whichever list they stand in.
+fn count_of(files: &LedgerFiles, desk: u8) -> usize {
     let ledger = files.ledger(DAY).unwrap();
-    assert_eq!(ledger.position(&writer(0)).sequence, 1);
-    assert_eq!(ledger.position(&writer(1)).sequence, 3);
-    assert_eq!(open(folder.path()).1, [], "the new file is whole");
+    let of_desk = |writer: &Writer| writer.device == DeviceId([desk; 16]);
+    ledger.writers().filter(of_desk).map(|it| ledger.entries_of(&it, 0).len()).sum()
+}
+
+#[test]
+fn a_flipped_bit_anywhere_costs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = filled(folder.path(), 6);
+    let whole = fs::read(&path).unwrap();
+    for bit in (0..whole.len() * 8).step_by(37) {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&path, &damaged).unwrap();
+        let (files, repairs) = open(folder.path());
+        let [Repair { damage: Damage::Mended { entries: 1 }, .. }] = &repairs[..] else {
+            panic!("bit {bit}: {repairs:?}");
+        };
+        assert_eq!((count_of(&files, 0), count_of(&files, 1)), (3, 3), "bit {bit}");
+        assert!(!files.is_incomplete());
+        assert_eq!(fs::read(&path).unwrap().len(), whole.len());
+        assert_eq!(open(folder.path()).1, [], "bit {bit}: the new file is whole");
+    }
+    let kept = fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert_eq!(kept, 1 + aside::MOST_ASIDE as usize, "the copies have a bound");
+}
+
+/// Of this desk's own what stands behind a hole goes on in another list, once, however often the start is broken off.
+#[test]
+fn what_stands_behind_a_hole_is_saved_and_the_rest_is_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lengths) = filled(folder.path(), 150);
+    let whole = fs::read(&path).unwrap();
+    let begins = |n: usize| if n == 0 { 0 } else { lengths[n - 1] };
+    for (first, holes) in [(0, 1), (1, 1), (2, 3), (75, 1), (76, 5), (140, 4), (147, 1)] {
+        let mut damaged = whole.clone();
+        damaged[begins(first) + 20..lengths[first + holes - 1] - 9].fill(0xa5);
+        // A start that was killed before it renamed its new file.
+        fs::write(path.with_extension("new"), &whole[..50]).unwrap();
+        fs::write(&path, &damaged).unwrap();
+        let (mut files, repairs) = open(folder.path());
+        let own: Vec<usize> = (0..150).filter(|n| n % 2 == 0).collect();
+        let hole = first..first + holes;
+        let gone = own.iter().filter(|n| hole.contains(n)).count();
+        let behind = own.iter().filter(|n| **n >= hole.end).count();
+        let [Repair { damage: Damage::Lost { copied, lost, .. }, .. }] = &repairs[..] else {
+            panic!("{hole:?}: {repairs:?}");
+        };
+        // A list of which nothing is lacking goes on as it is.
+        let expected = if gone == 0 { 0 } else { behind as u64 };
+        assert_eq!((*copied, *lost), (expected, gone as u64), "{hole:?}");
+        assert_eq!(count_of(&files, 0), own.len() - gone, "{hole:?}");
+        assert_eq!(files.missing_count(), gone as u64);
+        assert!(files.is_incomplete());
+        let (again, repairs) = open(folder.path());
+        assert_eq!((count_of(&again, 0), repairs), (own.len() - gone, vec![]), "{hole:?}");
+        assert_eq!(again.missing_count(), gone as u64, "also after another start");
+        // The hub has them all: the copies make way, once.
+        let list = files.lists_of_copies().next();
+        assert_eq!(list.is_some(), gone > 0);
+        if let Some((day, writer, _)) = list {
+            let entries: Vec<_> = own
+                .iter()
+                .map(|n| entry(i64::try_from(*n).unwrap()).encode(DAY, &self::writer(0)))
+                .collect();
+            let all = entries.iter().map(Vec::as_slice);
+            let back = files.ledger_or_new(day).extension(self::writer(0), 1, all).unwrap();
+            files.append(day, &back).unwrap();
+            let moves = files.drop_copies(day, &writer).unwrap().unwrap();
+            assert_eq!(moves.len() as u64, expected);
+            assert_eq!((count_of(&files, 0), files.missing_count()), (own.len(), 0));
+            assert_eq!(count_of(&open(folder.path()).0, 0), own.len());
+        }
+        files.set_complete().unwrap();
+    }
+}
+
+/// A verdict that was shown is an entry in a file that a restart finds, whatever became of the file meanwhile.
+#[test]
+fn a_file_that_is_gone_is_written_again_at_the_next_append_or_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut files, _) = open(folder.path());
+    let path = folder.path().join("de-reede/2026-11-21.automerge");
+    let append = |files: &mut LedgerFiles, n: i64| {
+        let extension = files.ledger_or_new(DAY).appended(writer(0), &entry(n)).unwrap();
+        files.append(DAY, &extension)
+    };
+    append(&mut files, 0).unwrap();
+    fs::remove_file(&path).unwrap();
+    append(&mut files, 1).unwrap();
+    assert_eq!(count_of(&open(folder.path()).0, 0), 2);
+    assert_eq!(files.take_written_again().len(), 1);
+    fs::remove_dir_all(folder.path().join("de-reede")).unwrap();
+    files.check().unwrap();
+    assert_eq!(count_of(&open(folder.path()).0, 0), 2);
+    fs::write(&path, "not this").unwrap();
+    append(&mut files, 2).unwrap();
+    assert_eq!(count_of(&open(folder.path()).0, 0), 3);
+    assert_eq!(fs::read(path.with_extension("replaced-1")).unwrap(), b"not this");
+    // Where it cannot be written again the append is refused, and the next one that can be made has all.
+    fs::remove_dir_all(folder.path().join("de-reede")).unwrap();
+    fs::write(folder.path().join("de-reede"), "in the way").unwrap();
+    append(&mut files, 3).unwrap_err();
+    fs::remove_file(folder.path().join("de-reede")).unwrap();
+    append(&mut files, 3).unwrap();
+    assert_eq!(count_of(&open(folder.path()).0, 0), 4);
 }
 
 #[test]
