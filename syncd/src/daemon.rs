@@ -16,8 +16,9 @@ use tokio::sync::Notify;
 
 use crate::desk::{Desk, DeskError, NextLook};
 use crate::desk_api::server::router;
+use crate::disk::DiskTrouble;
 use crate::hub_link::{SharedDesk, keep_linked, lock};
-use crate::paths::DeskFolder;
+use crate::paths::{DeskFolder, socket_elsewhere};
 
 /// The pause between an alarm and the look.
 const ALARM_PAUSE: Duration = Duration::from_millis(100);
@@ -83,7 +84,7 @@ pub async fn run(
     let socket = socket.unwrap_or_else(|| folder.socket());
     let epoch = rand::rng().random();
     let (desk, key) = tokio::task::block_in_place(|| Desk::open(folder, epoch))?;
-    let listener = listen(&socket)?;
+    let (listener, socket) = listen_somewhere(socket)?;
     let desk = Arc::new(Mutex::new(desk));
     let at_once = Arc::new(Notify::new());
     let link = tokio::spawn(keep_linked(desk.clone(), key, at_once.clone()));
@@ -151,19 +152,37 @@ async fn told_to_stop() {
 fn take_folder(folder: &DeskFolder) -> Result<File, DaemonError> {
     let failed = |error| DaemonError::Folder { folder: folder.root().to_owned(), error };
     folder.create().map_err(failed)?;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(folder.lock())
-        .map_err(failed)?;
+    let path = folder.lock();
+    let opened =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        // A lock needs no room: on such a disk that of the file that is there will do, or of the folder itself.
+        Err(error) if DiskTrouble::of(&error).is_some() => {
+            File::open(&path).or_else(|_| File::open(folder.root())).map_err(failed)?
+        }
+        Err(error) => return Err(failed(error)),
+    };
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {
             Err(DaemonError::AlreadyRunning { folder: folder.root().to_owned() })
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Listens at this path; where the disk takes no socket, at one in memory, which the console finds too.
+fn listen_somewhere(socket: PathBuf) -> Result<(UnixListener, PathBuf), DaemonError> {
+    match listen(&socket) {
+        Ok(listener) => Ok((listener, socket)),
+        Err(DaemonError::Socket { socket, error }) if DiskTrouble::of(&error).is_some() => {
+            let elsewhere = socket_elsewhere(&socket);
+            let elsewhere = elsewhere.ok_or(DaemonError::Socket { socket, error })?;
+            tracing::warn!(socket = %elsewhere.display(), "the disk takes no socket; it is elsewhere");
+            Ok((listen(&elsewhere)?, elsewhere))
+        }
+        Err(other) => Err(other),
     }
 }
 

@@ -93,8 +93,9 @@ pub fn probe(folder: &Path, bytes: usize) -> Result<(), DiskTrouble> {
         .open(&path)
         .and_then(|mut file| {
             // Not zeros: a file system that compresses would find room for them.
-            let noise: Vec<u8> =
-                (0..bytes as u64).map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8).collect();
+            let noise: Vec<u8> = (0..bytes as u64)
+                .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)
+                .collect();
             file.write_all(&noise)?;
             file.sync_all()
         });

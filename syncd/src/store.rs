@@ -153,6 +153,9 @@ pub struct Store {
     failing: Option<DiskTrouble>,
     /// The hub has filled the current one: where it proves whole, the others are given up.
     filled: bool,
+    /// Denials that the records do not have any more, as far as the check has come. They end where the whole proves
+    /// whole: a record that came back in an older form says nothing.
+    ended: Vec<(CardKey, Denial)>,
     /// What look-ups found to be wrong, to be seen to by [`Store::heal`].
     noticed: Mutex<Option<StoreError>>,
     alarm: Arc<Notify>,
@@ -172,6 +175,7 @@ impl Store {
             closed: None,
             failing: None,
             filled: false,
+            ended: Vec::new(),
             noticed: Mutex::new(None),
             alarm,
         };
@@ -217,7 +221,9 @@ impl Store {
     }
 
     fn open_aside(&mut self, number: u32) {
-        if self.aside.iter().any(|shelf| shelf.number == number) || self.unreadable.contains(&number) {
+        if self.aside.iter().any(|shelf| shelf.number == number)
+            || self.unreadable.contains(&number)
+        {
             return;
         }
         match open_patiently(&self.folder, number, LOCK_PATIENCE_AT_WORK) {
@@ -396,7 +402,8 @@ impl Store {
         let mut found = None;
         for shelf in self.shelves() {
             let pass = self.read(shelf, shelf.get(Tree::Cards, card));
-            if let Some(pass) = pass.and_then(|key| Some(PassId(u64::from_be_bytes(key.try_into().ok()?))))
+            if let Some(pass) =
+                pass.and_then(|key| Some(PassId(u64::from_be_bytes(key.try_into().ok()?))))
                 && let Some(record) = self.record(pass)
             {
                 found = Some(record);
@@ -449,7 +456,8 @@ impl Store {
         let mut found: BTreeMap<Vec<u8>, T> = BTreeMap::new();
         for shelf in self.shelves() {
             for pair in shelf.all(tree, b"") {
-                let decoded = pair.and_then(|(key, value)| Ok(Some((key, minicbor::decode(&value)?))));
+                let decoded =
+                    pair.and_then(|(key, value)| Ok(Some((key, minicbor::decode(&value)?))));
                 if let Some((key, record)) = self.read(shelf, decoded) {
                     found.entry(key).or_insert(record);
                 }
@@ -563,7 +571,9 @@ impl Store {
                 let known = self.denied.get(&name);
                 match Denial::of(record, card, shelf, revision) {
                     // Said again of this store, it is to be known of this store.
-                    Some(denial) if known.is_none_or(|it| !it.says_as(&denial) || it.shelf != shelf) => {
+                    Some(denial)
+                        if known.is_none_or(|it| !it.says_as(&denial) || it.shelf != shelf) =>
+                    {
                         denied.push((name, Some(denial)));
                     }
                     Some(_) => {}
@@ -574,7 +584,8 @@ impl Store {
             // Cards that the pass has no more: they are not known, unless they went over to another pass.
             let before = self.record(record.pass).into_iter().flat_map(|it| it.cards);
             let gone = before.map(|card| card.name.0).filter(|name| !named.contains(name));
-            let own = |name: &CardKey| self.denied.get(name).is_some_and(|it| it.pass == record.pass);
+            let own =
+                |name: &CardKey| self.denied.get(name).is_some_and(|it| it.pass == record.pass);
             freed.extend(gone.filter(own).map(|name| (name, None)));
         }
         (denied, freed)
@@ -625,6 +636,7 @@ impl Store {
     /// The current sled is damaged: from now on it is only read, and another one is begun.
     fn set_aside(&mut self, why: String) {
         self.note_damage(why);
+        self.ended.clear();
         let Some(shelf) = self.current.take() else { return };
         let next = shelf.number + 1;
         self.aside.insert(0, shelf);
@@ -660,7 +672,8 @@ impl Store {
     /// How many entries of its lists the hub has acknowledged.
     pub fn acknowledgements(&self) -> Vec<(i32, Writer, u64)> {
         let mut found = Vec::new();
-        for shelf in self.current.iter().chain(self.aside.iter().filter(|_| self.current.is_none())) {
+        for shelf in self.current.iter().chain(self.aside.iter().filter(|_| self.current.is_none()))
+        {
             for pair in shelf.all(Tree::Acknowledged, b"") {
                 let Some((key, value)) = self.read(shelf, pair.map(Some)) else { continue };
                 let Some((day, writer)) = key.split_first_chunk::<4>() else { continue };
@@ -744,7 +757,7 @@ impl Store {
 
     fn check_part(&mut self, at_most: usize) -> Result<bool, StoreError> {
         let mut changes = Vec::new();
-        let Self { current, aside, denied, .. } = self;
+        let Self { current, aside, denied, ended, .. } = self;
         let own = current.iter_mut().map(|shelf| (true, shelf));
         let next = own
             .chain(aside.iter_mut().map(|shelf| (false, shelf)))
@@ -766,7 +779,7 @@ impl Store {
                             && (known.shelf < number
                                 || known.shelf == number && known.revision <= revision) =>
                     {
-                        changes.push((card.name.0, None));
+                        ended.push((card.name.0, *known));
                     }
                     (Some(_), Some(_)) | (None, _) => {}
                 }
@@ -779,8 +792,11 @@ impl Store {
         match finding {
             Finding::NotYet => {}
             Finding::Whole if is_current => {
-                if self.denied.is_incomplete() {
-                    self.take_denials(&[])?;
+                let ended = std::mem::take(&mut self.ended).into_iter();
+                let as_it_was = ended.filter(|(name, it)| self.denied.get(name) == Some(it));
+                let ended: Vec<Change> = as_it_was.map(|(name, _)| (name, None)).collect();
+                if self.denied.is_incomplete() || !ended.is_empty() {
+                    self.take_denials(&ended)?;
                 }
                 self.give_up_the_others()?;
             }

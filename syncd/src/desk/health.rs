@@ -70,7 +70,9 @@ impl Desk {
         let store = match self.store.trouble() {
             Some(StoreTrouble::Closed { disk, .. }) => disk,
             Some(StoreTrouble::Failing(trouble)) => Some(trouble),
-            Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => None,
+            Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => {
+                None
+            }
         };
         let taken = self.health.disk.or(store);
         taken.map_or_else(|| self.disk.clone(), |trouble| Health::Trouble(trouble.into()))
@@ -84,7 +86,9 @@ impl Desk {
             Some(StoreTrouble::Damaged { detail, passes, of }) => {
                 Trouble::PassListDamaged { detail, passes, of }
             }
-            Some(StoreTrouble::OfEarlierVersion { passes }) => Trouble::PassListOfEarlierVersion { passes },
+            Some(StoreTrouble::OfEarlierVersion { passes }) => {
+                Trouble::PassListOfEarlierVersion { passes }
+            }
             Some(StoreTrouble::Closed { why, .. }) => Trouble::PassListClosed { detail: why },
         };
         Health::Trouble(trouble)
@@ -194,7 +198,8 @@ impl Desk {
         self.policy = self.store.policy();
         self.take_up_acknowledgements();
         // What the hub acknowledged meanwhile is known here only.
-        let kept: Vec<_> = self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
+        let kept: Vec<_> =
+            self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
         for ((day, writer), sequence) in kept {
             if self.store.is_writable() {
                 let kept = self.store.acknowledge(day, &writer, sequence);

@@ -11,7 +11,9 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crdt_model::catalogue::{Card, CardKey, CardName, CardStatus, HolderStatus, PassRecord, Programme};
+use crdt_model::catalogue::{
+    Card, CardKey, CardName, CardStatus, HolderStatus, PassRecord, Programme,
+};
 use crdt_model::ids::PassId;
 use ring::digest::{Context, SHA256};
 
@@ -45,7 +47,14 @@ impl Denial {
         let holder_blocked = record.holder == HolderStatus::Blocked;
         let denied = holder_blocked || denies(card.status);
         let (pass, programme) = (record.pass, record.programme);
-        denied.then_some(Self { pass, programme, holder_blocked, card: card.status, shelf, revision })
+        denied.then_some(Self {
+            pass,
+            programme,
+            holder_blocked,
+            card: card.status,
+            shelf,
+            revision,
+        })
     }
 
     /// Whether another one says the same of the card.
@@ -94,8 +103,13 @@ pub(super) struct Denied {
 impl Denied {
     /// Reads the list. What cannot be read is left out, and [`Denied::is_incomplete`] says so.
     pub(super) fn open(path: &Path) -> Self {
-        let mut denied =
-            Self { path: path.to_owned(), list: HashMap::new(), length: 0, last: 0, incomplete: false };
+        let mut denied = Self {
+            path: path.to_owned(),
+            list: HashMap::new(),
+            length: 0,
+            last: 0,
+            incomplete: false,
+        };
         match fs::read(path) {
             Ok(bytes) => denied.take_log(&bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

@@ -91,8 +91,9 @@ pub(super) fn opened<'a>(
     key: &[u8],
     bytes: &'a [u8],
 ) -> Result<(&'a [u8], u64), StoreError> {
-    let damaged =
-        || StoreError::Damaged(format!("a record of its {} does not prove itself whole", tree.name()));
+    let damaged = || {
+        StoreError::Damaged(format!("a record of its {} does not prove itself whole", tree.name()))
+    };
     let (value, stored) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or_else(damaged)?;
     let stored = u64::from_be_bytes(*stored);
     if checksum(tree, key, value) == stored { Ok((value, stored)) } else { Err(damaged()) }

@@ -129,8 +129,16 @@ impl Shelf {
                 self.tree(Tree::Meta).insert(LAYOUT_KEY, LAYOUT)?;
                 return self.write(|_| Ok(()));
             }
-            None => return Err(StoreError::Damaged("what it held is gone".to_owned())),
-            Some(_) => return Err(StoreError::Damaged("its layout is not known".to_owned())),
+            unknown => {
+                // So much is known of what it had.
+                self.tally = written_out.unwrap_or_default();
+                let what = if unknown.is_none() {
+                    "what it held is gone"
+                } else {
+                    "its layout is not known"
+                };
+                return Err(StoreError::Damaged(what.to_owned()));
+            }
         }
         let written_out = written_out.unwrap_or_default();
         let bytes = self.tree(Tree::Meta).get(TALLY_KEY)?;
@@ -187,7 +195,11 @@ impl Shelf {
     }
 
     /// All records of a tree whose key begins so, in order; those that do not prove themselves whole as errors.
-    pub(super) fn all(&self, tree: Tree, prefix: &[u8]) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
+    pub(super) fn all(
+        &self,
+        tree: Tree,
+        prefix: &[u8],
+    ) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
         let mut found = Vec::new();
         let read = guarded(|| {
             for pair in self.tree(tree).scan_prefix(prefix) {
@@ -274,7 +286,8 @@ impl Shelf {
         let mut check = std::mem::take(&mut self.check);
         let read = guarded(|| {
             let mut read = 0;
-            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most) {
+            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most)
+            {
                 let (key, bytes) = pair?;
                 read += 1;
                 if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {

@@ -356,10 +356,9 @@ fn records(disk: &Health) -> bool {
     match disk {
         Health::Fine => true,
         Health::Trouble(trouble) => match trouble {
-            Trouble::DiskFull
-            | Trouble::DiskQuota
-            | Trouble::DiskReadOnly
-            | Trouble::DiskFails => false,
+            Trouble::DiskFull | Trouble::DiskQuota | Trouble::DiskReadOnly | Trouble::DiskFails => {
+                false
+            }
             Trouble::LedgerSetAside
             | Trouble::NameUsedTwice
             | Trouble::PassListDamaged { .. }
