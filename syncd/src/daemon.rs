@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use crate::desk::{Desk, DeskError, NextLook};
 use crate::desk_api::server::router;
+use crate::disk::DiskTrouble;
 use crate::door::{self, Door};
 use crate::hub_link::{SharedDesk, keep_linked, lock, look_at_clocks};
 use crate::paths::DeskFolder;
@@ -93,6 +94,7 @@ pub async fn run(
     let (desk, key) = tokio::task::block_in_place(|| Desk::open(folder, epoch))?;
     let desk = Arc::new(Mutex::new(desk));
     let door = open_door(&socket, &desk)?;
+    let listens = door.socket().to_owned();
     let at_once = Arc::new(Notify::new());
     let tasks = Tasks::default();
     let link = tasks.supervise("link", {
@@ -113,7 +115,7 @@ pub async fn run(
         }),
         tasks.supervise("desk-api", serve(door, socket.clone(), desk.clone())),
     ];
-    ready(&socket);
+    ready(&listens);
     stop.asked().await;
     others.iter().for_each(JoinHandle::abort);
     link.abort();
@@ -219,13 +221,17 @@ async fn tell_failures(
 fn take_folder(folder: &DeskFolder) -> Result<File, DaemonError> {
     let failed = |error| DaemonError::Folder { folder: folder.root().to_owned(), error };
     folder.create().map_err(failed)?;
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(folder.lock())
-        .map_err(failed)?;
+    let path = folder.lock();
+    let opened =
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = match opened {
+        Ok(file) => file,
+        // A lock needs no room: on such a disk that of the file that is there will do, or of the folder itself.
+        Err(error) if DiskTrouble::of(&error).is_some() => {
+            File::open(&path).or_else(|_| File::open(folder.root())).map_err(failed)?
+        }
+        Err(error) => return Err(failed(error)),
+    };
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => {

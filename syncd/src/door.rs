@@ -14,6 +14,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::daemon::DaemonError;
+use crate::disk::DiskTrouble;
+use crate::paths::socket_elsewhere;
 
 /// Between two looks whether the socket is still there.
 const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -26,6 +28,9 @@ pub(crate) type Tell = Box<dyn Fn(Option<String>) + Send>;
 
 /// The socket, looked after.
 pub(crate) struct Door {
+    /// Where the socket should be.
+    wanted: PathBuf,
+    /// Where it is.
     socket: PathBuf,
     listener: UnixListener,
     /// Device and inode of what is ours.
@@ -36,13 +41,18 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Listens at this path.
-    pub(crate) fn open(socket: &Path, tell: Tell) -> Result<Self, DaemonError> {
-        let (listener, id) = listen(socket)?;
+    /// Listens at this path; where the disk takes no socket, at one in memory, which the console finds, too.
+    pub(crate) fn open(wanted: &Path, tell: Tell) -> Result<Self, DaemonError> {
+        let (socket, listener, id) = listen_somewhere(wanted)?;
         let mut look = interval(LOOK_EACH);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tell(None);
-        Ok(Self { socket: socket.to_owned(), listener, id, look, tell, shut: false })
+        Ok(Self { wanted: wanted.to_owned(), socket, listener, id, look, tell, shut: false })
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
     }
 
     /// Makes the socket again where it is no longer there.
@@ -50,10 +60,10 @@ impl Door {
         if fs::symlink_metadata(&self.socket).is_ok_and(|there| id(&there) == self.id) {
             return;
         }
-        match listen(&self.socket) {
-            Ok((listener, id)) => {
-                tracing::warn!(socket = %self.socket.display(), "the socket was gone; it is made again");
-                (self.listener, self.id) = (listener, id);
+        match listen_somewhere(&self.wanted) {
+            Ok((socket, listener, id)) => {
+                tracing::warn!(socket = %socket.display(), "the socket was gone; it is made again");
+                (self.socket, self.listener, self.id) = (socket, listener, id);
                 self.shut = false;
                 (self.tell)(None);
             }
@@ -96,14 +106,31 @@ fn id(metadata: &fs::Metadata) -> (u64, u64) {
 }
 
 /// Takes the socket away at the end, unless another program listens there by now.
-pub(crate) fn remove(socket: &Path) {
-    if StdUnixStream::connect(socket).is_ok() {
-        return;
+pub(crate) fn remove(wanted: &Path) {
+    for socket in socket_elsewhere(wanted).as_deref().into_iter().chain([wanted]) {
+        if StdUnixStream::connect(socket).is_ok() {
+            continue;
+        }
+        match fs::remove_file(socket) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(%error, "the socket could not be removed"),
+        }
     }
-    match fs::remove_file(socket) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => tracing::warn!(%error, "the socket could not be removed"),
+}
+
+/// Listens at this path; where the disk takes no socket, at one in memory. Says where.
+fn listen_somewhere(wanted: &Path) -> Result<(PathBuf, UnixListener, (u64, u64)), DaemonError> {
+    match listen(wanted) {
+        Ok((listener, id)) => Ok((wanted.to_owned(), listener, id)),
+        Err(DaemonError::Socket { socket, error }) if DiskTrouble::of(&error).is_some() => {
+            let elsewhere = socket_elsewhere(&socket);
+            let elsewhere = elsewhere.ok_or(DaemonError::Socket { socket, error })?;
+            tracing::warn!(socket = %elsewhere.display(), "the disk takes no socket; it is elsewhere");
+            let (listener, id) = listen(&elsewhere)?;
+            Ok((elsewhere, listener, id))
+        }
+        Err(other) => Err(other),
     }
 }
 

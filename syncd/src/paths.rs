@@ -2,10 +2,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use data_encoding::HEXLOWER;
 use etcetera::BaseStrategy;
+use ring::digest::{SHA256, digest};
 
 /// The desk's folder.
 ///
@@ -16,7 +19,7 @@ use etcetera::BaseStrategy;
 /// | `enrolment.json` | the venue, the hub's addresses and pinned key |
 /// | `settings.json` | what the volunteers chose |
 /// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
-/// | `store/` | sled: may be deleted at any time |
+/// | `store/` | sled, and what proves it whole: may be deleted at any time |
 /// | `desk.sock`, `desk.lock` | the desk API and the lock of the running daemon |
 #[derive(Debug, Clone)]
 pub struct DeskFolder {
@@ -87,6 +90,28 @@ impl DeskFolder {
     pub fn create(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)
     }
+}
+
+/// Where the desk API's socket is where the desk's folder takes none, because its disk is read-only or full: in a folder
+/// of this user's own, which is in memory. Daemon and console ask the same; nothing where there is no such folder.
+pub fn socket_elsewhere(socket: &Path) -> Option<PathBuf> {
+    let user = rustix::process::getuid().as_raw();
+    let of_session = PathBuf::from(format!("/run/user/{user}"));
+    let folder = if of_session.is_dir() {
+        of_session
+    } else {
+        let own = std::env::temp_dir().join(format!("stempel-{user}"));
+        // An error says that it is there, or cannot be made: looked at next.
+        let _ = fs::DirBuilder::new().mode(0o700).create(&own);
+        own
+    };
+    // Whoever can write there could answer in the daemon's place.
+    let found = fs::symlink_metadata(&folder).ok()?;
+    let private = found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0;
+    let parent = socket.parent()?.canonicalize().ok()?;
+    let name = digest(&SHA256, parent.join(socket.file_name()?).as_os_str().as_bytes());
+    let name = HEXLOWER.encode(&name.as_ref()[..8]);
+    private.then(|| folder.join(format!("stempel-{name}.sock")))
 }
 
 /// Writes a small file so that after a crash it is there whole or as it was before: beside, fsync,

@@ -153,6 +153,9 @@ pub struct Store {
     failing: Option<DiskTrouble>,
     /// The hub has filled the current one: where it proves whole, the others are given up.
     filled: bool,
+    /// Denials that the records do not have any more, as far as the check has come. They end where the whole proves
+    /// whole: a record that came back in an older form says nothing.
+    ended: Vec<(CardKey, Denial)>,
     /// What look-ups found to be wrong, to be seen to by [`Store::heal`].
     noticed: Mutex<Option<StoreError>>,
     alarm: Arc<Notify>,
@@ -172,6 +175,7 @@ impl Store {
             closed: None,
             failing: None,
             filled: false,
+            ended: Vec::new(),
             noticed: Mutex::new(None),
             alarm,
         };
@@ -632,6 +636,7 @@ impl Store {
     /// The current sled is damaged: from now on it is only read, and another one is begun.
     fn set_aside(&mut self, why: String) {
         self.note_damage(why);
+        self.ended.clear();
         let Some(shelf) = self.current.take() else { return };
         let next = shelf.number + 1;
         self.aside.insert(0, shelf);
@@ -752,7 +757,7 @@ impl Store {
 
     fn check_part(&mut self, at_most: usize) -> Result<bool, StoreError> {
         let mut changes = Vec::new();
-        let Self { current, aside, denied, .. } = self;
+        let Self { current, aside, denied, ended, .. } = self;
         let own = current.iter_mut().map(|shelf| (true, shelf));
         let next = own
             .chain(aside.iter_mut().map(|shelf| (false, shelf)))
@@ -774,7 +779,7 @@ impl Store {
                             && (known.shelf < number
                                 || known.shelf == number && known.revision <= revision) =>
                     {
-                        changes.push((card.name.0, None));
+                        ended.push((card.name.0, *known));
                     }
                     (Some(_), Some(_)) | (None, _) => {}
                 }
@@ -787,8 +792,11 @@ impl Store {
         match finding {
             Finding::NotYet => {}
             Finding::Whole if is_current => {
-                if self.denied.is_incomplete() {
-                    self.take_denials(&[])?;
+                let ended = std::mem::take(&mut self.ended).into_iter();
+                let as_it_was = ended.filter(|(name, it)| self.denied.get(name) == Some(it));
+                let ended: Vec<Change> = as_it_was.map(|(name, _)| (name, None)).collect();
+                if self.denied.is_incomplete() || !ended.is_empty() {
+                    self.take_denials(&ended)?;
                 }
                 self.give_up_the_others()?;
             }

@@ -57,7 +57,11 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
     desk.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
     assert!(refused(&mut desk, false, now.plus(DAY - 1)).contains("no keys"));
     assert!(refused(&mut desk, false, now.plus(DAY)).contains("pass list"), "a day old");
-    desk.store_health = Health::Trouble(Trouble::PassListDamaged { detail: "a page".to_owned() });
+    desk.store.flush().unwrap();
+    drop(desk);
+    fs::remove_file(folder.path().join("store/1/db")).unwrap();
+    let mut desk = opened(folder.path(), 2);
+    assert!(matches!(desk.status().store, Health::Trouble(Trouble::PassListDamaged { .. })));
     assert!(refused(&mut desk, false, now).contains("pass list"), "not whole");
 }
 

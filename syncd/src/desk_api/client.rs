@@ -20,6 +20,7 @@ use super::types::{
     RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
     TariffsView, VoidRequest,
 };
+use crate::paths::socket_elsewhere;
 
 /// Why the daemon gave no answer that can be used.
 #[derive(Debug, Error)]
@@ -300,19 +301,29 @@ impl DeskClient {
         }
     }
 
+    /// A daemon whose disk takes no socket listens elsewhere.
+    async fn connect(&self) -> io::Result<UnixStream> {
+        match UnixStream::connect(&self.socket).await {
+            Err(error) => match socket_elsewhere(&self.socket) {
+                Some(elsewhere) => UnixStream::connect(elsewhere).await.map_err(|_| error),
+                None => Err(error),
+            },
+            connected => connected,
+        }
+    }
+
     async fn send(
         &self,
         method: Method,
         path: &str,
         body: Bytes,
     ) -> Result<Response<Incoming>, ClientError> {
-        let stream =
-            UnixStream::connect(&self.socket).await.map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-                    ClientError::NoDaemon { socket: self.socket.clone() }
-                }
-                _ => ClientError::Io(error.to_string()),
-            })?;
+        let stream = self.connect().await.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                ClientError::NoDaemon { socket: self.socket.clone() }
+            }
+            _ => ClientError::Io(error.to_string()),
+        })?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);

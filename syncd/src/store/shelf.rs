@@ -129,8 +129,16 @@ impl Shelf {
                 self.tree(Tree::Meta).insert(LAYOUT_KEY, LAYOUT)?;
                 return self.write(|_| Ok(()));
             }
-            None => return Err(StoreError::Damaged("what it held is gone".to_owned())),
-            Some(_) => return Err(StoreError::Damaged("its layout is not known".to_owned())),
+            unknown => {
+                // So much is known of what it had.
+                self.tally = written_out.unwrap_or_default();
+                let what = if unknown.is_none() {
+                    "what it held is gone"
+                } else {
+                    "its layout is not known"
+                };
+                return Err(StoreError::Damaged(what.to_owned()));
+            }
         }
         let written_out = written_out.unwrap_or_default();
         let bytes = self.tree(Tree::Meta).get(TALLY_KEY)?;

@@ -1,1 +1,410 @@
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+use crdt_model::catalogue::{Card, CardStatus, HolderStatus, Programme};
+
+use super::record::{checksum, closed};
+use super::*;
+
+fn card(n: u64) -> CardKey {
+    let mut key = [7; 16];
+    key[..8].copy_from_slice(&n.to_be_bytes());
+    key
+}
+
+fn record(pass: u64, cards: &[u64]) -> PassRecord {
+    let active = |n: &u64| Card { name: CardName(card(*n)), status: CardStatus::Active };
+    PassRecord {
+        cards: cards.iter().map(active).collect(),
+        ..PassRecord::new(PassId(pass), Programme::Uitpas)
+    }
+}
+
+fn blocked(pass: u64, cards: &[u64]) -> PassRecord {
+    let mut record = record(pass, cards);
+    record.cards.iter_mut().for_each(|card| card.status = CardStatus::Blocked);
+    record
+}
+
+fn opened(path: &Path) -> Store {
+    Store::open(path, Arc::default())
+}
+
+/// What the desk does in the background.
+fn check_all(store: &mut Store) {
+    while store.check(1000) {}
+    store.heal();
+    while store.check(1000) {}
+}
+
+fn status(store: &Store, n: u64) -> Option<CardStatus> {
+    let record = store.pass_of_card(&card(n)).unwrap()?;
+    Some(record.card_status(&CardName(card(n))))
+}
+
+/// A list of passes 1 to `last` with a card each, pass 1 blocked in a later page; written out and closed.
+fn filled(path: &Path, last: u64) -> Vec<Item> {
+    let mut store = opened(path);
+    let items: Vec<Item> = (1..=last).map(|n| Item::Pass(record(n, &[n]))).collect();
+    for page in items.chunks(100) {
+        store.apply(page, 7).unwrap();
+    }
+    store.flush().unwrap();
+    store.apply(&[Item::Pass(blocked(1, &[1]))], 8).unwrap();
+    store.caught_up();
+    store.flush().unwrap();
+    assert_eq!(store.trouble(), None);
+    let mut items = items;
+    items[0] = Item::Pass(blocked(1, &[1]));
+    items
+}
+
+/// Does something to the records behind the store's back.
+fn tamper(path: &Path, with: impl FnOnce(&sled::Db)) {
+    // sled gives its lock up a moment after it was closed.
+    let begun = Instant::now();
+    let database = loop {
+        match sled::open(path.join("1")) {
+            Ok(database) => break database,
+            Err(error) => assert!(begun.elapsed() < LOCK_PATIENCE, "{error}"),
+        }
+    };
+    with(&database);
+    database.flush().unwrap();
+}
+
+fn key(pass: u64) -> [u8; 8] {
+    pass.to_be_bytes()
+}
+
+/// The hub sends everything anew: then the damaged one is gone.
+fn refill(store: &mut Store, path: &Path, items: &[Item]) {
+    assert_eq!(store.cursor(Cursor::Catalogue).unwrap(), 0, "everything is asked for again");
+    for page in items.chunks(100) {
+        store.apply(page, 8).unwrap();
+        assert!(path.join("1").exists(), "nothing is given up before the next is whole");
+    }
+    store.caught_up();
+    check_all(store);
+    assert_eq!(store.trouble(), None);
+    assert!(store.is_whole());
+    assert_eq!(numbers(path), [2]);
+    assert_eq!(status(store, 1), Some(CardStatus::Blocked));
+}
+
+#[test]
+fn a_page_is_found_again_after_a_restart_and_a_replaced_card_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = opened(&path);
+    store.apply(&[Item::Pass(record(1, &[1, 2])), Item::Pass(record(2, &[3]))], 7).unwrap();
+    store.apply(&[Item::Pass(record(1, &[2, 4]))], 8).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let store = opened(&path);
+    assert_eq!(store.trouble(), None);
+    assert!(store.is_whole());
+    assert_eq!(store.pass_of_card(&card(1)).unwrap(), None);
+    assert_eq!(store.pass_of_card(&card(4)).unwrap().unwrap().pass, PassId(1));
+    assert_eq!(store.cursor(Cursor::Catalogue).unwrap(), 8);
+    assert_eq!(store.passes(), 2);
+}
+
+/// Invariant 9.
+#[test]
+fn a_store_that_will_not_open_is_kept_until_the_next_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let items = filled(&path, 5);
+    fs::write(path.join("1/conf"), "not a sled configuration").unwrap();
+    fs::write(path.join("1/db"), [0xff; 5000]).unwrap();
+    let mut store = opened(&path);
+    let trouble = store.trouble();
+    assert!(matches!(trouble, Some(StoreTrouble::Damaged { .. })), "{trouble:?}");
+    assert_eq!(status(&store, 1), Some(CardStatus::Blocked), "that is known twice");
+    refill(&mut store, &path, &items);
+}
+
+#[test]
+fn the_leftover_of_a_crashed_snapshot_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    drop(opened(&path));
+    fs::write(path.join("1/snap.0000000000000ABC.generating"), "half").unwrap();
+    assert_eq!(opened(&path).trouble(), None);
+}
+
+#[test]
+fn a_record_that_does_not_prove_itself_is_noticed_and_the_others_are_used_until_the_hub_has_sent_all()
+ {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let items = filled(&path, 250);
+    tamper(&path, |database| {
+        let passes = database.open_tree("passes").unwrap();
+        let mut bytes = passes.get(key(9)).unwrap().unwrap().to_vec();
+        bytes[3] ^= 1;
+        passes.insert(key(9), bytes).unwrap();
+    });
+    let store = opened(&path);
+    let trouble = store.trouble();
+    let counted = matches!(trouble, Some(StoreTrouble::Damaged { passes: 249, of: 250, .. }));
+    assert!(counted, "{trouble:?}");
+    assert_eq!(status(&store, 8), Some(CardStatus::Active), "it proves itself whole");
+    assert_eq!(status(&store, 9), None, "nobody knows");
+    assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
+    drop(store);
+    let still = opened(&path);
+    assert!(matches!(still.trouble(), Some(StoreTrouble::Damaged { passes: 249, of: 250, .. })));
+    assert_eq!(status(&still, 8), Some(CardStatus::Active), "also after another start");
+    drop(still);
+    let mut store = opened(&path);
+    // What the hub has sent counts, and the rest is read where it was.
+    store.apply(&[Item::Pass(record(8, &[800]))], 0).unwrap();
+    assert_eq!(status(&store, 800), Some(CardStatus::Active));
+    assert_eq!(status(&store, 8), Some(CardStatus::Deleted), "the pass has another card now");
+    refill(&mut store, &path, &items);
+}
+
+#[test]
+fn a_blocked_pass_stays_blocked_where_its_record_is_lost_or_came_back_in_an_older_form() {
+    let whole = tempfile::tempdir().unwrap();
+    filled(&whole.path().join("store"), 20);
+    let older = shelf::encoded(&record(1, &[1]));
+    let older = closed(checksum(Tree::Passes, &key(1), &older), &older);
+    type Tampering<'a> = (&'a str, Box<dyn Fn(&sled::Db) + 'a>);
+    let tree = |database: &sled::Db, name: &str| database.open_tree(name).unwrap();
+    let ways: [Tampering<'_>; 5] = [
+        ("an older form", Box::new(|it| drop(tree(it, "passes").insert(key(1), &older[..])))),
+        ("its record is lost", Box::new(|it| drop(tree(it, "passes").remove(key(1))))),
+        ("its card is lost", Box::new(|it| drop(tree(it, "cards").remove(card(1))))),
+        ("all passes are lost", Box::new(|it| tree(it, "passes").clear().unwrap())),
+        ("all numbers are lost", Box::new(|it| tree(it, "meta").clear().unwrap())),
+    ];
+    for (what, tampering) in ways {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store");
+        let items = filled(&path, 20);
+        tamper(&path, tampering);
+        let mut store = opened(&path);
+        let trouble = store.trouble();
+        assert!(matches!(trouble, Some(StoreTrouble::Damaged { .. })), "{what}: {trouble:?}");
+        assert_eq!(status(&store, 1), Some(CardStatus::Blocked), "{what}");
+        assert!(store.pass(PassId(1)).is_none_or(|it| it.cards[0].status == CardStatus::Blocked));
+        refill(&mut store, &path, &items);
+    }
+}
+
+#[test]
+fn a_store_that_was_put_back_or_emptied_as_a_whole_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = opened(&path);
+    store.apply(&[Item::Pass(record(1, &[1]))], 7).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let earlier = folder.path().join("earlier");
+    copy(&path.join("1"), &earlier);
+    let mut store = opened(&path);
+    store.apply(&[Item::Pass(record(2, &[2]))], 8).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    for put_back in [true, false] {
+        let copied = folder.path().join(format!("store-{put_back}"));
+        copy(&path, &copied);
+        fs::remove_dir_all(copied.join("1")).unwrap();
+        if put_back {
+            copy(&earlier, &copied.join("1"));
+        } else {
+            fs::create_dir(copied.join("1")).unwrap();
+        }
+        let store = opened(&copied);
+        let trouble = store.trouble();
+        assert!(matches!(trouble, Some(StoreTrouble::Damaged { of: 2, .. })), "{trouble:?}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+/// A store cut in half, and one with a flipped bit, at many places of the file: no blocked pass is welcome, whatever is
+/// lost is said, and the hub can fill the next one.
+#[test]
+fn whatever_is_lost_by_a_cut_or_a_flipped_bit_is_said_and_no_blocked_pass_is_welcome() {
+    const LAST: u64 = 300;
+    const PLACES: usize = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = folder.path().join("whole");
+    let items = filled(&whole, LAST);
+    let bytes = fs::read(whole.join("1/db")).unwrap();
+    // Behind what is used the file has zeros: a bit there changes nothing.
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    let cuts =
+        [used / 2, used / 4, 100, 0].map(|at| (format!("cut at {at}"), bytes[..at].to_vec()));
+    let flips = (0..PLACES).map(|n| {
+        let (at, bit) = (n * used / PLACES, n % 8);
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 1 << bit;
+        (format!("bit {bit} of {at}"), flipped)
+    });
+    let mut noticed = 0;
+    for (n, (what, damaged)) in cuts.into_iter().chain(flips).enumerate() {
+        let path = folder.path().join(n.to_string());
+        copy(&whole, &path);
+        fs::write(path.join("1/db"), damaged).unwrap();
+        let mut store = opened(&path);
+        check_all(&mut store);
+        assert_eq!(status(&store, 1), Some(CardStatus::Blocked), "{what}");
+        let found = (2..=LAST).filter(|n| status(&store, *n) == Some(CardStatus::Active)).count();
+        store.heal();
+        let trouble = store.trouble();
+        let lost = found < LAST as usize - 1;
+        assert!(!lost || trouble.is_some(), "{what}: {found} are left and nothing is said");
+        noticed += usize::from(trouble.is_some());
+        if trouble.is_some() {
+            assert!(!store.is_whole(), "{what}");
+            if n % 8 == 0 {
+                for page in items.chunks(100) {
+                    store.apply(page, 8).unwrap();
+                }
+                store.caught_up();
+                check_all(&mut store);
+                assert_eq!(store.trouble(), None, "{what}");
+            }
+        }
+        drop(store);
+        fs::remove_dir_all(&path).unwrap();
+    }
+    assert!(noticed >= PLACES / 2, "only {noticed} were noticed");
+}
+
+#[test]
+fn a_freed_card_is_welcome_again_and_a_blocked_holder_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 3);
+    let mut store = opened(&path);
+    store.apply(&[Item::Pass(record(1, &[1]))], 9).unwrap();
+    assert_eq!(status(&store, 1), Some(CardStatus::Active));
+    let holder = PassRecord { holder: HolderStatus::Blocked, ..record(2, &[2]) };
+    store.apply(&[Item::Pass(holder)], 10).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let mut store = opened(&path);
+    check_all(&mut store);
+    assert_eq!(status(&store, 1), Some(CardStatus::Active));
+    let of_two = store.pass_of_card(&card(2)).unwrap().unwrap();
+    assert_eq!(of_two.holder, HolderStatus::Blocked);
+    // A blocked card that went over to another pass is that one's.
+    store.apply(&[Item::Pass(blocked(3, &[3]))], 11).unwrap();
+    store.apply(&[Item::Pass(record(2, &[2, 3]))], 12).unwrap();
+    assert_eq!(status(&store, 3), Some(CardStatus::Active));
+}
+
+/// The desk was stopped between the page that freed a card and the change of the list.
+#[test]
+fn a_denial_that_ended_unnoticed_is_put_right_by_the_check_and_one_that_the_store_lost_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 2);
+    let before = fs::read(path.join("denied")).unwrap();
+    let mut store = opened(&path);
+    store.apply(&[Item::Pass(record(1, &[1]))], 9).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    fs::write(path.join("denied"), before).unwrap();
+    let mut store = opened(&path);
+    check_all(&mut store);
+    assert_eq!(status(&store, 1), Some(CardStatus::Active), "it was freed");
+    // A page that a power cut took: the list has it, the store does not.
+    let later = store.current.as_ref().unwrap().tally().revision + 1;
+    let denial = Denial::of(&blocked(2, &[2]), &blocked(2, &[2]).cards[0], 1, later);
+    store.take_denials(&[(card(2), denial)]).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let mut store = opened(&path);
+    check_all(&mut store);
+    assert_eq!(status(&store, 2), Some(CardStatus::Blocked));
+    // A list that is lost comes back from the store.
+    store.apply(&[Item::Pass(blocked(2, &[2]))], 10).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    fs::remove_file(path.join("denied")).unwrap();
+    let mut store = opened(&path);
+    check_all(&mut store);
+    assert!(store.denied.get(&card(2)).is_some());
+}
+
+#[test]
+fn what_changes_while_the_check_goes_on_is_no_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 100);
+    let mut store = opened(&path);
+    store.current.as_mut().unwrap().check = check::Check::default();
+    let mut n = 0;
+    while store.check(7) {
+        n += 1;
+        store.apply(&[Item::Pass(record(2 + n % 300, &[n % 300, 900 + n % 5]))], 9 + n).unwrap();
+        store.set_cursor(Cursor::Venue, n).unwrap();
+    }
+    assert!(n > 10, "the check took {n} steps");
+    assert_eq!(store.trouble(), None);
+    assert!(store.is_whole());
+}
+
+/// Nothing of the old list is lost by a new version of the program.
+#[test]
+fn the_list_of_an_earlier_version_is_used_until_the_hub_has_sent_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let items: Vec<Item> = vec![Item::Pass(blocked(1, &[1])), Item::Pass(record(2, &[2]))];
+    let database = sled::open(&path).unwrap();
+    database.open_tree("meta").unwrap().insert("layout", &b"stempel store 2"[..]).unwrap();
+    for (n, it) in [(1, blocked(1, &[1])), (2, record(2, &[2]))] {
+        database.open_tree("passes").unwrap().insert(key(n), shelf::encoded(&it)).unwrap();
+        database.open_tree("cards").unwrap().insert(card(n), &key(n)).unwrap();
+    }
+    database.flush().unwrap();
+    drop(database);
+    let mut store = opened(&path);
+    assert_eq!(store.trouble(), Some(StoreTrouble::OfEarlierVersion { passes: 2 }));
+    assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
+    assert_eq!(status(&store, 2), Some(CardStatus::Active));
+    store.apply(&items, 8).unwrap();
+    store.caught_up();
+    check_all(&mut store);
+    assert_eq!(store.trouble(), None);
+    assert!(!path.join("db").exists() && path.join("1").exists());
+    assert_eq!(status(&store, 2), Some(CardStatus::Active));
+}
+
+#[test]
+fn acknowledgements_are_taken_over_from_a_damaged_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 3);
+    let writer = Writer::from_bytes(&[5; 20]).unwrap();
+    let day = jiff::civil::date(2026, 11, 26);
+    let mut store = opened(&path);
+    store.acknowledge(day, &writer, 12).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    tamper(&path, |database| drop(database.open_tree("passes").unwrap().remove(key(2))));
+    let mut store = opened(&path);
+    assert!(store.is_damaged());
+    assert_eq!(store.acknowledgements(), [(day_number(day), writer, 12)]);
+    store.forget_acknowledgements().unwrap();
+    store.flush().unwrap();
+    drop(store);
+    assert_eq!(opened(&path).acknowledgements(), []);
+}

@@ -1,0 +1,170 @@
+//! Disks that are full or read-only, as small file systems in memory: the desk says what is the matter, gives nothing
+//! up, and heals by itself when there is room. Mounting needs root, as in CI; where it is not allowed these tests say so
+//! and do nothing (`syncd`'s own tests tell the errors apart without a mount).
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crdt_model::decide::VerdictKind;
+use stempel_tests::{Desk, Hub, catalogue, pass_number};
+use syncd::desk_api::client::ClientError;
+use syncd::desk_api::types::{Health, HubLink, ProblemKind, Status, Trouble};
+
+/// Passes of the first catalogue: enough to fill the page of memory that a ledger's file ends in.
+const PASSES: u32 = 300;
+
+/// A file system of its own.
+struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounted at this folder; nothing where that is not allowed.
+    fn mount(folder: &Path) -> Option<Self> {
+        fs::create_dir_all(folder).unwrap();
+        let mounted = mount(&["-t", "tmpfs", "-o", "size=24m,mode=700", "stempel-test"], folder);
+        if !mounted {
+            eprintln!(
+                "SKIPPED: this user may not mount a small disk, so a full one is not tried here"
+            );
+        }
+        mounted.then(|| Self { folder: folder.to_owned() })
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.folder.join("ballast")
+    }
+
+    /// Writes until there is no room for a byte.
+    fn fill(&self) {
+        let mut file = File::create(self.ballast()).unwrap();
+        for size in [64 * 1024, 4096, 1] {
+            let bytes = vec![1; size];
+            while file.write_all(&bytes).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        fs::remove_file(self.ballast()).unwrap();
+    }
+
+    fn remount(&self, how: &str) {
+        assert!(mount(&["-o", &format!("remount,{how}")], &self.folder), "{how}");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
+    }
+}
+
+fn mount(arguments: &[&str], folder: &Path) -> bool {
+    let done = Command::new("mount").args(arguments).arg(folder).status();
+    done.is_ok_and(|status| status.success())
+}
+
+fn disk(trouble: Trouble) -> impl Fn(&Status) -> bool {
+    move |status| status.disk == Health::Trouble(trouble.clone())
+}
+
+fn well(status: &Status) -> bool {
+    status.disk == Health::Fine && status.store == Health::Fine
+}
+
+/// Taps one pass after the other until one cannot be recorded: the number of those that were, and what the desk said.
+async fn tap_until_refused(desk: &Desk, from: u32) -> (u32, Option<ProblemKind>) {
+    for n in from..PASSES {
+        match desk.client.tap(&pass_number(n)).await {
+            Ok(answer) => assert_eq!(answer.verdict, VerdictKind::Ok, "{answer:?}"),
+            Err(ClientError::Problem(problem)) => return (n - from, problem.kind()),
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    panic!("a full disk took {PASSES} entries");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_whose_disk_fills_up_says_so_sends_what_it_has_and_goes_on_when_there_is_room() {
+    let world = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(&world.path().join("balie-1")) else { return };
+    let hub = Hub::start(world.path(), &catalogue(PASSES, 6));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    small.fill();
+    let (taken, said) = tap_until_refused(&desk, 0).await;
+    assert_eq!(said, Some(ProblemKind::DiskFull));
+    // The link is not to blame, and what was recorded reaches the hub.
+    let full = disk(Trouble::DiskFull);
+    desk.wait_for("the full disk", |it| {
+        full(it) && it.hub == HubLink::Connected && it.pending == 0
+    })
+    .await;
+    assert_eq!(hub.json(&["show", "totals"])["entries"], taken);
+    // What the hub says meanwhile cannot be kept. The desk is told again.
+    hub.import(&catalogue(PASSES + 5, 6));
+    small.make_room();
+    let more = u64::from(PASSES + 5);
+    desk.wait_for("room, and the new passes", |it| well(it) && it.passes == more).await;
+    let answer = desk.client.tap(&pass_number(PASSES + 4)).await.unwrap();
+    assert_eq!(answer.verdict, VerdictKind::Ok, "{answer:?}");
+    desk.wait_for("pending 0", |it| it.pending == 0 && it.hub == HubLink::Connected).await;
+    assert_eq!(hub.json(&["show", "totals"])["entries"], taken + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_that_starts_on_a_full_disk_has_its_passes_when_there_is_room_without_a_hub() {
+    let world = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(&world.path().join("balie-1")) else { return };
+    let mut hub = Hub::start(world.path(), &catalogue(PASSES, 6));
+    let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
+    hub.stop();
+    let mut next = 0;
+    for start in 1..=2 {
+        // Once after a kill, once after an end as it should be.
+        if start == 1 {
+            desk.kill()
+        } else {
+            desk.stop()
+        }
+        small.fill();
+        desk.go();
+        desk.wait_for("the full disk", disk(Trouble::DiskFull)).await;
+        let (taken, said) = tap_until_refused(&desk, next).await;
+        assert_eq!(said, Some(ProblemKind::DiskFull));
+        next += taken;
+        small.make_room();
+        let all = u64::from(PASSES);
+        desk.wait_for("room, with all passes", |it| well(it) && it.passes == all).await;
+        let answer = desk.client.tap(&pass_number(next)).await.unwrap();
+        assert_eq!(answer.verdict, VerdictKind::Ok, "start {start}: {answer:?}");
+        next += 1;
+    }
+    hub.go();
+    desk.wait_for("pending 0", |it| it.hub == HubLink::Connected && it.pending == 0).await;
+    assert_eq!(hub.json(&["show", "totals"])["entries"], next, "nothing is lost or doubled");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_that_starts_on_a_read_only_disk_says_so_and_goes_on_when_it_can_be_written() {
+    let world = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(&world.path().join("balie-1")) else { return };
+    let mut hub = Hub::start(world.path(), &catalogue(3, 6));
+    let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
+    hub.stop();
+    desk.stop();
+    small.remount("ro");
+    desk.go();
+    desk.wait_for("the read-only disk", disk(Trouble::DiskReadOnly)).await;
+    match desk.client.tap(&pass_number(0)).await {
+        Err(ClientError::Problem(problem)) => {
+            assert_eq!(problem.kind(), Some(ProblemKind::DiskReadOnly), "{problem:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    small.remount("rw");
+    desk.wait_for("a disk that can be written", |it| well(it) && it.passes == 3).await;
+    assert_eq!(desk.client.tap(&pass_number(0)).await.unwrap().verdict, VerdictKind::Ok);
+}
