@@ -401,6 +401,7 @@ impl Desk {
             chosen: self.settings.activity.as_deref() == Some(&activity.event_id),
             open: activity.opening_hours.takes_checkins(&self.calendar, wall_clock()),
             prices: activity.prices.clone(),
+            checkin_codes: activity.checkin_codes.iter().map(|it| it.code.clone()).collect(),
         }
     }
 

@@ -16,7 +16,7 @@ pub mod keys;
 pub mod plain;
 pub mod processes;
 pub mod readers;
+pub mod scan;
 pub mod screens;
 pub mod surroundings;
 pub mod theme;
-pub mod wedge;
