@@ -465,6 +465,7 @@ impl Desk {
             chosen: self.settings.activity.as_deref() == Some(&activity.event_id),
             open: activity.opening_hours.takes_checkins(&self.calendar, self.clock.latest()),
             prices: activity.prices.clone(),
+            checkin_codes: activity.checkin_codes.iter().map(|it| it.code.clone()).collect(),
         }
     }
 

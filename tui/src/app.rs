@@ -5,14 +5,19 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::entry::EntryRef;
 use crdt_model::money::Cents;
-use crossterm::event::{KeyCode, KeyEvent};
+use crossterm::event::KeyEvent;
 use hardware::reader::{NoReader, ReaderEvent, Tap};
 use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
 use crate::holder::Holder;
 use crate::i18n::{Language, Notice};
-use crate::keys::Action;
-use crate::wedge::Scanned;
+use crate::scan::wedge::Input;
+use crate::scan::{Settings, Source};
+
+mod input;
+mod questions;
+
+pub use self::questions::Question;
 
 /// So long a verdict stays on the screen, in milliseconds.
 pub const SHOWN_FOR: i64 = 30_000;
@@ -25,9 +30,6 @@ pub const AMOUNT_FOR: i64 = 3_000;
 
 /// Rows of the history that are kept.
 const ROWS: usize = 100;
-
-/// Characters of a typed number at the most: an external card has its type before its number.
-const MAX_TYPED: usize = 58;
 
 /// A card as it was shown: its number and, where it lay on a reader, the check that was made of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,10 +61,14 @@ impl ShownCard {
 pub enum Message {
     /// The clock, in milliseconds since the epoch.
     Tick(i64),
-    /// A key was pressed.
+    /// A key was pressed, and nothing else with it.
     Key(KeyEvent),
-    /// A barcode or QR code was scanned.
-    Scan(Scanned),
+    /// What was typed or scanned.
+    Input(Input),
+    /// Text was pasted.
+    Pasted(String),
+    /// A line was typed or scanned, by this.
+    Line(String, Source),
     /// A reader says something.
     Reader {
         /// Which, in the order in which they were chosen.
@@ -113,6 +119,13 @@ pub enum Message {
     },
     /// The venue's activities.
     Activities(Vec<ActivityView>),
+    /// The check-in codes of the venue's activities.
+    Codes {
+        /// The codes.
+        codes: Vec<String>,
+        /// The version of the catalogue that has them, or an earlier one.
+        catalogue_version: u64,
+    },
 }
 
 /// What is to be done.
@@ -132,8 +145,8 @@ pub enum Command {
         /// Which.
         reward_id: String,
     },
-    /// Take an entry back; without one, the last.
-    Void(Option<EntryRef>),
+    /// Take this entry back.
+    Void(EntryRef),
     /// Ask what a pass can have.
     LoadRewards(ShownCard),
     /// Ask what a ticket costs each of these cards, and add it up.
@@ -142,6 +155,8 @@ pub enum Command {
     OpenHolder(String),
     /// Ask for the activities.
     LoadActivities,
+    /// Ask for the check-in codes of the activities, as of this version of the catalogue.
+    LoadCodes(u64),
     /// Choose the activity.
     ChooseActivity(String),
     /// Let a verdict be heard and seen beside the screen, on this reader where the card lies on one.
@@ -196,6 +211,8 @@ pub enum Dialog {
     Activities(Vec<ActivityView>, usize),
     /// A reward is being chosen.
     Rewards(usize),
+    /// Something is asked again before it is done.
+    Question(Question),
 }
 
 /// An amount on the screen.
@@ -260,6 +277,16 @@ pub struct Model {
     pub readers: Vec<ReaderSlot>,
     /// An activity's code that was scanned, for the next card, and when, in milliseconds.
     pub code: Option<(String, i64)>,
+    /// How the scanner is set.
+    pub scanner: Settings,
+    /// The check-in codes of the desk's activities; nothing before the daemon has said them.
+    pub codes: Option<Vec<String>>,
+    /// The version of the catalogue as of which the codes are known.
+    pub codes_version: Option<u64>,
+    /// Counts up with each verdict that comes or goes: whoever pressed a key meant what the screen showed then.
+    pub screen: u64,
+    /// What a person is typing, before it is complete.
+    pub typing: Option<String>,
     /// What just failed, and when, in milliseconds.
     pub notice: Option<(Notice, i64)>,
     /// What a reader last could not read, and when, in milliseconds.
@@ -282,6 +309,11 @@ impl Model {
             dialog: None,
             readers,
             code: None,
+            scanner: Settings::default(),
+            codes: None,
+            codes_version: None,
+            screen: 0,
+            typing: None,
             notice: None,
             reader_notice: None,
             over: false,
@@ -318,12 +350,18 @@ impl Model {
 
     /// What a message makes of the model, and what is to be done.
     pub fn update(&mut self, message: Message) -> Vec<Command> {
+        // What was typed or tapped behind the key that ended the console is nobody's any more.
+        if self.over {
+            return Vec::new();
+        }
         match message {
             Message::Tick(now) => self.tick(now),
-            Message::Key(key) => return self.key(&key),
-            Message::Scan(scanned) => return self.scanned(scanned),
+            Message::Key(key) => return self.pressed(&key, false),
+            Message::Input(input) => return self.input(input),
+            Message::Pasted(text) => return self.pasted(&text),
+            Message::Line(line, source) => return self.line(&line, source),
             Message::Reader { reader, event } => return self.heard_reader(reader, event),
-            Message::Daemon(event) => self.daemon(event),
+            Message::Daemon(event) => return self.daemon(event),
             Message::DaemonGone => self.status = None,
             Message::History(rows) => self.rows = rows,
             Message::Answered { answer, card } => return self.answered(*answer, card),
@@ -345,9 +383,15 @@ impl Model {
                     shown.holder = Some(holder);
                 }
             }
+            // Whoever began to type meanwhile is not to choose with the Enter behind it.
+            Message::Activities(_) if self.dialog.is_some() => {}
             Message::Activities(activities) => {
                 let chosen = activities.iter().position(|a| a.chosen).unwrap_or_default();
                 self.dialog = Some(Dialog::Activities(activities, chosen));
+            }
+            Message::Codes { codes, catalogue_version } => {
+                self.codes = Some(codes);
+                self.codes_version = Some(catalogue_version);
             }
         }
         Vec::new()
@@ -379,17 +423,24 @@ impl Model {
         }
     }
 
+    /// Another verdict, or none, is on the screen from now on. What lies over it was about the one before.
+    fn set_shown(&mut self, shown: Option<Shown>) {
+        self.shown = shown;
+        self.screen += 1;
+        if matches!(self.dialog, Some(Dialog::Rewards(_) | Dialog::Question(Question::TakeBack(_))))
+        {
+            self.dialog = None;
+        }
+    }
+
     fn wipe(&mut self) {
-        self.shown = None;
+        self.set_shown(None);
         self.amount = None;
         self.code = None;
         self.notice = None;
         self.reader_notice = None;
         if self.group.as_ref().is_some_and(|group| group.closed.is_some()) {
             self.group = None;
-        }
-        if matches!(self.dialog, Some(Dialog::Rewards(_))) {
-            self.dialog = None;
         }
     }
 
@@ -429,7 +480,7 @@ impl Model {
         self.reader_notice = None;
         self.amount = None;
         let (rewards, since) = (Vec::new(), self.now);
-        self.shown = Some(Shown { answer, card, rewards, holder: None, since });
+        self.set_shown(Some(Shown { answer, card, rewards, holder: None, since }));
         commands
     }
 
@@ -473,9 +524,15 @@ impl Model {
         cards.map(|card| card.number.clone()).collect()
     }
 
-    fn daemon(&mut self, event: Event) {
+    fn daemon(&mut self, event: Event) -> Vec<Command> {
         match event {
-            Event::Status(status) => self.status = Some(*status),
+            Event::Status(status) => {
+                let version = status.catalogue_version;
+                self.status = Some(*status);
+                if self.codes_version != Some(version) {
+                    return vec![Command::LoadCodes(version)];
+                }
+            }
             Event::Row(row) => {
                 if let Some(known) = self.rows.iter_mut().find(|known| known.id == row.id) {
                     *known = *row;
@@ -487,6 +544,7 @@ impl Model {
             // The console asks for the history anew when it hears this: see `console`.
             Event::Missed => {}
         }
+        Vec::new()
     }
 
     /// How the readers are, taken together: what is the matter with one of them, unless it may be missing.
@@ -535,134 +593,10 @@ impl Model {
         vec![self.tap(card)]
     }
 
-    /// A scan, too, is never text in a dialog.
-    fn scanned(&mut self, scanned: Scanned) -> Vec<Command> {
-        self.dialog = None;
-        match scanned {
-            Scanned::Card(card) => vec![self.tap(card.into())],
-            Scanned::Code(code) => {
-                self.code = Some((code, self.now));
-                Vec::new()
-            }
-        }
-    }
-
     /// The question about a card, with the code that was scanned for it.
     fn tap(&mut self, card: ShownCard) -> Command {
         let code = self.code.take().map(|(code, _)| code);
         Command::Tap { card, code }
-    }
-
-    fn key(&mut self, key: &KeyEvent) -> Vec<Command> {
-        match self.dialog.take() {
-            Some(Dialog::Number(typed)) => self.key_in_number(key, typed),
-            Some(Dialog::Activities(activities, chosen)) => {
-                let (chosen, done) = moved(key, chosen, activities.len());
-                match done {
-                    Some(true) => {
-                        let found = activities.get(chosen);
-                        found
-                            .map(|a| Command::ChooseActivity(a.event_id.clone()))
-                            .into_iter()
-                            .collect()
-                    }
-                    Some(false) => Vec::new(),
-                    None => {
-                        self.dialog = Some(Dialog::Activities(activities, chosen));
-                        Vec::new()
-                    }
-                }
-            }
-            Some(Dialog::Rewards(chosen)) => self.key_in_rewards(key, chosen),
-            Some(Dialog::Help) => Vec::new(),
-            None => self.key_on_desk(key),
-        }
-    }
-
-    fn key_on_desk(&mut self, key: &KeyEvent) -> Vec<Command> {
-        if let KeyCode::Char(digit @ '0'..='9') = key.code {
-            self.dialog = Some(Dialog::Number(digit.to_string()));
-            return Vec::new();
-        }
-        match Action::of(key) {
-            None => {}
-            Some(Action::Undo) => return self.undo(),
-            Some(Action::Number) => self.dialog = Some(Dialog::Number(String::new())),
-            Some(Action::Redeem) => {
-                if self.shown.as_ref().is_some_and(|shown| !shown.rewards.is_empty()) {
-                    self.dialog = Some(Dialog::Rewards(0));
-                }
-            }
-            Some(Action::Activity) => return vec![Command::LoadActivities],
-            Some(Action::Group) => self.open_or_close_group(),
-            Some(Action::Amount) => {
-                let cards = self.cards_to_pay();
-                if !cards.is_empty() {
-                    return vec![Command::LoadAmount(cards)];
-                }
-            }
-            Some(Action::Wipe) => self.wipe(),
-            Some(Action::Language) => self.language = self.language.next(),
-            Some(Action::Help) => self.dialog = Some(Dialog::Help),
-            Some(Action::Quit) => self.over = true,
-        }
-        Vec::new()
-    }
-
-    /// Takes back what is on the screen; the last entry where nothing is, or what was itself taken back.
-    fn undo(&mut self) -> Vec<Command> {
-        let shown = self.shown.as_ref().filter(|shown| shown.answer.kind != Kind::Void);
-        let entry = shown.map(|shown| shown.answer.entry);
-        if entry == Some(None) {
-            // Nothing was counted for this visitor, and the last entry is somebody else's.
-            self.notice = Some((Notice::NothingToTakeBack, self.now));
-            return Vec::new();
-        }
-        vec![Command::Void(entry.flatten())]
-    }
-
-    fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {
-        match key.code {
-            KeyCode::Enter if typed.is_empty() => return Vec::new(),
-            KeyCode::Enter => return vec![self.tap(typed.into())],
-            KeyCode::Esc => return Vec::new(),
-            KeyCode::Backspace => drop(typed.pop()),
-            KeyCode::Char(c)
-                if (c.is_ascii_alphanumeric() || matches!(c, ':' | '-'))
-                    && typed.len() < MAX_TYPED =>
-            {
-                typed.push(c.to_ascii_uppercase());
-            }
-            _ => {}
-        }
-        self.dialog = Some(Dialog::Number(typed));
-        Vec::new()
-    }
-
-    fn key_in_rewards(&mut self, key: &KeyEvent, chosen: usize) -> Vec<Command> {
-        let Some(shown) = &self.shown else { return Vec::new() };
-        let (chosen, done) = moved(key, chosen, shown.rewards.len());
-        match (done, shown.rewards.get(chosen), &shown.card) {
-            (Some(true), Some(reward), Some(card)) => {
-                vec![Command::Redeem { card: card.clone(), reward_id: reward.reward_id.clone() }]
-            }
-            (Some(_), ..) => Vec::new(),
-            (None, ..) => {
-                self.dialog = Some(Dialog::Rewards(chosen));
-                Vec::new()
-            }
-        }
-    }
-}
-
-/// Where a key moves the choice in a list, and whether it ends it: taken or given up.
-fn moved(key: &KeyEvent, chosen: usize, length: usize) -> (usize, Option<bool>) {
-    match key.code {
-        KeyCode::Up => (chosen.saturating_sub(1), None),
-        KeyCode::Down => ((chosen + 1).min(length.saturating_sub(1)), None),
-        KeyCode::Enter => (chosen, Some(true)),
-        KeyCode::Esc => (chosen, Some(false)),
-        _ => (chosen, None),
     }
 }
 

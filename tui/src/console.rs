@@ -2,7 +2,7 @@
 //! says what they mean.
 
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossterm::event::{self, Event as TerminalEvent, KeyEvent, KeyEventKind};
 use ratatui_image::picker::Picker;
@@ -15,12 +15,13 @@ use crate::feedback;
 use crate::i18n::{Language, Notice, Texts};
 use crate::out;
 use crate::readers::Readers;
+use crate::scan::Settings;
+use crate::scan::wedge::{Input, Pressed, Wedge};
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
 use crate::surroundings::{Surroundings, now, venue_zone};
 use crate::terminal::{Ended, Interruption, Screen, Signals, fault_count, take_faults};
 use crate::theme::Theme;
-use crate::wedge::{Input, Settings, Wedge};
 
 /// Keys that wait for the console at the most.
 const QUEUE: usize = 256;
@@ -43,14 +44,18 @@ pub async fn run(
     let (surroundings, receiver) = Surroundings::start(client, &readers, feedback)?;
     let signals = Signals::listen()?;
     let screen = Screen::take()?;
-    let model = Model::new(language, slots, now());
+    let model = Model { scanner: scanner.clone(), ..Model::new(language, slots, now()) };
     let (presses, pressed) = mpsc::channel(QUEUE);
     let others = surroundings.sender();
+    let clock = Instant::now();
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
             let listened_to = match event {
                 TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => {
-                    presses.blocking_send((key, now())).is_ok()
+                    presses.blocking_send((Typed::Key(key), milliseconds(clock))).is_ok()
+                }
+                TerminalEvent::Paste(text) => {
+                    presses.blocking_send((Typed::Paste(text), milliseconds(clock))).is_ok()
                 }
                 TerminalEvent::Resize(..) => others.blocking_send(Message::Tick(now())).is_ok(),
                 _ => true,
@@ -60,7 +65,7 @@ pub async fn run(
             }
         }
     });
-    let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner.clone()), scanner };
+    let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner), clock };
     // The screen is given back when this returns, before anything is printed.
     let ended = show(screen, signals, model, &surroundings, heard).await;
     for fault in take_faults() {
@@ -100,7 +105,7 @@ async fn show(
                     continue;
                 }
             },
-            messages = heard.next(&mut ticks) => match messages {
+            messages = heard.next(&mut ticks, model.screen) => match messages {
                 Some(messages) => messages,
                 None => return Err(io::Error::other("the terminal gives no keys any more")),
             },
@@ -109,6 +114,7 @@ async fn show(
             faults = fault_count();
             messages.push(Message::Failed { notice: Notice::ConsoleFault, tapped: None });
         }
+        model.typing = heard.wedge.typing();
         for command in messages.into_iter().flat_map(|message| model.update(message)) {
             surroundings.carry_out(command);
         }
@@ -120,32 +126,47 @@ async fn show(
     Ok(Ended::Quit)
 }
 
+/// What comes from the keyboard.
+enum Typed {
+    Key(KeyEvent),
+    Paste(String),
+}
+
+/// Milliseconds of a clock that never jumps: the speed of a scanner is no matter of the clock on the wall.
+fn milliseconds(clock: Instant) -> i64 {
+    i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX)
+}
+
 /// What the console hears.
 struct Heard {
-    /// Keys, and when each was pressed: however long a picture takes to draw, a scan is told by its speed.
-    pressed: mpsc::Receiver<(KeyEvent, i64)>,
+    /// What was typed, and when: however long a picture takes to draw, a scan is told by its speed.
+    pressed: mpsc::Receiver<(Typed, i64)>,
     receiver: mpsc::Receiver<Message>,
     wedge: Wedge,
-    scanner: Settings,
+    /// The clock of the keyboard.
+    clock: Instant,
 }
 
 impl Heard {
-    /// What comes next, all that has come meanwhile with it; nothing where nobody speaks any more.
-    async fn next(&mut self, ticks: &mut Interval) -> Option<Vec<Message>> {
+    /// What comes next, all that has come meanwhile with it; nothing where nobody speaks any more. `screen` is what the
+    /// screen shows.
+    async fn next(&mut self, ticks: &mut Interval, screen: u64) -> Option<Vec<Message>> {
         let held = self.wedge.due();
         let mut messages = tokio::select! {
             // What was pressed tells whether what is held was waited for in vain: so it is heard first.
             biased;
             pressed = self.pressed.recv() => {
-                let (key, at) = pressed?;
-                self.typed(|wedge| wedge.key(key, at))
+                let (typed, at) = pressed?;
+                self.typed(typed, at, screen)
             }
             message = self.receiver.recv() => vec![message?],
-            () = until(held), if held.is_some() => self.typed(|wedge| wedge.expire(now())),
+            () = until(held, self.clock), if held.is_some() => {
+                inputs(self.wedge.expire(milliseconds(self.clock)))
+            }
             _ = ticks.tick() => vec![Message::Tick(now())],
         };
-        while let Ok((key, at)) = self.pressed.try_recv() {
-            messages.extend(self.typed(|wedge| wedge.key(key, at)));
+        while let Ok((typed, at)) = self.pressed.try_recv() {
+            messages.extend(self.typed(typed, at, screen));
         }
         for _ in 0..QUEUE {
             let Ok(message) = self.receiver.try_recv() else { break };
@@ -154,19 +175,26 @@ impl Heard {
         Some(messages)
     }
 
-    /// Keys and scans as messages.
-    fn typed(&mut self, held: impl FnOnce(&mut Wedge) -> Vec<Input>) -> Vec<Message> {
-        let message = |input| match input {
-            Input::Key(key) => Message::Key(key),
-            Input::Scan(text) => Message::Scan(self.scanner.meaning(&text)),
-        };
-        held(&mut self.wedge).into_iter().map(message).collect()
+    /// Keys and pastes as messages.
+    fn typed(&mut self, typed: Typed, at: i64, screen: u64) -> Vec<Message> {
+        match typed {
+            Typed::Key(key) => inputs(self.wedge.key(Pressed { key, at, screen })),
+            Typed::Paste(text) => {
+                let mut messages = inputs(self.wedge.paste(at));
+                messages.push(Message::Pasted(text));
+                messages
+            }
+        }
     }
 }
 
-/// Until this moment, in milliseconds since the epoch.
-async fn until(moment: Option<i64>) {
-    let left = moment.map_or(0, |moment| moment - now());
+fn inputs(inputs: Vec<Input>) -> Vec<Message> {
+    inputs.into_iter().map(Message::Input).collect()
+}
+
+/// Until this moment of the keyboard's clock.
+async fn until(moment: Option<i64>, clock: Instant) {
+    let left = moment.map_or(0, |moment| moment - milliseconds(clock));
     tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
 }
 

@@ -135,7 +135,7 @@ pub async fn run(headless: bool, language: Language) -> Result<Ended, DemoError>
         None => SCRIPT.to_owned(),
     };
     let reader = Readers::one(ReaderChoice::Script(ScriptedReader::parse(&script)?));
-    let scanner = crate::wedge::Settings::default();
+    let scanner = crate::scan::Settings::default();
     let client = world.client.clone();
     let feedback = feedback::Settings::default();
     console::run(client, reader, scanner, feedback, language).await.map_err(DemoError::Terminal)

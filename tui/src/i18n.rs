@@ -1,6 +1,7 @@
 //! The texts for the people at the desk, in their language. Every reason and every word stands in
 //! a Fluent file, checked when the program is compiled.
 
+mod scanners;
 mod troubles;
 
 use crdt_model::authenticity::Authenticity;
@@ -182,6 +183,23 @@ impl Texts {
             Some(Programme::Museumpass) => fl!(self.loader, "pass-museumpass"),
             None => fl!(self.loader, "pass-unknown"),
         }
+    }
+
+    /// Whose an answer is, without saying who.
+    pub fn whose(&self, answer: &Answer) -> String {
+        match &answer.pass {
+            Some(pass) => {
+                format!("{} …{}", self.programme(Some(pass.programme)), pass.telling_digits)
+            }
+            None if answer.kind == Kind::ExternalVisit => self.programme(Some(Programme::External)),
+            None => self.programme(None),
+        }
+    }
+
+    /// The question whether to take this back.
+    pub fn take_back(&self, answer: &Answer, time: &str) -> String {
+        let (pass, what) = (self.whose(answer), self.kind(answer.kind));
+        fl!(self.loader, "question-take-back", time = time, pass = pass, what = what)
     }
 
     /// What was asked, in a word.

@@ -9,7 +9,7 @@ use crate::i18n::Texts;
 /// What a key asks for, wherever one is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Take the last entry back.
+    /// Take back what is on the screen.
     Undo,
     /// Type a number.
     Number,
@@ -48,8 +48,11 @@ pub const KEYS: [(Option<u8>, char, Action); 10] = [
 impl Action {
     /// What a key asks for.
     pub fn of(key: &KeyEvent) -> Option<Self> {
-        if key.modifiers.contains(KeyModifiers::CONTROL) {
-            return (key.code == KeyCode::Char('c')).then_some(Self::Quit);
+        // A letter with Ctrl or Alt is no letter, and F2 with Shift is another key.
+        let shifted = key.modifiers.contains(KeyModifiers::SHIFT);
+        let letter = matches!(key.code, KeyCode::Char(_));
+        if !key.modifiers.difference(KeyModifiers::SHIFT).is_empty() || (shifted && !letter) {
+            return None;
         }
         let found = KEYS.iter().find(|(function, letter, _)| match key.code {
             KeyCode::F(number) => *function == Some(number),
@@ -75,6 +78,11 @@ impl Action {
             Self::Quit => fl!(loader, "key-quit"),
         }
     }
+}
+
+/// Whether this is Ctrl-C: in a terminal it ends what runs there, and here it asks whether to.
+pub fn is_interrupt(key: &KeyEvent) -> bool {
+    key.modifiers == KeyModifiers::CONTROL && matches!(key.code, KeyCode::Char('c' | 'C'))
 }
 
 /// The keys as the footer shows them: `F2 u Undo`.

@@ -15,13 +15,13 @@ use syncd::desk_api::client::DeskClient;
 use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubLink, HubState, Status};
 use tokio::sync::mpsc;
 
-use crate::app::{Command, Message, Model, ReaderState};
+use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
 use crate::feedback;
 use crate::i18n::{Language, Texts, sign};
 use crate::out;
 use crate::readers::Readers;
-use crate::surroundings::{Surroundings, now};
-use crate::wedge::{Scanned, Settings};
+use crate::scan::{Settings, Source};
+use crate::surroundings::{Surroundings, now, venue_zone};
 
 /// Answers of which it is known that they were said, at the most: more than the daemon's history has.
 const MOST_ANSWERS: usize = 512;
@@ -45,7 +45,8 @@ pub fn line(answer: &Answer, texts: &Texts) -> String {
 /// What somebody typed, or a scanner: a line.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
-    Pass(Scanned),
+    /// A number or a code.
+    Read(String, Source),
     Undo,
     Help,
     Quit,
@@ -53,27 +54,26 @@ enum Line {
 }
 
 impl Line {
-    fn of(text: &str, scanner: &Settings) -> Self {
-        let text = text.trim();
-        match (text, text.split_once(' ')) {
-            ("", _) => return Self::Nothing,
-            ("u" | "U", _) => return Self::Undo,
-            ("?", _) => return Self::Help,
-            ("q" | "Q", _) => return Self::Quit,
-            (_, Some(("c" | "C", code))) => {
-                return Self::Pass(Scanned::Code(code.trim().to_owned()));
-            }
-            _ => {}
+    fn of(text: &str) -> Self {
+        let text = text.trim_end_matches(['\r', '\n']);
+        match (text.trim(), text.trim().split_once(' ')) {
+            ("", _) => Self::Nothing,
+            ("u" | "U", _) => Self::Undo,
+            ("?", _) => Self::Help,
+            ("q" | "Q", _) => Self::Quit,
+            (_, Some(("c" | "C", code))) => Self::Read(code.trim().to_owned(), Source::Scanned),
+            // A line is typed as likely as scanned.
+            _ => Self::Read(text.to_owned(), Source::Typed),
         }
-        if let Some(code) = scanner.marked(text) {
-            return Self::Pass(scanner.meaning(code));
-        }
-        Self::Pass(match scanner.meaning(text) {
-            // Whatever is typed means a card, and the daemon says where it is none: as a code it would turn the next
-            // visitor away. But an address is nobody's number.
-            Scanned::Code(typed) if !typed.contains("://") => Scanned::Card(typed),
-            meant => meant,
-        })
+    }
+
+    /// Whether it is a yes to a question.
+    fn is_yes(text: &str) -> bool {
+        matches!(text.trim().to_lowercase().as_str(), "j" | "ja" | "y" | "yes")
+    }
+
+    fn is_no(text: &str) -> bool {
+        matches!(text.trim().to_lowercase().as_str(), "n" | "nee" | "no")
     }
 }
 
@@ -94,7 +94,7 @@ pub async fn run(
     language: Language,
 ) -> io::Result<()> {
     let texts = Texts::new(language);
-    let mut model = Model::new(language, readers.slots(), now());
+    let mut model = Model { scanner, ..Model::new(language, readers.slots(), now()) };
     let (surroundings, mut heard) = Surroundings::start(client, &readers, feedback)?;
     let mut typed = typed_lines();
     let mut said = Said::default();
@@ -104,19 +104,29 @@ pub async fn run(
     say(&fl!(texts.loader, "plain-help"))?;
     while ends_at.is_none_or(|ends_at| owed > 0 && Instant::now() < ends_at) {
         let message = tokio::select! {
-            line = typed.recv(), if ends_at.is_none() => match Line::of(&line.unwrap_or_else(|| {
-                ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
-                String::new()
-            }), &scanner) {
-                Line::Pass(scanned) => Message::Scan(scanned),
-                Line::Undo => Message::Key(KeyCode::Char('u').into()),
-                Line::Help => {
-                    say(&fl!(texts.loader, "plain-help"))?;
+            line = typed.recv(), if ends_at.is_none() => {
+                let Some(line) = line else {
+                    ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
                     continue;
+                };
+                let asked = matches!(model.dialog, Some(Dialog::Question(_)));
+                match Line::of(&line) {
+                    _ if asked && Line::is_yes(&line) => Message::Key(KeyCode::Enter.into()),
+                    _ if asked && Line::is_no(&line) => Message::Key(KeyCode::Esc.into()),
+                    Line::Read(line, source) => Message::Line(line, source),
+                    // A line is no key that was pressed by mistake: it asks where it is not about what was said last.
+                    Line::Undo => {
+                        model.dialog = None;
+                        Message::Key(KeyCode::F(2).into())
+                    }
+                    Line::Help => {
+                        say(&fl!(texts.loader, "plain-help"))?;
+                        continue;
+                    }
+                    Line::Quit => return Ok(()),
+                    Line::Nothing => continue,
                 }
-                Line::Quit => return Ok(()),
-                Line::Nothing => continue,
-            },
+            }
             message = heard.recv() => match message {
                 Some(message) => message,
                 None => return Ok(()),
@@ -127,12 +137,17 @@ pub async fn run(
             owed = owed.saturating_sub(1);
         }
         let mut line = said.of(&message, &texts);
-        let pressed = matches!(message, Message::Key(_));
+        let typed_line = matches!(message, Message::Key(_) | Message::Line(..));
         let gone = matches!(message, Message::DaemonGone);
         model.update(Message::Tick(now()));
+        if typed_line {
+            // What was said before about another line is no word about this one.
+            model.notice = None;
+        }
+        let had_code = model.code.clone();
         let commands = model.update(message);
-        if let (true, true, Some((notice, _))) = (pressed, commands.is_empty(), &model.notice) {
-            line = Some(again(texts.notice(notice)));
+        if typed_line {
+            line = said_about(&model, had_code.as_ref(), &texts).or(line);
         }
         for command in commands {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
@@ -222,6 +237,28 @@ impl Said {
     }
 }
 
+/// What is said at once about a line: a question, an activity's code, or what could not be read or done.
+fn said_about(model: &Model, had_code: Option<&(String, i64)>, texts: &Texts) -> Option<String> {
+    let loader = &texts.loader;
+    if let Some(Dialog::Question(Question::TakeBack(answer))) = &model.dialog {
+        let at = jiff::Timestamp::from_millisecond(answer.at).unwrap_or_default();
+        let time = at.to_zoned(venue_zone()).strftime("%H:%M:%S").to_string();
+        let how = fl!(loader, "question-plain");
+        return Some(format!("? {} {how}", texts.take_back(answer, &time)));
+    }
+    match &model.notice {
+        Some((notice, _)) if notice.is_unread() => {
+            let word = texts.word(VerdictKind::Retry);
+            Some(format!("{} {word} {}", sign(VerdictKind::Retry), texts.notice(notice)))
+        }
+        Some((notice, _)) => Some(again(texts.notice(notice))),
+        None if model.code.is_some() && model.code.as_ref() != had_code => {
+            Some(fl!(loader, "code-scanned"))
+        }
+        None => None,
+    }
+}
+
 /// What did not work, with its sign; some sentences have one of their own.
 fn again(text: String) -> String {
     let sign = sign(VerdictKind::Retry);
@@ -233,7 +270,6 @@ fn line_about(message: &Message, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
     match message {
         Message::Failed { notice, .. } => Some(again(texts.notice(notice))),
-        Message::Scan(Scanned::Code(_)) => Some(fl!(loader, "code-scanned")),
         Message::Reader { event, .. } => Some(again(match event {
             ReaderEvent::TwoCards => fl!(loader, "two-cards"),
             ReaderEvent::ReadError => fl!(loader, "read-error"),
@@ -284,7 +320,7 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         HubLink::Offline { .. } => {
             let since = jiff::Timestamp::from_millisecond(status.hub_since)
                 .unwrap_or_default()
-                .to_zoned(crate::surroundings::venue_zone());
+                .to_zoned(venue_zone());
             let time = since.strftime("%H:%M").to_string();
             fl!(texts.loader, "status-offline", time = time)
         }
@@ -309,45 +345,43 @@ mod tests {
     use syncd::desk_api::types::{Kind, Outcome};
 
     use super::*;
-    use crate::wedge::ExternalCode;
 
-    fn scanner(prefix: &str) -> Settings {
-        let external = ExternalCode {
-            card_type: "museumkaart".to_owned(),
-            begins: String::new(),
-            lengths: vec![8],
+    #[test]
+    fn a_line_is_a_command_only_where_it_is_nothing_else() {
+        for (text, line) in [
+            (" ", Line::Nothing),
+            ("u", Line::Undo),
+            ("?", Line::Help),
+            ("Q", Line::Quit),
+            ("uq", Line::Read("uq".to_owned(), Source::Typed)),
+            ("0900000095902\r", Line::Read("0900000095902".to_owned(), Source::Typed)),
+            ("c LGIWNWB", Line::Read("LGIWNWB".to_owned(), Source::Scanned)),
+        ] {
+            assert_eq!(Line::of(text), line);
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_card_and_no_code_is_said_and_leaves_the_next_pass_alone() {
+        let texts = Texts::new(Language::En);
+        let mut model = Model::new(Language::En, Vec::new(), 0);
+        model.codes = Some(vec!["LGIWNWB".to_owned()]);
+        let mut said = |line: &str| {
+            let (had, Line::Read(line, source)) = (model.code.clone(), Line::of(line)) else {
+                panic!("{line} is a command")
+            };
+            model.notice = None;
+            let commands = model.update(Message::Line(line, source));
+            (commands, said_about(&model, had.as_ref(), &texts).unwrap_or_default())
         };
-        Settings {
-            prefix: prefix.to_owned(),
-            external_cards: vec![external],
-            ..Settings::default()
+        for line in ["STAFF-0042", "090000009590", "0478x", "kiosk:77", "https://example.org/5a"] {
+            let (_, words) = said(line);
+            assert!(words.starts_with("↻ RETRY Not read"), "{line}: {words}");
         }
-    }
-
-    #[test]
-    fn whatever_is_typed_is_a_card_and_no_code_for_the_next_visitor() {
-        let of = |text: &str| Line::of(text, &scanner(""));
-        let card = |text: &str| Line::Pass(Scanned::Card(text.to_owned()));
-        for text in ["0900000095902", "090000009590", "09000000959022", "0478x", "kiosk:77"] {
-            assert_eq!(of(text), card(text));
-        }
-        assert_eq!(of("12345678"), card("museumkaart:12345678"), "as the console has it");
-        let code = |text: &str| Line::Pass(Scanned::Code(text.to_owned()));
-        assert_eq!(of("c LGIWNWB"), code("LGIWNWB"));
-        assert_eq!(of("https://uitpas.be/checkin/5a"), code("https://uitpas.be/checkin/5a"));
-        for (text, line) in
-            [(" ", Line::Nothing), ("u", Line::Undo), ("?", Line::Help), ("Q", Line::Quit)]
-        {
-            assert_eq!(of(text), line);
-        }
-    }
-
-    #[test]
-    fn what_the_scanner_marks_is_what_it_means() {
-        let of = |text: &str| Line::of(text, &scanner("~"));
-        assert_eq!(of("~0900000095902"), Line::Pass(Scanned::Card("0900000095902".to_owned())));
-        assert_eq!(of("~LGIWNWB"), Line::Pass(Scanned::Code("LGIWNWB".to_owned())));
-        assert_eq!(of("LGIWNWB"), Line::Pass(Scanned::Card("LGIWNWB".to_owned())), "typed");
+        let (commands, _) = said("0900000067513");
+        let card = "0900000067513".to_owned().into();
+        assert_eq!(commands, [Command::Tap { card, code: None }]);
+        assert!(said("lgiwnwb").1.starts_with("Activity scanned"));
     }
 
     #[test]

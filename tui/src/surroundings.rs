@@ -146,7 +146,7 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
             let check = card.check.as_deref();
             answered(client.redeem(&card.number, check, &reward_id).await?, Some(card))
         }
-        Command::Void(entry) => answered(client.void(entry).await?, None),
+        Command::Void(entry) => answered(client.void(Some(entry)).await?, None),
         Command::LoadRewards(card) => {
             let rewards = client.rewards(&card.number, card.check.as_deref()).await?;
             Message::Rewards { card: card.number, rewards }
@@ -167,6 +167,14 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
             }
             Err(ClientError::Problem(_)) => Message::Tick(now()),
             Err(error) => return Err(error),
+        },
+        Command::LoadCodes(catalogue_version) => match client.activities().await {
+            Ok(activities) => Message::Codes {
+                codes: activities.into_iter().flat_map(|activity| activity.checkin_codes).collect(),
+                catalogue_version,
+            },
+            // Nobody has asked for this: it is asked for again with the next status.
+            Err(_) => Message::Tick(now()),
         },
         Command::LoadActivities => Message::Activities(client.activities().await?),
         Command::ChooseActivity(event_id) => {

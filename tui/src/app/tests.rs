@@ -14,6 +14,7 @@ use syncd::desk_api::types::{
 
 use super::*;
 use crate::i18n::Texts;
+use crate::scan::wedge::Pressed;
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
 use crate::theme::Theme;
@@ -150,9 +151,15 @@ fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
 #[test]
 fn undo_takes_back_what_is_on_the_screen() {
     let mut model = model();
-    assert_eq!(model.update(key(KeyCode::Char('u'))), [Command::Void(None)]);
     model.update(answered(VerdictKind::Ok, None));
-    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(Some(entry(3)))]);
+    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(entry(3))]);
+    // A letter asks first: scanners send letters.
+    assert_eq!(model.update(key(KeyCode::Char('u'))), []);
+    assert!(screen(&model).contains("Dit ongedaan maken?"), "{}", screen(&model));
+    assert_eq!(model.update(key(KeyCode::Char('u'))), [], "the key that asked is no answer");
+    assert_eq!(model.dialog, None);
+    model.update(key(KeyCode::Char('u')));
+    assert_eq!(model.update(key(KeyCode::Enter)), [Command::Void(entry(3))]);
     assert_eq!(model.undo_left(), Some(300_000));
     model.now += 300_000;
     assert_eq!(model.undo_left(), None);
@@ -564,10 +571,146 @@ fn the_amount_of_one_pass_is_not_called_that_of_a_group_that_is_closed() {
 #[test]
 fn what_was_not_counted_is_not_taken_back_and_nobody_elses_entry_is() {
     let mut model = model();
-    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(None)], "the last one");
     model.update(answered(VerdictKind::Ok, None));
-    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(Some(entry(3)))]);
+    assert_eq!(model.update(key(KeyCode::F(2))), [Command::Void(entry(3))]);
     model.update(answered(VerdictKind::Again, Some(Reason::MaximumReached)));
     assert_eq!(model.update(key(KeyCode::F(2))), []);
     assert!(screen(&model).contains("Er is niets"), "{}", screen(&model));
+}
+
+/// A key that stood alone, pressed when the screen showed this.
+fn pressed(code: KeyCode, screen: u64) -> Message {
+    Message::Input(Input::Key(Pressed { key: code.into(), at: 0, screen }))
+}
+
+fn scan(text: &str) -> Message {
+    Message::Input(Input::Line { text: text.to_owned(), by_hand: false })
+}
+
+/// Nobody's entry is taken back because a key was pressed twice, or a moment too late.
+#[test]
+fn what_is_not_on_the_screen_is_named_and_asked_before_it_is_taken_back() {
+    let mut model = model();
+    assert_eq!(model.update(key(KeyCode::F(2))), [], "there is nothing yet");
+    assert!(screen(&model).contains("Er is niets"), "{}", screen(&model));
+    model.update(Message::Daemon(Event::Row(Box::new(row(
+        1,
+        HubState::Waiting,
+        Outcome::Counted,
+    )))));
+    assert_eq!(model.update(key(KeyCode::F(2))), [], "nobody is on the screen");
+    let shown = screen(&model);
+    assert!(shown.contains("Dit ongedaan maken? 14:03:12 · UiTPAS …0959"), "{shown}");
+    insta::assert_snapshot!("take_back", shown);
+    assert_eq!(model.update(key(KeyCode::Esc)), []);
+    model.update(key(KeyCode::F(2)));
+    assert_eq!(model.update(key(KeyCode::Char('j'))), [Command::Void(entry(3))]);
+    // Another visitor's verdict came between the key and the quiet behind it.
+    let before = model.screen;
+    model.update(answered(VerdictKind::Ok, None));
+    assert_eq!(model.update(pressed(KeyCode::F(2), before)), []);
+    assert!(matches!(model.dialog, Some(Dialog::Question(Question::TakeBack(_)))));
+    // What is asked is about what was on the screen: the next visitor ends it.
+    model.update(answered(VerdictKind::Ok, None));
+    assert_eq!(model.dialog, None);
+    let now = model.screen;
+    assert_eq!(model.update(pressed(KeyCode::F(2), now)), [Command::Void(entry(3))]);
+    let taken_back = Answer { kind: Kind::Void, ..answer(VerdictKind::Ok, None) };
+    model.update(Message::Answered { answer: Box::new(taken_back), card: None });
+    assert_eq!(model.update(key(KeyCode::F(2))), [], "a second time it is another's entry");
+    assert!(matches!(model.dialog, Some(Dialog::Question(_))));
+}
+
+#[test]
+fn what_cannot_be_read_takes_the_verdict_off_and_leaves_the_next_visitor_alone() {
+    for text in ["STAFF-0042", "090000009590", "àçààààà§è(&\"", "09000000959020900000067513"]
+    {
+        let mut model = model();
+        model.codes = Some(vec!["stempel:5a0967f9".to_owned()]);
+        model.update(answered(VerdictKind::Ok, None));
+        let commands = model.update(scan(text));
+        assert_eq!(commands, [Command::Signal(VerdictKind::Retry, None)], "{text}");
+        assert!(!screen(&model).contains("WELKOM"), "{}", screen(&model));
+        assert!(screen(&model).contains("Niet gelezen"), "{}", screen(&model));
+        let next = model.update(scan("0900000067513"));
+        assert_eq!(next, [asks("0900000067513".to_owned())], "{text}");
+    }
+    let mut model = model();
+    model.update(scan("STAFF-0042"));
+    insta::assert_snapshot!("not_read", screen(&model));
+}
+
+/// The code of an activity is one of the desk's own, whatever the scanner made of its letters.
+#[test]
+fn an_activitys_code_is_for_the_next_card_and_takes_the_visitor_before_off() {
+    let mut model = model();
+    let status = Event::Status(Box::new(status(HubLink::Connected, 0)));
+    assert_eq!(model.update(Message::Daemon(status.clone())), [Command::LoadCodes(28)]);
+    let codes = vec!["stempel:5a0967f9".to_owned()];
+    model.update(Message::Codes { codes, catalogue_version: 28 });
+    assert_eq!(model.update(Message::Daemon(status)), [], "they are known");
+    model.update(answered(VerdictKind::Ok, None));
+    assert_eq!(model.update(scan("STEMPEL:5A0967F9")), []);
+    assert!(!screen(&model).contains("WELKOM"), "{}", screen(&model));
+    let code = Some("stempel:5a0967f9".to_owned());
+    let card = "0900000067513".to_owned().into();
+    assert_eq!(model.update(scan("0900000067513")), [Command::Tap { card, code }]);
+}
+
+#[test]
+fn after_the_console_is_quit_nothing_acts() {
+    let control_c = || Message::Key(KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL));
+    for (asks, says_yes) in [
+        (key(KeyCode::Char('q')), key(KeyCode::Enter)),
+        (control_c(), control_c()),
+        (control_c(), key(KeyCode::Char('y'))),
+    ] {
+        let mut model = model();
+        model.update(answered(VerdictKind::Ok, None));
+        model.update(asks);
+        assert!(screen(&model).contains("Stoppen?"), "{}", screen(&model));
+        assert!(!model.over);
+        model.update(says_yes);
+        assert!(model.over);
+        for after in [scan("0900000067513"), key(KeyCode::F(2)), answered(VerdictKind::Ok, None)] {
+            assert_eq!(model.update(after), []);
+        }
+    }
+}
+
+#[test]
+fn characters_in_quick_succession_are_input_or_nothing() {
+    let unfinished = |text: &str| Message::Input(Input::Unfinished(text.to_owned()));
+    let mut model = model();
+    model.update(answered(VerdictKind::Ok, None));
+    for text in ["uq", "u", "qu"] {
+        assert_eq!(model.update(Message::Input(Input::Text(text.to_owned()))), []);
+        assert_eq!(model.dialog, None, "{text}");
+        assert!(screen(&model).contains("te snel na elkaar"), "{}", screen(&model));
+    }
+    assert!(model.shown.is_some(), "nobody scanned anything");
+    let commands = model.update(unfinished("stempel:quit"));
+    assert_eq!(commands, [Command::Signal(VerdictKind::Retry, None)]);
+    assert!(screen(&model).contains("stuurt geen Enter"), "{}", screen(&model));
+    // What a person types goes on, at whatever speed.
+    model.update(Message::Input(Input::Text("0900".to_owned())));
+    model.update(Message::Input(Input::Text("000095".to_owned())));
+    let end = Message::Input(Input::Line { text: "902".to_owned(), by_hand: true });
+    assert_eq!(model.update(end), [asks("0900000095902".to_owned())]);
+}
+
+#[test]
+fn a_paste_is_a_line_or_waits_for_enter_and_is_never_a_command() {
+    let paste = |text: &str| Message::Pasted(text.to_owned());
+    let mut model = model();
+    model.update(answered(VerdictKind::Ok, None));
+    for text in ["u", "q", "uq\n", "quit\r\n", "\n"] {
+        assert!(!model.update(paste(text)).iter().any(|it| matches!(it, Command::Void(_))));
+        assert!(!model.over && model.dialog.is_none(), "{text}");
+    }
+    assert_eq!(model.update(paste("0900000067513\n")), [asks("0900000067513".to_owned())]);
+    assert_eq!(model.update(paste("0900000067513")), [], "whoever pasted it presses Enter");
+    assert_eq!(model.update(key(KeyCode::Enter)), [asks("0900000067513".to_owned())]);
+    let two = model.update(paste("0900000067513\n0900000095902\n"));
+    assert_eq!(two, [Command::Signal(VerdictKind::Retry, None)]);
 }

@@ -8,6 +8,7 @@ use syncd::desk_api::client::ClientError;
 use syncd::desk_api::types::{Problem, ProblemKind, Trouble};
 
 use super::Texts;
+use crate::scan::NotRead;
 
 /// Something that just failed, kept until it is said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +26,24 @@ pub enum Notice {
     NothingToTakeBack,
     /// A thread or task of the console panicked.
     ConsoleFault,
+    /// What was scanned or typed is no card and no code of the desk.
+    NotRead(NotRead),
+    /// Characters came in quick succession, and no Enter.
+    NoEnter,
+    /// Several keys were pressed at once.
+    OneAtATime,
     /// There is no loudspeaker.
     NoSounds {
         /// What the system says.
         detail: String,
     },
+}
+
+impl Notice {
+    /// Whether it says that a scan was not read.
+    pub fn is_unread(&self) -> bool {
+        matches!(self, Self::NotRead(_) | Self::NoEnter)
+    }
 }
 
 impl From<ClientError> for Notice {
@@ -149,6 +163,9 @@ impl Texts {
             Notice::Problem(problem) => self.problem(problem),
             Notice::NothingToTakeBack => self.reason(Reason::NothingToTakeBack),
             Notice::ConsoleFault => fl!(loader, "failed-console"),
+            Notice::NotRead(why) => self.not_read(*why),
+            Notice::NoEnter => fl!(loader, "not-read-no-enter"),
+            Notice::OneAtATime => fl!(loader, "one-at-a-time"),
             Notice::NoSounds { detail } => {
                 fl!(loader, "failed-no-sounds", detail = detail.as_str())
             }
@@ -269,6 +286,8 @@ mod tests {
         let all = [
             Notice::NoDaemon,
             Notice::NothingToTakeBack,
+            Notice::NoEnter,
+            Notice::OneAtATime,
             Notice::BrokeOff { detail: "end of file".to_owned() },
             Notice::NoSounds { detail: "no card".to_owned() },
             problem(ProblemKind::DiskFull),

@@ -1,7 +1,7 @@
 //! The desk's screen: the verdict large, what the pass can have, the last taps, the status.
 
 use crdt_model::catalogue::Programme;
-use crdt_model::decide::Reason;
+use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::time::UnixMillis;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
@@ -11,7 +11,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
@@ -85,8 +85,8 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, drawing: &Drawing) {
     draw_footer(frame, footer, model, drawing);
     // The cursor is where the eye should be: on the sentence, or in the dialog.
     frame.set_cursor_position((left.x + 1, left.y + 5));
-    if let Some(dialog) = &model.dialog {
-        dialogs::draw(frame, dialog, model, drawing);
+    if let Some(dialog) = model.dialog_shown() {
+        dialogs::draw(frame, &dialog, model, drawing);
     }
 }
 
@@ -122,8 +122,15 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         if let Some(group) = group_line(model, drawing) {
             block = block.title_bottom(group);
         }
-        let inner = block.inner(area);
+        let mut inner = block.inner(area);
         frame.render_widget(block, area);
+        // What could not be read is as large as a verdict: nobody is to wave a visitor on.
+        if model.notice.as_ref().is_some_and(|(notice, _)| notice.is_unread()) {
+            let [word, rest] =
+                Layout::vertical([Constraint::Length(4), Constraint::Min(0)]).areas(inner);
+            draw_word(frame, word, VerdictKind::Retry, drawing);
+            inner = rest;
+        }
         let mut lines = notices(model, drawing);
         lines.push(Line::from(fl!(texts.loader, "present-card")));
         frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
@@ -139,12 +146,7 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
     frame.render_widget(block, area);
     let [word, rest] = Layout::vertical([Constraint::Length(4), Constraint::Min(0)]).areas(inner);
     let style = drawing.theme.verdict(shown.answer.verdict);
-    let large = BigText::builder()
-        .pixel_size(PixelSize::Quadrant)
-        .style(style)
-        .lines(vec![texts.word(shown.answer.verdict).into()])
-        .build();
-    frame.render_widget(large, word);
+    draw_word(frame, word, shown.answer.verdict, drawing);
     // They are newer than the verdict, and there may be no room behind it.
     let mut lines = notices(model, drawing);
     lines.push(Line::from(vec![
@@ -162,6 +164,16 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         lines.push(Line::from(format!("  {}", fl!(texts.loader, "undo-left", left = left))));
     }
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), rest);
+}
+
+/// A verdict's word, large.
+fn draw_word(frame: &mut Frame<'_>, area: Rect, verdict: VerdictKind, drawing: &Drawing) {
+    let large = BigText::builder()
+        .pixel_size(PixelSize::Quadrant)
+        .style(drawing.theme.verdict(verdict))
+        .lines(vec![drawing.texts.word(verdict).into()])
+        .build();
+    frame.render_widget(large, area);
 }
 
 /// The row "to pay": the same for every pass, until somebody asks for the amount (invariant 11).
@@ -312,11 +324,7 @@ fn draw_history(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
 
 fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
     let (texts, answer) = (&drawing.texts, &row.answer);
-    let pass = match &answer.pass {
-        Some(pass) => format!("{} …{}", texts.programme(Some(pass.programme)), pass.telling_digits),
-        None if answer.kind == Kind::ExternalVisit => texts.programme(Some(Programme::External)),
-        None => texts.programme(None),
-    };
+    let pass = texts.whose(answer);
     let what = match answer.points_change {
         _ if answer.entry.is_none() => fl!(texts.loader, "kind-not-counted"),
         0 => texts.kind(answer.kind),

@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 use syncd::desk_api::types::RewardView;
 
-use crate::app::{Dialog, Model};
+use crate::app::{Dialog, Model, Question};
 use crate::i18n::Texts;
 use crate::keys;
 use crate::screens::desk::Drawing;
@@ -66,6 +66,14 @@ pub fn draw(frame: &mut Frame<'_>, dialog: &Dialog, model: &Model, drawing: &Dra
             let row = u16::try_from(*chosen).unwrap_or(0);
             (fl!(loader, "dialog-rewards"), choice(labels, *chosen), (0, row))
         }
+        Dialog::Question(question) => {
+            let lines = vec![
+                Line::from(asked(question, drawing)),
+                Line::default(),
+                Line::from(fl!(loader, "question-hint")),
+            ];
+            (fl!(loader, "dialog-question"), lines, (0, 0))
+        }
     };
     // A line that is too long for the dialog takes two.
     let rows: usize = lines.iter().map(|line| 1 + line.width().saturating_sub(1) / WIDTH).sum();
@@ -76,6 +84,18 @@ pub fn draw(frame: &mut Frame<'_>, dialog: &Dialog, model: &Model, drawing: &Dra
     frame.render_widget(block, area);
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }), inner);
     frame.set_cursor_position((inner.x + cursor.0, inner.y + cursor.1));
+}
+
+/// A question, in words.
+fn asked(question: &Question, drawing: &Drawing) -> String {
+    let texts = &drawing.texts;
+    match question {
+        Question::TakeBack(answer) => {
+            let time = drawing.clock(answer.at);
+            texts.take_back(answer, &time)
+        }
+        Question::Quit => fl!(texts.loader, "question-quit"),
+    }
 }
 
 /// A reward's price, in words.

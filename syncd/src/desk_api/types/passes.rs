@@ -100,6 +100,10 @@ pub struct ActivityView {
     pub open: bool,
     /// Its regular prices.
     pub prices: Vec<crdt_model::catalogue::PriceCategory>,
+    /// The codes by which one checks in to it, as its QR codes say them; those that have ended, too, so that a console
+    /// can tell them from what is no code of this desk.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checkin_codes: Vec<String>,
 }
 
 hidden_debug!(SealedView);

@@ -1,0 +1,257 @@
+//! What keys, scans and pastes make of the model. Characters in quick succession are input or nothing; a key is a command
+//! where it stood alone ([`crate::scan::wedge`]).
+
+use crdt_model::decide::VerdictKind;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::{Command, Dialog, Model, Question};
+use crate::i18n::Notice;
+use crate::keys::{self, Action};
+use crate::scan::wedge::Input;
+use crate::scan::{Known, NotRead, Reading, Source, read};
+
+/// Characters of a typed number at the most: an external card has its type before its number.
+const MAX_TYPED: usize = 58;
+
+/// Characters of a paste that are looked at. More is nobody's number.
+const MOST_PASTED: usize = 512;
+
+impl Model {
+    /// What was typed or scanned.
+    pub(super) fn input(&mut self, input: Input) -> Vec<Command> {
+        match input {
+            Input::Key(pressed) => self.pressed(&pressed.key, pressed.screen != self.screen),
+            Input::Line { text, by_hand: true } => self.line_by_hand(text),
+            Input::Line { text, by_hand: false } => self.line(&text, Source::Scanned),
+            Input::Text(text) => self.text(&text),
+            Input::Unfinished(text) => self.unfinished(&text),
+        }
+    }
+
+    /// A paste is input or nothing: with its end it is a line, without one it is for whoever presses Enter.
+    pub(super) fn pasted(&mut self, text: &str) -> Vec<Command> {
+        let text: String = text.chars().take(MOST_PASTED).collect();
+        let ended = text.ends_with(['\r', '\n', '\t']);
+        let typed = matches!(self.dialog, Some(Dialog::Number(_)));
+        match self.read(&text, Source::Typed) {
+            Reading::Nothing => Vec::new(),
+            Reading::Card(_) if !ended => {
+                if !typed {
+                    self.dialog = Some(Dialog::Number(String::new()));
+                }
+                self.text(text.trim())
+            }
+            Reading::Card(_) | Reading::Code(_) | Reading::NotRead(_) => {
+                self.line(&text, Source::Typed)
+            }
+        }
+    }
+
+    /// A line at the speed of a person: it goes on with what stands in the dialog, where one is open.
+    fn line_by_hand(&mut self, text: String) -> Vec<Command> {
+        match self.dialog.take() {
+            Some(Dialog::Number(typed)) => self.line(&(typed + &text), Source::Typed),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => self.line(&text, Source::Typed),
+            _ if text.chars().count() < self.scanner.shortest => self.one_at_a_time(),
+            _ => self.line(&text, Source::Scanned),
+        }
+    }
+
+    fn read(&self, line: &str, source: Source) -> Reading {
+        let known = Known { settings: &self.scanner, codes: self.codes.as_deref() };
+        read(line, source, known).reading
+    }
+
+    /// A line: a card taps, whatever lies over the screen; a code is for the next card; what is neither is said, and
+    /// leaves the next visitor alone.
+    pub(super) fn line(&mut self, line: &str, source: Source) -> Vec<Command> {
+        let reading = self.read(line, source);
+        if reading != Reading::Nothing {
+            self.dialog = None;
+        }
+        match reading {
+            Reading::Nothing => Vec::new(),
+            Reading::Card(card) => vec![self.tap(card.into())],
+            Reading::Code(code) => {
+                // Whoever was before is done.
+                self.wipe();
+                self.code = Some((code, self.now));
+                Vec::new()
+            }
+            Reading::NotRead(why) => self.not_read(Notice::NotRead(why)),
+        }
+    }
+
+    /// Nothing was read: the verdict on the screen is about somebody else.
+    fn not_read(&mut self, notice: Notice) -> Vec<Command> {
+        // The code of an activity that was scanned for this visitor still is: the screen goes on saying so.
+        let code = self.code.take();
+        self.dialog = None;
+        self.wipe();
+        self.code = code;
+        self.notice = Some((notice, self.now));
+        vec![Command::Signal(VerdictKind::Retry, None)]
+    }
+
+    fn one_at_a_time(&mut self) -> Vec<Command> {
+        self.notice = Some((Notice::OneAtATime, self.now));
+        Vec::new()
+    }
+
+    /// Characters at the speed of a person, without an end so far.
+    fn text(&mut self, text: &str) -> Vec<Command> {
+        let mut typed = match self.dialog.take() {
+            Some(Dialog::Number(typed)) => typed,
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => String::new(),
+            _ => return self.one_at_a_time(),
+        };
+        for c in text.chars() {
+            type_into(&mut typed, c);
+        }
+        self.dialog = Some(Dialog::Number(typed));
+        Vec::new()
+    }
+
+    /// Characters in quick succession, without an end.
+    fn unfinished(&mut self, text: &str) -> Vec<Command> {
+        let characters = text.chars().filter(|c| !c.is_control()).count();
+        if characters < self.scanner.shortest {
+            self.dialog = None;
+            return self.one_at_a_time();
+        }
+        // Where a scanner with an end would not be read either, that is the first thing to say.
+        match self.read(text, Source::Scanned) {
+            Reading::NotRead(why @ (NotRead::Layout | NotRead::TwoNumbers)) => {
+                self.not_read(Notice::NotRead(why))
+            }
+            Reading::Nothing | Reading::Card(_) | Reading::Code(_) | Reading::NotRead(_) => {
+                self.not_read(Notice::NoEnter)
+            }
+        }
+    }
+
+    /// A key that stood alone. `late` says that the screen has changed since it was pressed.
+    pub(super) fn pressed(&mut self, key: &KeyEvent, late: bool) -> Vec<Command> {
+        if keys::is_interrupt(key) {
+            self.over = self.dialog == Some(Dialog::Question(Question::Quit));
+            self.dialog = Some(Dialog::Question(Question::Quit));
+            return Vec::new();
+        }
+        // A letter with Ctrl or Alt is no letter.
+        if !key.modifiers.difference(KeyModifiers::SHIFT).is_empty() {
+            return Vec::new();
+        }
+        match self.dialog.take() {
+            Some(Dialog::Number(typed)) => self.key_in_number(key, typed),
+            Some(Dialog::Activities(activities, chosen)) => {
+                let (chosen, done) = moved(key, chosen, activities.len());
+                match done {
+                    Some(true) => {
+                        let found = activities.get(chosen);
+                        let choose = |event_id: &String| Command::ChooseActivity(event_id.clone());
+                        found.map(|activity| choose(&activity.event_id)).into_iter().collect()
+                    }
+                    Some(false) => Vec::new(),
+                    None => {
+                        self.dialog = Some(Dialog::Activities(activities, chosen));
+                        Vec::new()
+                    }
+                }
+            }
+            Some(Dialog::Rewards(chosen)) => self.key_in_rewards(key, chosen),
+            Some(Dialog::Question(question)) => self.answer_question(key, question),
+            Some(Dialog::Help) => Vec::new(),
+            None => self.key_on_desk(key, late),
+        }
+    }
+
+    fn key_on_desk(&mut self, key: &KeyEvent, late: bool) -> Vec<Command> {
+        if let KeyCode::Char(digit @ '0'..='9') = key.code {
+            self.dialog = Some(Dialog::Number(digit.to_string()));
+            return Vec::new();
+        }
+        let by_letter = matches!(key.code, KeyCode::Char(_));
+        match Action::of(key) {
+            None => {}
+            Some(Action::Undo) => return self.undo(by_letter || late),
+            Some(Action::Number) => self.dialog = Some(Dialog::Number(String::new())),
+            Some(Action::Redeem) => {
+                if self.shown.as_ref().is_some_and(|shown| !shown.rewards.is_empty()) {
+                    self.dialog = Some(Dialog::Rewards(0));
+                }
+            }
+            Some(Action::Activity) => return vec![Command::LoadActivities],
+            Some(Action::Group) => self.open_or_close_group(),
+            Some(Action::Amount) => {
+                let cards = self.cards_to_pay();
+                if !cards.is_empty() {
+                    return vec![Command::LoadAmount(cards)];
+                }
+            }
+            Some(Action::Wipe) => self.wipe(),
+            Some(Action::Language) => self.language = self.language.next(),
+            Some(Action::Help) => self.dialog = Some(Dialog::Help),
+            Some(Action::Quit) => self.dialog = Some(Dialog::Question(Question::Quit)),
+        }
+        Vec::new()
+    }
+
+    fn key_in_number(&mut self, key: &KeyEvent, mut typed: String) -> Vec<Command> {
+        match key.code {
+            KeyCode::Enter => return self.line(&typed, Source::Typed),
+            KeyCode::Esc => return Vec::new(),
+            KeyCode::Backspace => drop(typed.pop()),
+            KeyCode::Char(c) => type_into(&mut typed, c),
+            _ => {}
+        }
+        self.dialog = Some(Dialog::Number(typed));
+        Vec::new()
+    }
+
+    fn key_in_rewards(&mut self, key: &KeyEvent, chosen: usize) -> Vec<Command> {
+        let Some(shown) = &self.shown else { return Vec::new() };
+        let (chosen, done) = moved(key, chosen, shown.rewards.len());
+        match (done, shown.rewards.get(chosen), &shown.card) {
+            (Some(true), Some(reward), Some(card)) => {
+                vec![Command::Redeem { card: card.clone(), reward_id: reward.reward_id.clone() }]
+            }
+            (Some(_), ..) => Vec::new(),
+            (None, ..) => {
+                self.dialog = Some(Dialog::Rewards(chosen));
+                Vec::new()
+            }
+        }
+    }
+
+    /// What lies over the screen, with what a person is typing.
+    pub fn dialog_shown(&self) -> Option<Dialog> {
+        let more = || self.typing.iter().flat_map(|typing| typing.chars());
+        let digit =
+            self.typing.as_ref().is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
+        let mut typed = match &self.dialog {
+            Some(Dialog::Number(typed)) => typed.clone(),
+            None if digit => String::new(),
+            other => return other.clone(),
+        };
+        more().for_each(|c| type_into(&mut typed, c));
+        Some(Dialog::Number(typed))
+    }
+}
+
+/// A character in the dialog in which a number is typed.
+fn type_into(typed: &mut String, c: char) {
+    if (c.is_ascii_alphanumeric() || matches!(c, ':' | '-')) && typed.len() < MAX_TYPED {
+        typed.push(c.to_ascii_uppercase());
+    }
+}
+
+/// Where a key moves the choice in a list, and whether it ends it: taken or given up.
+fn moved(key: &KeyEvent, chosen: usize, length: usize) -> (usize, Option<bool>) {
+    match key.code {
+        KeyCode::Up => (chosen.saturating_sub(1), None),
+        KeyCode::Down => ((chosen + 1).min(length.saturating_sub(1)), None),
+        KeyCode::Enter => (chosen, Some(true)),
+        KeyCode::Esc => (chosen, Some(false)),
+        _ => (chosen, None),
+    }
+}
