@@ -161,7 +161,7 @@ impl DeskClock {
         if let Some(hub) = self.hub {
             let hub_now = hub.anchor.at(now.steady);
             let by = now.wall.since(hub_now);
-            if by.abs() > self.tolerance.saturating_add(hub.error) {
+            if by.saturating_abs() > self.tolerance.saturating_add(hub.error) {
                 if hub.believed {
                     return (hub_now, Standing::Off(by));
                 }
