@@ -2,7 +2,8 @@
 //!
 //! The programs must be built before (`./dev test` does it): they lie beside the tests' folder.
 
-pub mod clocks;
+pub mod faked_clock;
+pub mod lossy_line;
 pub mod terminal;
 
 use std::net::UdpSocket;
@@ -16,7 +17,7 @@ use syncd::desk_api::types::{Event, Status};
 use syncd::enrol::enrol;
 use tui::processes::Running;
 
-use clocks::{ProcessClock, with_clock};
+use faked_clock::{FakedClock, with_clock};
 
 /// So long a condition is waited for: far longer than it takes. Only a failure waits so long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,7 +101,7 @@ pub struct Hub {
     folder: PathBuf,
     /// Where it listens.
     pub address: String,
-    clock: Option<ProcessClock>,
+    clock: Option<FakedClock>,
     running: Option<Running>,
 }
 
@@ -147,14 +148,19 @@ impl Hub {
     /// Sets its clock so many milliseconds ahead of this computer's: at once where it was started with a
     /// clock of its own, else from its next start on.
     pub fn set_clock(&mut self, ahead: i64) {
-        let clock = ProcessClock::beside(&self.folder);
-        clock.set(ahead);
-        self.clock = Some(clock);
+        self.clock = Some(FakedClock::ahead(&self.folder, ahead));
     }
 
     /// Stops it.
     pub fn stop(&mut self) {
         self.running = None;
+    }
+
+    /// Kills it, with SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
     }
 
     /// Imports another catalogue.
@@ -200,7 +206,7 @@ pub struct Desk {
     pub folder: PathBuf,
     /// Its API.
     pub client: DeskClient,
-    clock: Option<ProcessClock>,
+    clock: Option<FakedClock>,
     running: Option<Running>,
 }
 
@@ -246,9 +252,16 @@ impl Desk {
     /// Sets its clock so many milliseconds ahead of this computer's: at once where its daemon was started
     /// with a clock of its own, else from its next start on.
     pub fn set_clock(&mut self, ahead: i64) {
-        let clock = ProcessClock::beside(&self.folder);
-        clock.set(ahead);
-        self.clock = Some(clock);
+        self.clock = Some(FakedClock::ahead(&self.folder, ahead));
+    }
+
+    /// Starts its daemon under this clock.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn go_by(&mut self, clock: &FakedClock) {
+        self.clock = Some(clock.clone());
+        self.go();
     }
 
     /// The memory that its daemon has resident, in MiB.

@@ -10,11 +10,12 @@ use sync_protocol::batch;
 use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskView, SessionError, short_head};
 use sync_protocol::frame::{FrameReader, frame};
+use sync_protocol::heartbeat::Ticks;
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::ledger_sync::{Judgement, QuarantineReason, judge};
 use sync_protocol::message::{
-    Ack, Batch, DeskMessage, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition,
-    PROTOCOL_VERSION, Welcome,
+    Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage,
+    ListPosition, PROTOCOL_VERSION, Welcome,
 };
 
 use crate::desk::{Desk, venue};
@@ -268,7 +269,48 @@ fn fields_that_a_newer_side_adds_are_passed_over() {
     assert_eq!(HubMessage::from_bytes(&bytes), Ok(HubMessage::Ack(ack)));
 }
 
-/// So a new kind of message needs a new [`PROTOCOL_VERSION`]; a new field does not.
+/// A hub of an earlier release does not know beats, and a kind of message that it does not know would end the session:
+/// so it is sent none.
+#[test]
+fn a_hub_is_asked_for_its_clock_where_it_says_that_it_answers() {
+    let beats_of = |beats| {
+        let mut desk = desk_with(0..3);
+        desk.connect();
+        let mut session = desk.session.take().unwrap();
+        session.tick(Ticks(1_000), UnixMillis(7), 3, 0);
+        while session.next_frame(&desk).is_some() {}
+        session.heard(Ticks(1_040));
+        let welcome = Welcome { beats, clock: 500, ..welcome(vec![]) };
+        let (events, _) = session.receive(&down(&HubMessage::Welcome(welcome)), &desk);
+        let clock =
+            DeskEvent::HubClock { clock: UnixMillis(500), doubtful: false, asked: Ticks(1_000) };
+        assert_eq!(format!("{:?}", events[0]), format!("{clock:?}"), "an exchange, too");
+        let mut said = Vec::new();
+        let mut now = Ticks(1_040);
+        while now < Ticks(7_000) && said.is_empty() {
+            session.tick(now, UnixMillis(7), 3, 0);
+            while let Some(bytes) = session.next_frame(&desk) {
+                said.push(bytes);
+            }
+            now = now.plus(100);
+        }
+        let beat = said.first().map(|bytes| {
+            let mut reader = FrameReader::default();
+            reader.push(bytes);
+            DeskMessage::from_bytes(reader.next_frame().unwrap().unwrap()).unwrap()
+        });
+        let answer = HubBeat { number: 1, clock: 9, clock_doubtful: true };
+        let (events, _) = session.receive(&down(&HubMessage::Beat(answer)), &desk);
+        let measured = matches!(events[..], [DeskEvent::HubClock { doubtful: true, .. }]);
+        assert_eq!(measured, beat.is_some(), "what nobody asked for measures nothing");
+        beat
+    };
+    assert_eq!(beats_of(true), Some(DeskMessage::Beat(DeskBeat { number: 1, clock: 7 })));
+    assert_eq!(beats_of(false), None);
+}
+
+/// So a new kind of message needs a new [`PROTOCOL_VERSION`], or a field that says that it is understood; a new
+/// field needs neither.
 #[test]
 fn a_kind_of_message_that_nobody_knows_ends_the_session() {
     let mut session = HubSession::default();

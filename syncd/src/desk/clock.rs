@@ -161,7 +161,7 @@ impl DeskClock {
         if let Some(hub) = self.hub {
             let hub_now = hub.anchor.at(now.steady);
             let by = now.wall.since(hub_now);
-            if by.abs() > self.tolerance.saturating_add(hub.error) {
+            if by.saturating_abs() > self.tolerance.saturating_add(hub.error) {
                 if hub.believed {
                     return (hub_now, Standing::Off(by));
                 }
@@ -227,7 +227,11 @@ impl DeskClock {
         // They agreed, this computer's clock went on as clocks do, and the hub's is elsewhere.
         let set_at_hub = now.base().saturating_sub(self.base).saturating_abs() <= self.tolerance
             && self.agreed.is_some_and(|agreed| apart(agreed.at(now.steady)));
-        let believed = agrees || may_be && !before_known && !set_at_hub;
+        // A hub that is more than a year on is wrong, unless this computer's clock is wrong anyhow: then the desk may
+        // have lain in a cupboard.
+        let latest = self.contact.map(|contact| contact.at(now.steady).plus(FAR_AHEAD));
+        let too_far = self.is_plausible(now) && latest.is_some_and(|latest| hub_now > latest);
+        let believed = agrees || may_be && !before_known && !too_far && !set_at_hub;
         self.hub = Some(Measured { anchor, error, believed });
         if agrees {
             // Two clocks that agree know better than what was known before: the hub may have been ahead for a time.

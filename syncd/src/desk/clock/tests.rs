@@ -111,6 +111,12 @@ fn a_hub_is_not_believed_where_something_says_that_it_is_the_one_that_is_wrong()
     assert_eq!(clock.measure(reading(1_000, 0), hub(1_000, -2 * DAY)), None);
     assert_eq!(off(&mut clock, reading(1_000, 0)), 0);
     assert_eq!(trouble(&clock), Some(Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: false }));
+    // More than a year after what it said yesterday; unless this desk's own clock tells nothing.
+    let mut clock = linked_yesterday(0);
+    assert_eq!(clock.measure(reading(1_000, 0), hub(1_000, 400 * DAY)), None);
+    assert_eq!(off(&mut clock, reading(1_000, 0)), 0);
+    let mut clock = linked_yesterday(-TRUTH.0);
+    assert!(clock.measure(reading(1_000, -TRUTH.0), hub(1_000, 400 * DAY)).is_some());
     // It says so.
     let mut clock = linked_yesterday(0);
     let doubtful = HubTime { doubtful: true, ..hub(1_000, 5 * DAY) };
