@@ -104,6 +104,23 @@ fn a_desk_without_a_hub_follows_its_clock_and_says_that_it_jumped() {
     assert_eq!((off(&mut clock, reading(5_000, 0)), trouble(&clock)), (0, None));
 }
 
+/// The third desk that says hello puts the hub in doubt; the first two had taken its word.
+#[test]
+fn a_hub_that_comes_to_doubt_its_clock_takes_back_what_it_said() {
+    let mut clock = linked_yesterday(0);
+    let ahead = |steady| hub(steady, 2 * DAY);
+    assert!(clock.measure(reading(1_000, 0), ahead(1_000)).is_some());
+    assert!(clock.measure(reading(6_000, 0), ahead(6_000)).is_some());
+    assert_eq!(off(&mut clock, reading(6_000, 0)), 2 * DAY);
+    let doubtful = HubTime { doubtful: true, ..ahead(11_000) };
+    let kept = clock.measure(reading(11_000, 0), doubtful);
+    assert_eq!(kept, Some(TRUTH.plus(-DAY)), "the next start goes by what was known before");
+    assert_eq!(off(&mut clock, reading(11_000, 0)), 0);
+    assert!(matches!(trouble(&clock), Some(Trouble::HubClockOff { ahead: true, .. })));
+    assert!(clock.measure(reading(16_000, 0), hub(16_000, 0)).is_some());
+    assert_eq!((off(&mut clock, reading(16_000, 0)), trouble(&clock)), (0, None));
+}
+
 #[test]
 fn a_hub_is_not_believed_where_something_says_that_it_is_the_one_that_is_wrong() {
     // Before what the desk knows.
