@@ -274,6 +274,17 @@ impl DeskClock {
         matches!(self.standing, Standing::Right | Standing::Off(_))
     }
 
+    /// Whether the time is one that the desk only counts on to: the hour of the day is not known then, nor how much
+    /// time has passed since the desk was last on.
+    pub fn is_a_guess(&self) -> bool {
+        matches!(self.standing, Standing::Implausible(_))
+    }
+
+    /// Whether the time since something before the start of the desk may be longer than the clock says.
+    pub fn may_be_behind(&self) -> bool {
+        self.is_a_guess() || matches!(self.standing, Standing::Jumped(by) if by < 0)
+    }
+
     /// What is the matter with the clock.
     pub fn health(&self) -> Health {
         let minutes = |by: i64| by.unsigned_abs() / 60_000;
