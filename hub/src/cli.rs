@@ -590,8 +590,14 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
                 let at = jiff::Timestamp::from_millisecond(entry.at).unwrap_or_default();
                 let pass =
                     entry.pass.map_or_else(|| "unknown".to_owned(), |pass| pass.0.to_string());
+                let counts = if entry.counts_at == entry.at {
+                    String::new()
+                } else {
+                    let at = jiff::Timestamp::from_millisecond(entry.counts_at);
+                    format!("  counts at {}", at.unwrap_or_default())
+                };
                 println!(
-                    "{at}  {:14} pass {pass:>8} {:>5} points  {}  {}",
+                    "{at}  {:14} pass {pass:>8} {:>5} points  {}  {}{counts}",
                     entry.kind, entry.points, entry.desk, entry.entry
                 );
             }

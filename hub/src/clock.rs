@@ -315,9 +315,10 @@ fn log_change(doubt: Option<Doubt>) {
         return;
     }
     *logged = kind;
-    match doubt {
-        Some(doubt) => tracing::error!(%doubt, "the hub's clock is in doubt. {NEXT_STEP}"),
-        None => tracing::info!("the hub's clock is no longer in doubt"),
+    if let Some(doubt) = doubt {
+        tracing::error!(%doubt, "the hub's clock is in doubt. {NEXT_STEP}");
+    } else {
+        tracing::info!("the hub's clock is no longer in doubt");
     }
 }
 

@@ -135,6 +135,7 @@ pub struct Welcome {
 }
 
 /// What is false is not written, so that a message without it is what it was before there was such a field.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the derived code passes a reference")]
 fn is_false(value: &bool) -> bool {
     !value
 }

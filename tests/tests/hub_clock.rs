@@ -117,6 +117,54 @@ async fn a_hub_that_is_days_or_a_year_ahead_makes_no_desk_forget_what_a_pass_did
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// Invariants 3 and 4. The first desks take the word of a hub that starts with a wrong clock. When a third
+/// disagrees in the same way the hub doubts itself, and all of them go by their own clocks again.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_desks_outvote_a_hub_that_starts_two_days_ahead() {
+    let world = tempfile::tempdir().unwrap();
+    let mut hub = Hub::start(world.path(), &sample());
+    let mut desks = Vec::new();
+    for name in ["balie-1", "balie-2", "balie-3"] {
+        desks.push(Desk::start(world.path(), &hub, name).await);
+    }
+    let evening = evening();
+    go_together(&mut hub, &mut desks, evening).await;
+    hub.stop();
+    for desk in &mut desks {
+        desk.stop();
+    }
+    hub.set_clock(evening + 2 * DAY);
+    hub.go();
+    let ahead_of = |status: &Status| {
+        matches!(status.clock, Health::Trouble(Trouble::ClockOff { ahead: false, .. }))
+    };
+    for desk in &mut desks[..2] {
+        desk.go();
+        desk.wait_for("the hub's word to be taken", ahead_of).await;
+    }
+    desks[2].go();
+    let off = |status: &Status| {
+        matches!(status.clock, Health::Trouble(Trouble::HubClockOff { ahead: true, .. }))
+    };
+    for desk in &desks {
+        desk.wait_for("the hub's clock to be called wrong", off).await;
+    }
+    assert_eq!(hub.json(&["clock", "show"])["doubt"]["why"], "desksDisagree");
+    let list = hub.run(&["device", "list"]);
+    assert!(list.contains("2 days behind") && list.contains("clock is in doubt"), "{list}");
+
+    let tap = desks[0].client.tap(&pass_number(1)).await.unwrap();
+    assert_eq!(tap.verdict, VerdictKind::Ok, "{tap:?}");
+    settle(&hub, &desks[0], &[&desks[1], &desks[2]]).await;
+    for desk in &desks {
+        let again = desk.client.tap(&pass_number(1)).await.unwrap();
+        assert_eq!(again.verdict, VerdictKind::Again, "a second tap that day: {again:?}");
+    }
+    go_together(&mut hub, &mut desks, evening + DAY).await;
+    let tap = desks[1].client.tap(&pass_number(1)).await.unwrap();
+    assert_eq!(tap.verdict, VerdictKind::Ok, "the next day: {tap:?}");
+}
+
 /// Invariants 3 and 4. What a desk dates ahead while it is offline counts on the day on which the hub
 /// receives it: once that day, and the days that it names are free.
 #[tokio::test(flavor = "multi_thread")]

@@ -10,9 +10,11 @@ use hub::clock::{self, Doubt};
 use hub::db::wall_clock;
 use hub::ledgers::{TIME_ZONE, Taken, take};
 use sqlx::SqlitePool;
+use sync_protocol::message::{HubMessage, PROTOCOL_VERSION};
 use tempfile::TempDir;
 
 use crate::desk::{TestDesk, check_in, hub_with_passes, points, today, venue};
+use crate::sessions::{RunningHub, ask, hello};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -222,5 +224,63 @@ async fn a_record_says_of_each_entry_that_it_includes_it_however_many_lists_ther
         assert!(!record.includes(&next, false));
     }
     assert!(!record.includes(&place(60), true));
-    assert!(crate::clocks::record(&pool, 2).await.folded.is_empty());
+    assert!(self::record(&pool, 2).await.folded.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_doubts_its_clock_says_so_in_its_welcome() {
+    let hub = RunningHub::start().await;
+    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    desk.append(check_in_at(1, 0));
+    take_last(&hub.pool, &desk).await;
+    let doubtful = async || match ask(&hub, &desk, hello(PROTOCOL_VERSION)).await {
+        HubMessage::Welcome(welcome) => welcome.clock_doubtful,
+        other => panic!("{other:?}"),
+    };
+    assert!(!doubtful().await);
+    // Its clock is put back by two days.
+    let back = sqlx::query("UPDATE accepted SET received = received + ?").bind(2 * DAY);
+    back.execute(&hub.pool).await.unwrap();
+    assert!(doubtful().await);
+}
+
+/// A hub of before receipts were kept: what is dated in days to come was received before the update, so it
+/// is of that day at the latest; everything else counts when it says.
+#[tokio::test]
+async fn entries_of_before_receipts_were_kept_are_bounded_by_the_update() {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().in_memory(true);
+    let pool = sqlx::sqlite::SqlitePoolOptions::new()
+        .max_connections(1)
+        .connect_with(options)
+        .await
+        .unwrap();
+    for layout in [
+        include_str!("../../migrations/0001_first.sql"),
+        include_str!("../../migrations/0002_domain.sql"),
+        include_str!("../../migrations/0003_card_keys.sql"),
+        include_str!("../../migrations/0004_changed_at_desk.sql"),
+    ] {
+        sqlx::raw_sql(layout).execute(&pool).await.unwrap();
+    }
+    let now = wall_clock().0;
+    let today = i32::try_from(now / DAY).unwrap();
+    for day in [0, today - 300, today, today + 2, 24_900] {
+        sqlx::query(
+            "INSERT INTO entry (venue, day, writer, idx, bytes) VALUES ('v', ?, x'00', 0, x'00')",
+        )
+        .bind(day)
+        .execute(&pool)
+        .await
+        .unwrap();
+    }
+    let update = include_str!("../../migrations/0006_receipts.sql");
+    sqlx::raw_sql(update).execute(&pool).await.unwrap();
+    let kept: Vec<Option<i64>> = sqlx::query_scalar("SELECT received FROM entry ORDER BY day")
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+    assert_eq!(kept[..3], [None, None, None]);
+    for received in &kept[3..] {
+        assert!((received.unwrap() - now).abs() < HOUR, "{received:?}");
+    }
 }

@@ -40,7 +40,7 @@ impl RunningHub {
 }
 
 /// Says one thing to the hub and gives its answer.
-async fn ask(hub: &RunningHub, desk: &TestDesk, message: DeskMessage) -> HubMessage {
+pub async fn ask(hub: &RunningHub, desk: &TestDesk, message: DeskMessage) -> HubMessage {
     let (_endpoint, connection) = desk.connect(hub.address).await;
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     send.write_all(&frame(&message.to_bytes())).await.unwrap();
@@ -54,7 +54,7 @@ async fn ask(hub: &RunningHub, desk: &TestDesk, message: DeskMessage) -> HubMess
     }
 }
 
-fn hello(protocol: u16) -> DeskMessage {
+pub fn hello(protocol: u16) -> DeskMessage {
     DeskMessage::Hello(Hello {
         protocol,
         software: "test".to_owned(),

@@ -1,8 +1,10 @@
 //! The answers: to a tap, a redemption, a void. Look up, decide, append, and only then answer.
 
+use std::borrow::Cow;
+
 use crdt_model::account::Account;
 use crdt_model::authenticity::Authenticity;
-use crdt_model::catalogue::{CardName, PassRecord, Programme};
+use crdt_model::catalogue::{Activity, CardName, OpeningHours, PassRecord, Programme};
 use crdt_model::decide::{self, Here, Reason, Standing, VerdictKind, rewards_for};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ExternalCard, Identification, IdentificationError, RewardId};
@@ -116,8 +118,8 @@ impl Desk {
         if self.hub == HubLink::Connected && self.confirmed {
             return 0;
         }
-        // Nobody knows how old the records of a damaged list are.
-        if self.store.is_damaged() {
+        // Nobody knows how old the records of a damaged list are, nor for how long a desk was off whose clock lags.
+        if self.store.is_damaged() || self.clock.may_be_behind() {
             return i64::MAX;
         }
         let at = self.store.cursor(Cursor::CatalogueAt).ok().filter(|at| *at > 0);
@@ -188,16 +190,22 @@ impl Desk {
         answer
     }
 
-    /// The activity that a check-in is to: the one of the code, or the desk's.
+    /// The activity that a check-in is to: the one of the code, or the desk's. Where the desk does not know the hour,
+    /// the volunteer does: then it is open.
     fn checked_in_to(
         &self,
         code: Option<&str>,
         now: UnixMillis,
-    ) -> Result<&crdt_model::catalogue::Activity, Reason> {
-        match code {
-            Some(code) => decide::check_in_by_code(code, &self.activities, &self.here(now)),
-            None => self.activity().ok_or(Reason::NoActivityChosen),
+    ) -> Result<Cow<'_, Activity>, Reason> {
+        let activity = match code {
+            Some(code) => decide::check_in_by_code(code, &self.activities, &self.here(now))?,
+            None => self.activity().ok_or(Reason::NoActivityChosen)?,
+        };
+        if !self.clock.is_a_guess() {
+            return Ok(Cow::Borrowed(activity));
         }
+        let opening_hours = OpeningHours::default();
+        Ok(Cow::Owned(Activity { opening_hours, ..activity.clone() }))
     }
 
     fn decide_tap(&self, pass: Standing<'_>, code: Option<&str>, now: UnixMillis) -> Decided {
@@ -217,7 +225,7 @@ impl Desk {
             Err(reason) => return Decided::of(Kind::CheckIn, None, Err(reason)),
         };
         let of = activity.activity;
-        let outcome = decide::check_in(pass, activity, &here)
+        let outcome = decide::check_in(pass, &activity, &here)
             .map(|points| (Fact::CheckIn { activity: of, points }, i64::from(points)));
         Decided {
             earlier_at: self.earlier(
@@ -335,7 +343,7 @@ impl Desk {
             authenticity: Some(authenticity),
             ..Answer::without_pass(Kind::Unknown, now.0)
         };
-        let activity = self.checked_in_to(code, now).ok().cloned();
+        let activity = self.checked_in_to(code, now).ok().map(Cow::into_owned);
         if let (Identification::Chip(chip), Some(activity)) = (card, activity) {
             let subject = Subject::Chip(*chip);
             let account = self.account_of_unknown(subject);

@@ -84,6 +84,14 @@ impl Anchor {
     }
 }
 
+/// What the desk knows of the time beside its own clock.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    not_before: Anchor,
+    contact: Option<Anchor>,
+    resume: Anchor,
+}
+
 /// The hub's clock, as it was measured last.
 #[derive(Debug, Clone, Copy)]
 struct Measured {
@@ -121,6 +129,9 @@ pub struct DeskClock {
     hub: Option<Measured>,
     /// When hub and wall clock last agreed in this run.
     agreed: Option<Anchor>,
+    /// What was known before the desk took the hub's word against this computer's clock. The hub may take it back:
+    /// it comes to doubt its clock when it has heard several desks.
+    before_hubs_word: Option<Known>,
     /// The wall clock's base at the start, or when something last agreed with it.
     base: i64,
     /// The last look.
@@ -141,6 +152,7 @@ impl DeskClock {
             resume: anchor(known.max(own)),
             hub: None,
             agreed: None,
+            before_hubs_word: None,
             base: now.base(),
             seen: now,
             standing: Standing::Right,
@@ -161,7 +173,7 @@ impl DeskClock {
         if let Some(hub) = self.hub {
             let hub_now = hub.anchor.at(now.steady);
             let by = now.wall.since(hub_now);
-            if by.abs() > self.tolerance.saturating_add(hub.error) {
+            if by.saturating_abs() > self.tolerance.saturating_add(hub.error) {
                 if hub.believed {
                     return (hub_now, Standing::Off(by));
                 }
@@ -218,6 +230,10 @@ impl DeskClock {
         let error = i64::try_from(now.steady.since(said.asked) / 2).unwrap_or(i64::MAX);
         let hub_now = said.clock.plus(error);
         let anchor = Anchor { time: hub_now, steady: now.steady };
+        let taken_back = if said.doubtful { self.before_hubs_word.take() } else { None };
+        if let Some(Known { not_before, contact, resume }) = taken_back {
+            (self.not_before, self.contact, self.resume) = (not_before, contact, resume);
+        }
         let within = self.tolerance.saturating_add(error);
         let apart = |other: UnixMillis| other.since(hub_now).saturating_abs() > within;
         // Nobody's clock is before this release.
@@ -237,8 +253,11 @@ impl DeskClock {
             // Two clocks that agree know better than what was known before: the hub may have been ahead for a time.
             (self.not_before, self.resume) = (anchor, anchor);
             self.agreed = Some(anchor);
+            self.before_hubs_word = None;
             self.base = now.base();
         } else if believed {
+            let Self { not_before, contact, resume, .. } = *self;
+            self.before_hubs_word.get_or_insert(Known { not_before, contact, resume });
             self.agreed = None;
             self.not_before = anchor;
             self.resume = anchor;
@@ -246,12 +265,24 @@ impl DeskClock {
         if believed {
             self.contact = Some(anchor);
         }
-        believed.then_some(hub_now)
+        let kept_before = taken_back.map(|known| known.contact.unwrap_or(known.not_before).time);
+        believed.then_some(hub_now).or(kept_before)
     }
 
     /// Whether somebody beside the computer's clock says that the time is right, or nothing says that it is not.
     pub fn is_confident(&self) -> bool {
         matches!(self.standing, Standing::Right | Standing::Off(_))
+    }
+
+    /// Whether the time is one that the desk only counts on to: the hour of the day is not known then, nor how much
+    /// time has passed since the desk was last on.
+    pub fn is_a_guess(&self) -> bool {
+        matches!(self.standing, Standing::Implausible(_))
+    }
+
+    /// Whether the time since something before the start of the desk may be longer than the clock says.
+    pub fn may_be_behind(&self) -> bool {
+        self.is_a_guess() || matches!(self.standing, Standing::Jumped(by) if by < 0)
     }
 
     /// What is the matter with the clock.

@@ -263,7 +263,7 @@ impl Desk {
     /// Compares the clocks with the hub's, and keeps what that said for the next start.
     fn measure(&mut self, now: Reading, said: HubTime) {
         if let Some(hub) = self.clock.measure(now, said)
-            && hub.since(self.hub_clock_kept).abs() >= HUB_CLOCK_KEPT_EACH
+            && hub.since(self.hub_clock_kept).saturating_abs() >= HUB_CLOCK_KEPT_EACH
         {
             self.hub_clock_kept = hub;
             let hub = u64::try_from(hub.0).unwrap_or_default();

@@ -33,6 +33,14 @@ fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
     Desk::open(DeskFolder::new(folder), epoch).unwrap().0
 }
 
+/// An activity that was over in 1980.
+fn closed_activity() -> Activity {
+    let venue = "museum-de-reede".parse().unwrap();
+    let mut activity = Activity::new(ActivityId(1), "event-1", "Festiviteit", venue);
+    activity.opening_hours.last_day = Some(3653);
+    activity
+}
+
 fn check_in(at: UnixMillis) -> Entry {
     let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
     Entry { at, subject: Subject::Pass(PassId(7)), fact }
@@ -175,8 +183,14 @@ fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
         Health::Trouble(Trouble::ClockImplausible { ahead: false }),
         "and it says so"
     );
-    desk.look(super::read_clocks());
+    // Nobody knows for how long it was off: no list is fresh then, and no hour is outside opening hours.
+    desk.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
+    assert_eq!(desk.catalogue_age(at), i64::MAX);
+    desk.activities = vec![closed_activity()];
+    assert!(desk.activities()[0].open);
+    let awake = desk.look(super::read_clocks());
     assert_eq!(desk.status().clock, Health::Fine);
+    assert!(desk.catalogue_age(awake) < 60_000 && !desk.activities()[0].open);
 }
 
 /// A pass that was counted under tomorrow, for the clock was ahead, was counted today.
