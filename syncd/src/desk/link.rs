@@ -203,8 +203,9 @@ impl Desk {
                 }
                 self.requests.answered(&answer).map_err(LinkError::Disk)?;
             }
-            DeskEvent::Granted(grants, none_left) => {
-                self.granted(grants, &none_left).map_err(LinkError::Disk)?;
+            DeskEvent::Granted { grants, answered, none_left } => {
+                self.granted(grants).map_err(LinkError::Disk)?;
+                self.note_answered(&answered, &none_left);
             }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => self.store.apply_holders(&page.holders, page.to)?,

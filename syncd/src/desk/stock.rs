@@ -136,12 +136,17 @@ impl Desk {
         self.stock_heard.clone()
     }
 
-    /// What the hub says that this desk may hand out now, and of what somebody wants now it has none left.
-    pub(super) fn granted(
-        &mut self,
-        grants: Vec<GrantedUnits>,
-        none_left: &[RewardId],
-    ) -> io::Result<()> {
+    /// The hub has answered for these rewards, and of some it has none left.
+    pub(super) fn note_answered(&mut self, answered: &[RewardId], none_left: &[RewardId]) {
+        let holding = &self.holding;
+        self.wanted_now.retain(|it| holding.left(*it) == 0 && !answered.contains(it));
+        self.none_left.retain(|it| holding.left(*it) == 0 && !answered.contains(it));
+        self.none_left.extend(none_left);
+        self.stock_heard.notify_waiters();
+    }
+
+    /// What the hub says that this desk may hand out now.
+    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
         self.grants_listed = true;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
@@ -153,12 +158,6 @@ impl Desk {
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
         self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.hold();
-        // A list that the hub sends by itself answers nobody, unless there is a unit in it now.
-        let holding = &self.holding;
-        self.wanted_now.retain(|it| holding.left(*it) == 0 && !none_left.contains(it));
-        self.none_left.retain(|it| holding.left(*it) == 0);
-        self.none_left.extend(none_left);
-        self.stock_heard.notify_waiters();
         Ok(())
     }
 
