@@ -5,6 +5,7 @@ mod answers;
 mod checks;
 mod history;
 mod link;
+mod redemptions;
 mod requests;
 mod sales;
 mod salvage;

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crdt_model::catalogue::Reward;
-use crdt_model::decide::Reason;
+use crdt_model::decide::NoUnit;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
 use crdt_model::stock::{GrantId, GrantedUnits, Unit};
@@ -94,19 +94,12 @@ impl Desk {
         }
     }
 
-    pub(super) fn next_unit(&self, reward: &Reward) -> Option<Unit> {
-        if reward.limited { self.holding.next_unit(reward.reward) } else { None }
-    }
-
-    /// Why there is no unit of a reward: that none is left is said where the hub has said it, in this session.
-    pub(super) fn why_no_unit(&self, reward: RewardId, reason: Reason) -> Reason {
-        let linked = self.hub == HubLink::Connected;
-        match reason {
-            Reason::RewardVolumeConstraint if !(linked && self.none_left.contains(&reward)) => {
-                Reason::RewardNoUnitHere
-            }
-            other => other,
-        }
+    /// The unit of a reward that this desk hands out next. That none is left is said where the hub has said it, in this
+    /// session.
+    pub(super) fn next_unit(&self, reward: &Reward) -> Result<Unit, NoUnit> {
+        let said = self.hub == HubLink::Connected && self.none_left.contains(&reward.reward);
+        let why = if said { NoUnit::NoneLeft } else { NoUnit::NotHere };
+        self.holding.next_unit(reward.reward).ok_or(why)
     }
 
     /// Somebody wants a limited reward of which this desk has no unit: the hub is asked for one at once, where it can be
