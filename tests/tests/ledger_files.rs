@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
 use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
+/// What somebody does to a ledger file.
+type Harm = fn(&Path);
+
 fn linked(status: &Status) -> bool {
     status.hub == HubLink::Connected
 }
@@ -57,16 +60,19 @@ async fn what_stands_behind_damage_reaches_the_hub_once() {
     taps(&desk, 0..150).await;
     let file = ledger_file(&desk);
 
-    // A bit, while nobody has any of it but this disk.
+    // Bits, while nobody has any of it but this disk: of a magic, a change, a checksum, a length, and of the last entry.
     desk.stop();
-    let at = chunks_of(&file)[40] + 60;
+    let chunks = chunks_of(&file);
     let mut bytes = fs::read(&file).unwrap();
-    bytes[at] ^= 4;
+    let last = bytes.len() - 9;
+    for at in [chunks[0] + 2, chunks[40] + 60, chunks[80] + 5, chunks[100] + 9, last] {
+        bytes[at] ^= 4;
+    }
     fs::write(&file, bytes).unwrap();
     desk.go();
     let status = desk.client.status().await.unwrap();
     assert_eq!(status.pending, 150);
-    assert_eq!(status.disk, Health::Trouble(Trouble::LedgerMended { entries: 1 }));
+    assert_eq!(status.disk, Health::Trouble(Trouble::LedgerMended { entries: 5 }));
 
     // A hole over three entries, and a kill right behind the next start.
     desk.stop();
@@ -138,7 +144,6 @@ async fn files_that_are_removed_under_the_running_daemon_are_written_again() {
     desk.wait_for("the end of the link", |status| !linked(status)).await;
     taps(&desk, 0..8).await;
     let file = ledger_file(&desk);
-    type Harm = fn(&Path);
     let harms: [(&str, Harm); 5] = [
         ("the file is removed", |file| fs::remove_file(file).unwrap()),
         ("the folder is removed", |file| fs::remove_dir_all(file.parent().unwrap()).unwrap()),
