@@ -116,18 +116,15 @@ pub fn salvage(bytes: &mut [u8]) -> Salvage {
             chunk = mend(bytes, at);
             found.mended += usize::from(chunk.is_some());
         }
-        match chunk {
-            Some(chunk) => {
-                found.damaged.extend(damage.take().map(|begun| begun..at));
-                at = chunk.range.end;
-                found.chunks.push(chunk);
-            }
-            None => {
-                damage.get_or_insert(at);
-                let behind = bytes.get(at + 1..).unwrap_or_default();
-                let next = behind.windows(MAGIC.len()).position(|it| it == MAGIC);
-                at = next.map_or(bytes.len(), |step| at + 1 + step);
-            }
+        if let Some(chunk) = chunk {
+            found.damaged.extend(damage.take().map(|begun| begun..at));
+            at = chunk.range.end;
+            found.chunks.push(chunk);
+        } else {
+            damage.get_or_insert(at);
+            let behind = bytes.get(at + 1..).unwrap_or_default();
+            let next = behind.windows(MAGIC.len()).position(|it| it == MAGIC);
+            at = next.map_or(bytes.len(), |step| at + 1 + step);
         }
     }
     found.damaged.extend(damage.map(|begun| begun..bytes.len()));

@@ -14,7 +14,7 @@ mod void;
 pub use check_in::{check_in, check_in_by_code, unknown_card};
 pub use external::external;
 pub use reason::{Reason, UnknownReason, VerdictKind};
-pub use redeem::{Redemption, RewardOffer, redeem, rewards_for};
+pub use redeem::{NoUnit, Redemption, RewardOffer, redeem, rewards_for};
 pub use sell::{Offer, Offers, Sale, offers, sell, verdict_of_sale};
 pub use visit::visit;
 pub use void::void;

@@ -21,6 +21,8 @@
 //! | 13 | the writer and the index of the list, of the same ledger, in which the entry stood first | all |
 //! | 16 | the keyed hash of an external card's number | external visit |
 
+mod copies;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -34,6 +36,8 @@ use crate::ids::{ActivityId, ChipNumber, CouponId, PassId, RewardId, Writer, ser
 use crate::money::{Cents, Shares};
 use crate::stock::{GrantId, Unit};
 use crate::time::{UnixMillis, date_of_day_number, day_number, utc_midnight};
+
+pub use copies::copy_of;
 
 /// An entry's bytes at the most: the largest known kind has some 60, the rest is for later fields.
 pub const MAX_ENTRY_BYTES: usize = 256;
@@ -334,37 +338,6 @@ impl Located {
     }
 }
 
-/// The bytes of a copy of an entry, for another list of the same day: the same fields, those of a newer version
-/// included, and its first place. A copy of a copy names the first place of all.
-///
-/// # Errors
-/// [`EntryError`] where the bytes are no entry, or too many with the place.
-pub fn copy_of(bytes: &[u8], place: &EntryRef) -> Result<Vec<u8>, EntryError> {
-    let raw = Raw::decode(bytes)?;
-    // A void that names no list is of its own; in another list that would be another one.
-    let names_list = raw.kind == Some(VOID) && raw.target_writer.is_none();
-    let is_copy = raw.first_place.is_some();
-    let (fields, rest) = {
-        let mut decoder = Decoder::new(bytes);
-        let fields = decoder.map()?.unwrap_or_default();
-        (fields, bytes.get(decoder.position()..).unwrap_or_default())
-    };
-    let mut copy = Vec::with_capacity(bytes.len() + 64);
-    let mut written = Fields { encoder: Encoder::new(&mut copy) };
-    written.begin(fields + u64::from(names_list) + u64::from(!is_copy));
-    written.encoder.writer_mut().extend_from_slice(rest);
-    if names_list {
-        written.bytes(7, &place.writer.to_bytes());
-    }
-    if !is_copy {
-        written.list_place(13, &place.writer, place.index);
-    }
-    if copy.len() > MAX_ENTRY_BYTES {
-        return Err(EntryError::TooLarge { bytes: copy.len() });
-    }
-    Ok(copy)
-}
-
 /// Writes the fields of one entry. Writing to a `Vec` cannot fail, so the results are dropped.
 struct Fields<'a> {
     encoder: Encoder<&'a mut Vec<u8>>,
@@ -511,11 +484,11 @@ mod tests {
     use super::*;
     use crate::ids::DeviceId;
 
-    fn writer(epoch: u32) -> Writer {
+    pub(super) fn writer(epoch: u32) -> Writer {
         Writer { device: DeviceId([7; 16]), epoch }
     }
 
-    fn day() -> Date {
+    pub(super) fn day() -> Date {
         "2026-11-21".parse().unwrap()
     }
 
@@ -525,7 +498,7 @@ mod tests {
         Entry { at: UnixMillis(1_795_255_393_123), subject, fact }
     }
 
-    fn samples() -> Vec<Entry> {
+    pub(super) fn samples() -> Vec<Entry> {
         let at = UnixMillis(1_795_255_393_123);
         let pass = Subject::Pass(PassId(481_516));
         let chip = Subject::Chip("04784CDAEE3880".parse().unwrap());
@@ -567,23 +540,6 @@ mod tests {
         for entry in samples() {
             let bytes = entry.encode(day(), &writer(1));
             assert_eq!(Entry::decode(&bytes, day(), &writer(1)), Ok(entry));
-        }
-    }
-
-    #[test]
-    fn a_copy_is_the_same_entry_with_its_first_place() {
-        for (index, entry) in (0u64..).zip(samples()) {
-            let first = EntryRef { day: day(), writer: writer(1), index };
-            let mut bytes = entry.encode(day(), &writer(1));
-            // A field of a newer version goes along.
-            bytes[0] += 1;
-            bytes.extend([0x18, 40, 0x82, 1, 0x61, b'x']);
-            let copy = copy_of(&bytes, &first).unwrap();
-            assert!(copy.windows(6).any(|it| it == [0x18, 40, 0x82, 1, 0x61, b'x']));
-            let located = Located { entry, first_place: Some(first) };
-            assert_eq!(Located::decode(&copy, day(), &writer(2)), Ok(located));
-            let again = copy_of(&copy, &EntryRef { writer: writer(2), index: 0, ..first }).unwrap();
-            assert_eq!(Located::decode(&again, day(), &writer(3)), Ok(located));
         }
     }
 

@@ -3,7 +3,7 @@
 //! It keeps nothing that must last. What it must know of the ledgers it asks of a [`DeskView`];
 //! what must be kept it says in a [`DeskEvent`]; how far it has sent is its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crdt_model::ids::{RewardId, VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
@@ -22,6 +22,9 @@ use crate::message::{
 };
 use crate::request::{RequestAnswer, RequestId, SealedRequest};
 use crate::seal::DeviceKey;
+
+/// Questions for units that wait for an answer at the most. A hub of an earlier version does not say that it answers one.
+const MOST_ASKED: usize = 64;
 
 /// One of this desk's own lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,9 +126,15 @@ pub enum DeskEvent {
     Quarantined(Quarantined),
     /// What became of a request.
     Answered(RequestAnswer),
-    /// All units that this desk may hand out now, and the rewards of which somebody wants one now and of which the hub
-    /// has none left.
-    Granted(Vec<GrantedUnits>, Vec<RewardId>),
+    /// What this desk may hand out now.
+    Granted {
+        /// All units.
+        grants: Vec<GrantedUnits>,
+        /// The rewards of which one was wanted now, where this is the hub's answer.
+        answered: Vec<RewardId>,
+        /// Those of them of which the hub has none left.
+        none_left: Vec<RewardId>,
+    },
     /// Sealed parts of pass records.
     Holders(HoldersPage),
     /// The card keys, sealed to this desk: keep them in place of those that are here.
@@ -198,6 +207,8 @@ pub struct DeskSession {
     said: BTreeSet<Said>,
     /// What was asked for last: asked again when it is something else.
     wanted: Vec<Wanted>,
+    /// The rewards of which one is wanted now, by question that the hub has not answered.
+    asked: VecDeque<Vec<RewardId>>,
     /// The hub has said what this desk may hand out: before that it does not know what it lacks.
     granted: bool,
     have: (u64, u64),
@@ -235,6 +246,7 @@ impl DeskSession {
             unlike: BTreeSet::new(),
             said: BTreeSet::new(),
             wanted: Vec::new(),
+            asked: VecDeque::new(),
             granted: false,
             have: (start.catalogue_version, start.venue_version),
             have_changed: false,
@@ -302,6 +314,10 @@ impl DeskSession {
         let wanted = view.wanted();
         let asks = !wanted.is_empty() && wanted != self.wanted;
         self.wanted.clone_from(&wanted);
+        if asks {
+            let now = wanted.iter().filter(|it| it.now).map(|it| it.reward);
+            self.asked.push_back(now.collect());
+        }
         asks.then_some(DeskMessage::Wanted(wanted))
     }
 
@@ -430,10 +446,14 @@ impl DeskSession {
             HubMessage::Answered(answer) => events.push(DeskEvent::Answered(answer)),
             HubMessage::Grants(grants, none_left) => {
                 self.granted = true;
-                let none_left = none_left.unwrap_or_default();
+                // The hub answers in the order in which it was asked; what it says by itself answers nothing.
+                let answers = none_left.is_some() || self.asked.len() > MOST_ASKED;
+                let answered =
+                    answers.then(|| self.asked.pop_front()).flatten().unwrap_or_default();
                 // Whoever wants one later asks again.
-                self.wanted.retain(|it| !(it.now && none_left.contains(&it.reward)));
-                events.push(DeskEvent::Granted(grants, none_left));
+                self.wanted.retain(|it| !(it.now && answered.contains(&it.reward)));
+                let none_left = none_left.unwrap_or_default();
+                events.push(DeskEvent::Granted { grants, answered, none_left });
             }
             HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
             HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),

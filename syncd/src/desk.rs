@@ -8,6 +8,7 @@ mod health;
 mod history;
 mod link;
 mod notes;
+mod redemptions;
 mod requests;
 mod sales;
 mod salvage;

@@ -70,11 +70,21 @@ impl MissingRun {
     }
 }
 
-/// The contents of the file that says that a part is missing. An empty one, as earlier versions wrote, says no more.
+/// The contents of the file that says that a part is missing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
 struct Missing {
     #[n(0)]
     own: Vec<MissingRun>,
+    /// It may be more than that.
+    #[n(1)]
+    more: bool,
+}
+
+impl Missing {
+    /// What these contents say. Empty ones, as earlier versions wrote, say that nobody knows what it is.
+    fn of(contents: &[u8]) -> Self {
+        minicbor::decode(contents).unwrap_or(Self { own: Vec::new(), more: true })
+    }
 }
 
 /// All ledgers of one venue.
@@ -119,7 +129,7 @@ impl LedgerFiles {
             venue: venue.clone(),
             days: BTreeMap::new(),
             incomplete: missing.is_ok(),
-            missing: missing.ok().and_then(|it| minicbor::decode(&it).ok()).unwrap_or_default(),
+            missing: missing.map_or_else(|_| Missing::default(), |it| Missing::of(&it)),
             folder_seen: None,
             written_again: Vec::new(),
         };
@@ -156,13 +166,16 @@ impl LedgerFiles {
         sequence: u64,
     ) -> Result<(), LedgerFileError> {
         let held = self.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence);
-        self.note_missing(&[MissingRun::new(day, writer, held, sequence)])
+        // What stood behind that, and was never acknowledged, is lost, too.
+        let own = vec![MissingRun::new(day, writer, held, sequence)];
+        self.note_missing(Missing { own, more: true })
             .map_err(|error| LedgerFileError::Disk { path: self.folder.join(INCOMPLETE), error })
     }
 
-    fn note_missing(&mut self, runs: &[MissingRun]) -> io::Result<()> {
+    fn note_missing(&mut self, found: Missing) -> io::Result<()> {
         self.incomplete = true;
-        self.missing.own.extend_from_slice(runs);
+        self.missing.more |= found.more;
+        self.missing.own.extend(found.own);
         self.missing.own.sort();
         self.missing.own.dedup();
         let contents = minicbor::to_vec(&self.missing).map_err(io::Error::other)?;
@@ -180,9 +193,9 @@ impl LedgerFiles {
         self.missing.own.iter().filter_map(lacks).sum()
     }
 
-    /// Whether it is known which entries of this desk are missing.
+    /// Whether no other entries of this desk are missing than those that [`Self::missing_count`] counts.
     pub fn knows_what_is_missing(&self) -> bool {
-        !self.missing.own.is_empty()
+        !self.missing.more
     }
 
     /// Notes that the hub has sent all that it has: what was lost is back, or nobody has it.
@@ -209,7 +222,7 @@ impl LedgerFiles {
         own: DeviceId,
     ) -> io::Result<salvage::Loaded> {
         let id = self.id(day);
-        salvage::load(id, path, bytes, own, |missing| self.note_missing(missing))
+        salvage::load(&id, path, bytes, own, |missing| self.note_missing(missing))
     }
 
     fn id(&self, day: Date) -> LedgerId {

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
 use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
+/// What somebody does to a ledger file.
+type Harm = fn(&Path);
+
 fn linked(status: &Status) -> bool {
     status.hub == HubLink::Connected
 }
@@ -36,14 +39,14 @@ async fn taps(desk: &Desk, passes: std::ops::Range<u32>) {
     }
 }
 
-/// The hub has each of these entries once.
-fn check_entries(hub: &Hub, desk: &Desk, entries: u64, passes: u64) {
+/// The hub has so many entries, of so many passes, which earned so many points: each entry once.
+fn check_entries(hub: &Hub, desk: &Desk, entries: u64, passes: u64, points: u64) {
     let day = ledger_file(desk).file_stem().unwrap().to_str().unwrap().to_owned();
     let ledger = hub.json(&["show", "ledger", VENUE, &day]);
     let of: BTreeSet<String> =
         ledger.as_array().unwrap().iter().map(|it| it["pass"].to_string()).collect();
     assert_eq!((ledger.as_array().unwrap().len() as u64, of.len() as u64), (entries, passes));
-    assert_eq!(hub.json(&["show", "totals"])["points"], passes);
+    assert_eq!(hub.json(&["show", "totals"])["points"], points);
 }
 
 /// Of 150 entries that the hub does not have, a flipped bit costs none, and a hole what stood in it.
@@ -57,16 +60,19 @@ async fn what_stands_behind_damage_reaches_the_hub_once() {
     taps(&desk, 0..150).await;
     let file = ledger_file(&desk);
 
-    // A bit, while nobody has any of it but this disk.
+    // Bits, while nobody has any of it but this disk: of a magic, a change, a checksum, a length, and of the last entry.
     desk.stop();
-    let at = chunks_of(&file)[40] + 60;
+    let chunks = chunks_of(&file);
     let mut bytes = fs::read(&file).unwrap();
-    bytes[at] ^= 4;
+    let last = bytes.len() - 9;
+    for at in [chunks[0] + 2, chunks[40] + 60, chunks[80] + 5, chunks[100] + 9, last] {
+        bytes[at] ^= 4;
+    }
     fs::write(&file, bytes).unwrap();
     desk.go();
     let status = desk.client.status().await.unwrap();
     assert_eq!(status.pending, 150);
-    assert_eq!(status.disk, Health::Trouble(Trouble::LedgerMended { entries: 1 }));
+    assert_eq!(status.disk, Health::Trouble(Trouble::LedgerMended { entries: 5 }));
 
     // A hole over three entries, and a kill right behind the next start.
     desk.stop();
@@ -84,9 +90,13 @@ async fn what_stands_behind_damage_reaches_the_hub_once() {
     // A pass behind the damage was here today.
     let again = desk.client.tap(&pass_number(120)).await.unwrap();
     assert_eq!((again.entry, again.earlier_at.is_some()), (None, true));
+    // What is taken back of it stays so, wherever it stands later.
+    let last = desk.client.history().await.unwrap().into_iter().find_map(|row| row.answer.entry);
+    assert!(desk.client.void(last).await.unwrap().entry.is_some());
+    assert_eq!(desk.client.void(last).await.unwrap().entry, None, "once");
     hub.go();
     desk.wait_for("the link", |status| linked(status) && status.pending == 0).await;
-    check_entries(&hub, &desk, 147, 147);
+    check_entries(&hub, &desk, 148, 147, 146);
     assert_eq!(desk.client.status().await.unwrap().disk, Health::Trouble(lost));
 }
 
@@ -111,11 +121,11 @@ async fn what_the_hub_had_before_the_damage_comes_back_and_is_not_doubled() {
     desk.go();
     hub.go();
     desk.wait_for("the link", |status| linked(status) && status.pending == 0).await;
-    check_entries(&hub, &desk, 60, 60);
+    check_entries(&hub, &desk, 60, 60, 60);
     desk.wait_for("the pass list", |status| status.catalogue_at.is_some()).await;
     taps(&desk, 60..61).await;
     desk.wait_for("pending 0", |status| status.pending == 0).await;
-    check_entries(&hub, &desk, 61, 61);
+    check_entries(&hub, &desk, 61, 61, 61);
     // The desk has them all, too.
     desk.stop();
     desk.go();
@@ -134,7 +144,6 @@ async fn files_that_are_removed_under_the_running_daemon_are_written_again() {
     desk.wait_for("the end of the link", |status| !linked(status)).await;
     taps(&desk, 0..8).await;
     let file = ledger_file(&desk);
-    type Harm = fn(&Path);
     let harms: [(&str, Harm); 5] = [
         ("the file is removed", |file| fs::remove_file(file).unwrap()),
         ("the folder is removed", |file| fs::remove_dir_all(file.parent().unwrap()).unwrap()),
@@ -171,7 +180,8 @@ async fn files_that_are_removed_under_the_running_daemon_are_written_again() {
     assert!(file.exists());
     hub.go();
     desk.wait_for("the link", |status| linked(status) && status.pending == 0).await;
-    check_entries(&hub, &desk, u64::from(acknowledged), u64::from(acknowledged));
+    let all = u64::from(acknowledged);
+    check_entries(&hub, &desk, all, all, all);
 }
 
 /// A flipped bit in the last entry is put right; one that is cut short is kept aside and said.

@@ -21,8 +21,16 @@ pub struct Redemption {
     pub unit: Option<Unit>,
 }
 
-/// What redeeming this reward now comes to. `unit` is the next unit that this desk was granted; whether others have one
-/// left is not known here, and whoever asks the hub says [`Reason::RewardNoUnitHere`] before it has answered.
+/// Why a desk has no unit of a limited reward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoUnit {
+    /// The hub said that none is left.
+    NoneLeft,
+    /// It was granted none, or has handed them out; whether the hub has more is not known.
+    NotHere,
+}
+
+/// What redeeming this reward now comes to. `unit` is the next unit that this desk was granted, or why it has none.
 ///
 /// # Errors
 /// The [`Reason`] for which it cannot be had (UiTPAS 4.0, `POST /rewards/redeemed`; for accounts of
@@ -30,7 +38,7 @@ pub struct Redemption {
 pub fn redeem(
     pass: Standing<'_>,
     reward: &Reward,
-    unit: Option<Unit>,
+    unit: Result<Unit, NoUnit>,
     here: &Here<'_>,
 ) -> Result<Redemption, Reason> {
     uitpas_in_use(pass, here)?;
@@ -51,9 +59,12 @@ pub fn redeem(
     if !reward.redeemable_at(here.now) {
         return Err(Reason::RewardPeriodConstraint);
     }
-    if reward.limited && unit.is_none() {
-        return Err(Reason::RewardVolumeConstraint);
-    }
+    let unit = match unit {
+        _ if !reward.limited => None,
+        Ok(unit) => Some(unit),
+        Err(NoUnit::NoneLeft) => return Err(Reason::RewardVolumeConstraint),
+        Err(NoUnit::NotHere) => return Err(Reason::RewardNoUnitHere),
+    };
     if let Some(limit) = reward.redeem_constraint {
         let of = Limited::Redemption(reward.reward);
         if !pass.account.leaves_room(&of, limit, here.today()) {
@@ -73,7 +84,7 @@ pub fn redeem(
             return Err(Reason::OfflinePointsConstraint);
         }
     }
-    Ok(Redemption { points: reward.points, unit: unit.filter(|_| reward.limited) })
+    Ok(Redemption { points: reward.points, unit })
 }
 
 fn points_lacking(pass: Standing<'_>, reward: &Reward) -> u64 {
@@ -115,11 +126,11 @@ fn not_now(offer: &RewardOffer<'_>) -> Option<u8> {
 /// no unit, no confirmed account or no proof of the card is there for now: asking again later may help. What is not
 /// published, or what it cannot have for another reason, is left out.
 ///
-/// `next_unit` says which unit of a limited reward this desk would hand out.
+/// `next_unit` says which unit of a limited reward this desk would hand out, or why none.
 pub fn rewards_for<'a>(
     pass: Standing<'_>,
     rewards: impl IntoIterator<Item = &'a Reward>,
-    next_unit: impl Fn(&Reward) -> Option<Unit>,
+    next_unit: impl Fn(&Reward) -> Result<Unit, NoUnit>,
     here: &Here<'_>,
 ) -> Vec<RewardOffer<'a>> {
     let ends_soon = |end: UnixMillis| end.since(here.now) <= LAST_CHANCE;

@@ -124,7 +124,7 @@ struct World {
     policy: Policy,
     activity: Activity,
     reward: Reward,
-    unit: Option<Unit>,
+    unit: Result<Unit, NoUnit>,
     coupons: Vec<Coupon>,
     taken_today: u32,
     authenticity: Authenticity,
@@ -159,7 +159,7 @@ impl World {
             },
             activity: activity(),
             reward: reward(1, 5),
-            unit: None,
+            unit: Err(NoUnit::NotHere),
             coupons: vec![coupon()],
             taken_today: 0,
             authenticity: Authenticity::UidOnly,
@@ -453,7 +453,7 @@ fn redeem_rows() -> Vec<Row> {
             })
             .redeem()
     };
-    let unit = Some(Unit { grant: GrantId(3), unit: 12 });
+    let unit = Unit { grant: GrantId(3), unit: 12 };
     let no_system = Some(Reason::RewardPassholderNoApplicableCardsystems);
     vec![
         row("enough points", None, points(5)),
@@ -508,9 +508,19 @@ fn redeem_rows() -> Vec<Row> {
             reward(&|r| r.publication_end = Some(morning().plus(-1)))
         }),
         row(
-            "no unit left here",
-            Some(Reason::RewardVolumeConstraint),
+            "no unit here, and the hub was not heard",
+            Some(Reason::RewardNoUnitHere),
             reward(&|r| r.limited = true),
+        ),
+        row(
+            "no unit here, and the hub has none left",
+            Some(Reason::RewardVolumeConstraint),
+            uitpas()
+                .with(|w| {
+                    w.reward.limited = true;
+                    w.unit = Err(NoUnit::NoneLeft);
+                })
+                .redeem(),
         ),
         row(
             "a unit left here",
@@ -518,7 +528,7 @@ fn redeem_rows() -> Vec<Row> {
             uitpas()
                 .with(|w| {
                     w.reward.limited = true;
-                    w.unit = unit;
+                    w.unit = Ok(unit);
                 })
                 .redeem(),
         ),
@@ -675,11 +685,11 @@ fn each_reason_has_its_input() {
 fn what_is_earned_and_what_it_costs_are_those_of_the_catalogue() {
     assert_eq!(uitpas().check_in(), Ok(2));
     assert_eq!(uitpas().redeem(), Ok(Redemption { points: 5, unit: None }));
-    let unit = Some(Unit { grant: GrantId(3), unit: 12 });
-    let plain = uitpas().with(|w| w.unit = unit);
+    let unit = Unit { grant: GrantId(3), unit: 12 };
+    let plain = uitpas().with(|w| w.unit = Ok(unit));
     assert_eq!(plain.redeem().unwrap().unit, None, "an unlimited reward takes no unit");
     let limited = plain.with(|w| w.reward.limited = true);
-    assert_eq!(limited.redeem().unwrap().unit, unit);
+    assert_eq!(limited.redeem().unwrap().unit, Some(unit));
 }
 
 /// Invariant 6: what was spent since the hub last confirmed the account counts against the policy.
@@ -802,7 +812,9 @@ fn rewards_come_in_a_useful_order_and_what_cannot_be_had_is_left_out() {
         Reward { limited: true, ..reward(12, 4) },
     ];
     let unit = Unit { grant: GrantId(1), unit: 1 };
-    let next_unit = |reward: &Reward| (reward.reward == RewardId(12)).then_some(unit);
+    let next_unit = |reward: &Reward| {
+        if reward.reward == RewardId(12) { Ok(unit) } else { Err(NoUnit::NoneLeft) }
+    };
     let seen = |world: &World| {
         world.ask(|pass, here| {
             rewards_for(pass, &rewards, next_unit, here)
@@ -884,7 +896,7 @@ fn two_passes_that_differ_only_in_their_social_tariff_get_the_same_answers() {
             world.redeem()
         });
         let offers = world.ask(|pass, here| {
-            let offers = rewards_for(pass, &rewards, |_| None, here);
+            let offers = rewards_for(pass, &rewards, |_| Err(NoUnit::NotHere), here);
             format!("{offers:?}")
         });
         format!("{:?} {:?} {redeemed:?} {offers}", world.check_in(), world.visit())
@@ -958,7 +970,7 @@ proptest! {
             let fact = match question {
                 0 => check_in(pass, activity, &here)
                     .map(|points| Fact::CheckIn { activity: activity.activity, points }),
-                1 => redeem(pass, reward, None, &here).map(|it| Fact::Redemption {
+                1 => redeem(pass, reward, Err(NoUnit::NotHere), &here).map(|it| Fact::Redemption {
                     reward: reward.reward, points: it.points, unit: it.unit,
                 }),
                 _ => offers(pass, activity, &world.coupons, Cents(1001), &here)

@@ -320,7 +320,7 @@ impl TestDesk {
                 self.heard.push(format!("set apart: {}", apart.reason));
             }
             DeskEvent::Answered(answer) => self.answers.push(answer),
-            DeskEvent::Granted(granted, _) => self.granted = Some(granted),
+            DeskEvent::Granted { grants, .. } => self.granted = Some(grants),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
             DeskEvent::UsedTwice(_) | DeskEvent::HubClock { .. } => {}

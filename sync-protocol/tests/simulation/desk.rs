@@ -124,7 +124,7 @@ impl Desk {
     fn take_up(&mut self, event: DeskEvent) -> bool {
         match event {
             DeskEvent::Answered(_)
-            | DeskEvent::Granted(..)
+            | DeskEvent::Granted { .. }
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
             | DeskEvent::UsedTwice(_)

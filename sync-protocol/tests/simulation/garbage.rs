@@ -96,7 +96,7 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Advanced(_)
                 | DeskEvent::Quarantined(_)
                 | DeskEvent::Answered(_)
-                | DeskEvent::Granted(..)
+                | DeskEvent::Granted { .. }
                 | DeskEvent::Holders(_)
                 | DeskEvent::CardKeys(_)
                 | DeskEvent::UsedTwice(_)

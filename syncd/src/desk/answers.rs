@@ -1,4 +1,4 @@
-//! The answers: to a tap, a redemption, a void. Look up, decide, append, and only then answer.
+//! The answers: to a tap, a void (to a redemption: [`super::redemptions`]). Look up, decide, append, and only then answer.
 
 use std::borrow::Cow;
 
@@ -7,15 +7,14 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{Activity, CardName, OpeningHours, PassRecord, Programme};
 use crdt_model::decide::{self, Here, Reason, Standing, VerdictKind, rewards_for};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{ExternalCard, Identification, IdentificationError, RewardId};
+use crdt_model::ids::{ExternalCard, Identification, IdentificationError};
 use crdt_model::time::UnixMillis;
 use data_encoding::BASE64;
 use thiserror::Error;
 
 use super::Desk;
 use crate::desk_api::types::{
-    Answer, HubLink, Kind, PassView, PolicyRule, RedemptionRequest, RewardView, SealedView,
-    TapRequest,
+    Answer, HubLink, Kind, PassView, PolicyRule, RewardView, SealedView, TapRequest,
 };
 use crate::ledger_files::LedgerFileError;
 use crate::store::{Cursor, StoreError};
@@ -87,14 +86,14 @@ pub enum Refusal {
 
 /// What a decision comes to, before it is an answer.
 pub(super) struct Decided {
-    kind: Kind,
-    title: Option<String>,
+    pub(super) kind: Kind,
+    pub(super) title: Option<String>,
     /// The fact to write and the points that it changes, or why nothing is written.
-    outcome: Result<(Fact, i64), Reason>,
-    earlier_at: Option<UnixMillis>,
-    policy: Option<PolicyRule>,
+    pub(super) outcome: Result<(Fact, i64), Reason>,
+    pub(super) earlier_at: Option<UnixMillis>,
+    pub(super) policy: Option<PolicyRule>,
     /// What the card proved, where one was shown.
-    authenticity: Option<Authenticity>,
+    pub(super) authenticity: Option<Authenticity>,
 }
 
 impl Decided {
@@ -389,76 +388,8 @@ impl Desk {
         u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
 
-    /// Answers a redemption.
-    ///
-    /// # Errors
-    /// [`Refusal`].
-    pub fn redeem(
-        &mut self,
-        asked: &RedemptionRequest,
-        wall: UnixMillis,
-    ) -> Result<Answer, Refusal> {
-        let card: Identification = asked.pass.parse()?;
-        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card)?;
-        let now = self.next_at(wall);
-        if authenticity == Authenticity::Refuted {
-            return Ok(self.answer_forged(Kind::Redemption, now));
-        }
-        let Some(record) = self.record(&card)? else {
-            return Ok(self.answer_unknown_pass(Kind::Redemption, now));
-        };
-        let account = self.account(&record, Some(&card));
-        let reward = self.rewards.iter().find(|it| it.reward_id == asked.reward_id).cloned();
-        let standing = self.standing(&record, &account, &card, authenticity, now);
-        let outcome = match &reward {
-            Some(reward) => {
-                decide::redeem(standing, reward, self.next_unit(reward), &self.here(now))
-                    .map(|it| {
-                        let decide::Redemption { points, unit } = it;
-                        let fact = Fact::Redemption { reward: reward.reward, points, unit };
-                        (fact, -i64::from(points))
-                    })
-                    .map_err(|reason| self.why_no_unit(reward.reward, reason))
-            }
-            None => Err(Reason::RewardNotFound),
-        };
-        let spends = reward.as_ref().is_some_and(|reward| reward.points > 0);
-        let policy = self.age_rule(standing.age).filter(|_| spends);
-        let title = reward.map(|reward| reward.title);
-        let authenticity = Some(authenticity);
-        let decided =
-            Decided { policy, authenticity, ..Decided::of(Kind::Redemption, title, outcome) };
-        self.answer(&record, Some(&card), decided, now)
-    }
-
-    /// Before a redemption: asks the hub for a unit, where nothing but a unit is lacking that the hub may have. Says for
-    /// which reward the answer is to be waited for; nothing where there is nothing to wait for.
-    ///
-    /// # Errors
-    /// As [`Desk::redeem`].
-    pub fn ask_for_unit(
-        &mut self,
-        asked: &RedemptionRequest,
-        wall: UnixMillis,
-    ) -> Result<Option<RewardId>, Refusal> {
-        let card: Identification = asked.pass.parse()?;
-        let authenticity = self.checks.authenticity(asked.check.as_deref(), &card)?;
-        let reward = self.rewards.iter().find(|it| it.reward_id == asked.reward_id).cloned();
-        let (Some(reward), Some(record)) = (reward, self.record(&card)?) else { return Ok(None) };
-        if authenticity == Authenticity::Refuted {
-            return Ok(None);
-        }
-        let now = self.next_at(wall);
-        let account = self.account(&record, Some(&card));
-        let standing = self.standing(&record, &account, &card, authenticity, now);
-        let unit = self.next_unit(&reward);
-        let outcome = decide::redeem(standing, &reward, unit, &self.here(now));
-        let lacks_unit = outcome == Err(Reason::RewardVolumeConstraint);
-        Ok((lacks_unit && self.want_now(reward.reward)).then_some(reward.reward))
-    }
-
     /// The rule for an account of this age, where age has a say.
-    fn age_rule(&self, age: i64) -> Option<PolicyRule> {
+    pub(super) fn age_rule(&self, age: i64) -> Option<PolicyRule> {
         let rule = self.policy.age_rule(age);
         let points_allowed = match rule {
             Some(rule) => rule.points,
@@ -611,10 +542,7 @@ impl Desk {
                 points: offer.reward.points,
                 redeemable: offer.answer.is_ok(),
                 points_lacking: offer.points_lacking,
-                reason: offer
-                    .answer
-                    .err()
-                    .map(|reason| self.why_no_unit(offer.reward.reward, reason)),
+                reason: offer.answer.err(),
                 last_chance: offer.last_chance,
                 categories: offer.reward.categories.clone(),
                 for_kids: offer.reward.for_kids,

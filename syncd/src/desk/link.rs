@@ -242,10 +242,11 @@ impl Desk {
                     self.not_kept(DiskTrouble::of_failed_write(&error));
                 }
             }
-            DeskEvent::Granted(grants, none_left) => {
-                if let Err(error) = self.granted(grants, &none_left) {
+            DeskEvent::Granted { grants, answered, none_left } => {
+                if let Err(error) = self.granted(grants) {
                     self.not_kept(DiskTrouble::of_failed_write(&error));
                 }
+                self.note_answered(&answered, &none_left);
             }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => {

@@ -43,8 +43,10 @@ impl Salvaged {
 
     /// The hub has so many entries of this list.
     pub(super) fn note_at_hub(&mut self, day: Date, writer: Writer, held: u64) {
-        let known = self.at_hub.entry((day, writer)).or_default();
-        *known = held.max(*known);
+        if self.firsts().any(|list| list == (day, writer)) {
+            let known = self.at_hub.entry((day, writer)).or_default();
+            *known = held.max(*known);
+        }
     }
 
     /// Whether the hub must not have this list yet.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use crdt_model::catalogue::Reward;
-use crdt_model::decide::Reason;
+use crdt_model::decide::NoUnit;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
 use crdt_model::stock::{GrantId, GrantedUnits, Unit};
@@ -94,19 +94,12 @@ impl Desk {
         }
     }
 
-    pub(super) fn next_unit(&self, reward: &Reward) -> Option<Unit> {
-        if reward.limited { self.holding.next_unit(reward.reward) } else { None }
-    }
-
-    /// Why there is no unit of a reward: that none is left is said where the hub has said it, in this session.
-    pub(super) fn why_no_unit(&self, reward: RewardId, reason: Reason) -> Reason {
-        let linked = self.hub == HubLink::Connected;
-        match reason {
-            Reason::RewardVolumeConstraint if !(linked && self.none_left.contains(&reward)) => {
-                Reason::RewardNoUnitHere
-            }
-            other => other,
-        }
+    /// The unit of a reward that this desk hands out next. That none is left is said where the hub has said it, in this
+    /// session.
+    pub(super) fn next_unit(&self, reward: &Reward) -> Result<Unit, NoUnit> {
+        let said = self.hub == HubLink::Connected && self.none_left.contains(&reward.reward);
+        let why = if said { NoUnit::NoneLeft } else { NoUnit::NotHere };
+        self.holding.next_unit(reward.reward).ok_or(why)
     }
 
     /// Somebody wants a limited reward of which this desk has no unit: the hub is asked for one at once, where it can be
@@ -136,12 +129,17 @@ impl Desk {
         self.stock_heard.clone()
     }
 
-    /// What the hub says that this desk may hand out now, and of what somebody wants now it has none left.
-    pub(super) fn granted(
-        &mut self,
-        grants: Vec<GrantedUnits>,
-        none_left: &[RewardId],
-    ) -> io::Result<()> {
+    /// The hub has answered for these rewards, and of some it has none left.
+    pub(super) fn note_answered(&mut self, answered: &[RewardId], none_left: &[RewardId]) {
+        let holding = &self.holding;
+        self.wanted_now.retain(|it| holding.left(*it) == 0 && !answered.contains(it));
+        self.none_left.retain(|it| holding.left(*it) == 0 && !answered.contains(it));
+        self.none_left.extend(none_left);
+        self.stock_heard.notify_waiters();
+    }
+
+    /// What the hub says that this desk may hand out now.
+    pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
         self.grants_listed = true;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
@@ -153,12 +151,6 @@ impl Desk {
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
         self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.hold();
-        // A list that the hub sends by itself answers nobody, unless there is a unit in it now.
-        let holding = &self.holding;
-        self.wanted_now.retain(|it| holding.left(*it) == 0 && !none_left.contains(it));
-        self.none_left.retain(|it| holding.left(*it) == 0);
-        self.none_left.extend(none_left);
-        self.stock_heard.notify_waiters();
         Ok(())
     }
 

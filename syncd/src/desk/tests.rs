@@ -125,7 +125,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
         reward: RewardId(1),
         units: Units { first: 0, count: 20 },
     };
-    desk.granted(vec![grant(1)], &[]).unwrap();
+    desk.granted(vec![grant(1)]).unwrap();
     assert_eq!(desk.holding.left(RewardId(1)), 20);
     desk.store.set_cursor(Cursor::Venue, 9).unwrap();
     let file = folder.path().join(format!("ledger/museum-de-reede/{}.automerge", places[0].day));
@@ -143,7 +143,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     }
     let mut desk = opened(folder.path(), 5);
     desk.whole_at = Some(9);
-    desk.granted(vec![grant(1)], &[]).unwrap();
+    desk.granted(vec![grant(1)]).unwrap();
     desk.store.set_cursor(Cursor::Venue, 8).unwrap();
     desk.note_whole().unwrap();
     assert!(desk.files.is_incomplete(), "something is still on its way");
@@ -151,13 +151,13 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     desk.grants_listed = false;
     desk.note_whole().unwrap();
     assert!(desk.files.is_incomplete(), "the hub may know of grants that this disk forgot");
-    desk.granted(vec![grant(1)], &[]).unwrap();
+    desk.granted(vec![grant(1)]).unwrap();
     desk.note_whole().unwrap();
     drop(desk);
     let mut desk = opened(folder.path(), 6);
     assert!(!desk.files.is_incomplete());
     // What the hub never had is gone, and with it what that handed out of the grant.
-    desk.granted(vec![grant(1), grant(2)], &[]).unwrap();
+    desk.granted(vec![grant(1), grant(2)]).unwrap();
     assert_eq!(desk.holding.left(RewardId(1)), 20, "of the new one alone");
     desk.give_stock_back().unwrap();
     let stated: Vec<_> = desk.closing_statements().iter().map(|it| it.grant).collect();
@@ -244,16 +244,16 @@ fn a_closing_statement_about_a_frozen_grant_is_kept_until_the_hub_has_heard_it()
         reward: RewardId(1),
         units: Units { first: 0, count },
     };
-    desk.granted(vec![grant(20)], &[]).unwrap();
+    desk.granted(vec![grant(20)]).unwrap();
     desk.give_stock_back().unwrap();
-    desk.granted(vec![grant(0)], &[]).unwrap();
+    desk.granted(vec![grant(0)]).unwrap();
     let stated =
         |desk: &Desk| desk.closing_statements().iter().map(|it| it.grant).collect::<Vec<_>>();
     assert_eq!(stated(&desk), [GrantId(5)], "it is frozen, and not settled");
     drop(desk);
     let mut desk = opened(folder.path(), 2);
-    desk.granted(vec![grant(0)], &[]).unwrap();
+    desk.granted(vec![grant(0)]).unwrap();
     assert_eq!(stated(&desk), [GrantId(5)], "also after a restart");
-    desk.granted(Vec::new(), &[]).unwrap();
+    desk.granted(Vec::new()).unwrap();
     assert_eq!(stated(&desk), [], "the hub has settled it");
 }

@@ -51,7 +51,7 @@ pub(super) fn keep_aside(path: &Path, kind: Aside, bytes: &[u8]) -> io::Result<P
             }
             // Whatever lies there is not written over.
             Err(error) => {
-                tracing::warn!(file = %here.display(), %error, "a copy that was set aside cannot be read")
+                tracing::warn!(file = %here.display(), %error, "a copy that was set aside cannot be read");
             }
         }
     }

@@ -18,7 +18,7 @@ use crdt_model::ledger::{Ledger, LedgerId, Orphan};
 use rand::RngExt;
 
 use super::aside::{Aside, keep_aside};
-use super::{LedgerFile, MissingRun};
+use super::{LedgerFile, Missing, MissingRun};
 
 /// What had to be put right when a file was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,11 +69,11 @@ pub(super) struct Loaded {
 /// Loads a day's file. `before_repair` is called before a file with a part lacking is made whole, for after that nothing
 /// shows it any more.
 pub(super) fn load(
-    id: LedgerId,
+    id: &LedgerId,
     path: &Path,
     bytes: &[u8],
     own: DeviceId,
-    before_repair: impl FnOnce(&[MissingRun]) -> io::Result<()>,
+    before_repair: impl FnOnce(Missing) -> io::Result<()>,
 ) -> io::Result<Loaded> {
     let whole = |ledger, length| LedgerFile::loaded(ledger, path.to_owned(), length);
     let found = walk(bytes);
@@ -116,7 +116,7 @@ pub(super) fn load(
         return Ok(Loaded { file, repair });
     }
     let aside = keep_aside(path, Aside::Damaged, bytes)?;
-    let (missing, mut lost, of_others) = lacking(&ledger, &orphans, own);
+    let Lacking { own: missing, mut lost, of_others, gaps } = lacking(&ledger, &orphans, own);
     let of_own = orphans.iter().filter(|(place, _)| place.writer.device == own);
     let copies = of_own.map(|(place, entry)| copy_of(entry, place));
     let (copies, too_long): (Vec<_>, Vec<_>) = copies.partition(Result::is_ok);
@@ -128,7 +128,9 @@ pub(super) fn load(
         lost = (salvaged.damaged.len() as u64 + strange).max(1);
     }
     if incomplete {
-        before_repair(&missing)?;
+        // More may have been lost than what stands behind it tells: the end of a list, above all.
+        let more = strange > 0 || !too_long.is_empty() || damaged >= (gaps + 1) * CHANGE_BYTES;
+        before_repair(Missing { own: missing, more })?;
     }
     add_list(&mut ledger, new_list(own, &orphans), &copies)?;
     let mut file = LedgerFile::new(ledger.clone(), path.to_owned());
@@ -142,28 +144,38 @@ pub(super) fn load(
     Ok(Loaded { file, repair })
 }
 
-/// What lacks before the orphans: of this desk by runs, with their number, and how many entries of other desks, those that cannot
-/// stand without the lacking ones included.
-fn lacking(
-    ledger: &Ledger,
-    orphans: &BTreeMap<EntryRef, Vec<u8>>,
-    own: DeviceId,
-) -> (Vec<MissingRun>, u64, u64) {
-    let (mut missing, mut lost, mut of_others) = (Vec::new(), 0, 0);
+/// A change has more bytes than this: so many damaged bytes hold one at the most.
+const CHANGE_BYTES: u64 = 120;
+
+/// What lacks before the orphans.
+struct Lacking {
+    /// Entries of this desk.
+    own: Vec<MissingRun>,
+    /// How many that is.
+    lost: u64,
+    /// How many entries of other desks lack, or cannot stand without those.
+    of_others: u64,
+    /// How many entries lack that others stand behind, of all desks.
+    gaps: u64,
+}
+
+fn lacking(ledger: &Ledger, orphans: &BTreeMap<EntryRef, Vec<u8>>, own: DeviceId) -> Lacking {
+    let mut lacking = Lacking { own: Vec::new(), lost: 0, of_others: 0, gaps: 0 };
     let mut expected: BTreeMap<Writer, u64> = BTreeMap::new();
     for place in orphans.keys() {
         let next =
             expected.entry(place.writer).or_insert_with(|| ledger.position(&place.writer).sequence);
         let gap = place.index - *next;
+        lacking.gaps += gap;
         if place.writer.device != own {
-            of_others += gap + 1;
+            lacking.of_others += gap + 1;
         } else if gap > 0 {
-            missing.push(MissingRun::new(place.day, &place.writer, *next, place.index));
-            lost += gap;
+            lacking.own.push(MissingRun::new(place.day, &place.writer, *next, place.index));
+            lacking.lost += gap;
         }
         *next = place.index + 1;
     }
-    (missing, lost, of_others)
+    lacking
 }
 
 /// The name of a list that is nowhere in this file.

@@ -124,6 +124,8 @@ fn what_stands_behind_a_hole_is_saved_and_the_rest_is_counted() {
         assert_eq!(count_of(&files, 0), own.len() - gone, "{hole:?}");
         assert_eq!(files.missing_count(), gone as u64);
         assert!(files.is_incomplete());
+        // A hole of one entry's size has one entry in it.
+        assert!(holes > 1 || files.knows_what_is_missing(), "{hole:?}");
         let (again, repairs) = open(folder.path());
         assert_eq!((count_of(&again, 0), repairs), (own.len() - gone, vec![]), "{hole:?}");
         assert_eq!(again.missing_count(), gone as u64, "also after another start");
@@ -145,6 +147,26 @@ fn what_stands_behind_a_hole_is_saved_and_the_rest_is_counted() {
         }
         files.set_complete().unwrap();
     }
+}
+
+/// Nothing stands behind the end of a list to tell what was lost of it.
+#[test]
+fn where_more_may_be_lost_than_can_be_counted_that_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lengths) = filled(folder.path(), 10);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[lengths[1] + 20..lengths[2] - 9].fill(0xa5);
+    bytes[lengths[7] + 20..lengths[9] - 9].fill(0xa5);
+    fs::write(&path, bytes).unwrap();
+    let (files, _) = open(folder.path());
+    assert_eq!((files.missing_count(), files.knows_what_is_missing()), (1, false));
+    let (mut files, _) = open(folder.path());
+    assert!(!files.knows_what_is_missing(), "also after another start");
+    files.set_complete().unwrap();
+    assert!(open(folder.path()).0.knows_what_is_missing());
+    // As an earlier version wrote it.
+    fs::write(folder.path().join("de-reede/incomplete"), "").unwrap();
+    assert!(!open(folder.path()).0.knows_what_is_missing());
 }
 
 /// A verdict that was shown is an entry in a file that a restart finds, whatever became of the file meanwhile.
