@@ -2,6 +2,7 @@
 //! the number of passes costs. And how long a daemon takes to its first verdict, with how much memory.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Instant;
 
 use crdt_model::account::Account;
@@ -46,7 +47,7 @@ fn card(n: u32) -> Identification {
     pass_number(n).parse().expect("a number is one")
 }
 
-fn fill(store: &Store, passes: u32, lookup: &LookupKey) {
+fn fill(store: &mut Store, passes: u32, lookup: &LookupKey) {
     for first in (0..passes).step_by(PAGE as usize) {
         let page = first..passes.min(first + PAGE);
         let items: Vec<Item> = page.map(|n| Item::Pass(record(n, &card(n), lookup))).collect();
@@ -91,14 +92,14 @@ pub(crate) async fn measure(passes: u32) {
     let folder = DeskFolder::new(&desk.folder);
     let lookup = LookupKey(Enrolment::read(&folder).expect("it is enrolled").lookup_key);
 
-    let (few, _) = Store::open(&world.path().join("few")).expect("it opens");
-    fill(&few, PAGE, &lookup);
+    let mut few = Store::open(&world.path().join("few"), Arc::default());
+    fill(&mut few, PAGE, &lookup);
     let few = decisions(&few, PAGE, &lookup);
 
     let begun = Instant::now();
     let many = {
-        let (store, _) = Store::open(&folder.store()).expect("it opens");
-        fill(&store, passes, &lookup);
+        let mut store = Store::open(&folder.store(), Arc::default());
+        fill(&mut store, passes, &lookup);
         println!("{passes} passes stored in {:.1} s", begun.elapsed().as_secs_f64());
         decisions(&store, passes, &lookup)
     };

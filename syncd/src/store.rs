@@ -85,7 +85,7 @@ pub enum StoreError {
     #[error("{0}")]
     Damaged(String),
     /// The store is not open; it is tried again.
-    #[error("the pass list cannot be opened now: {why}")]
+    #[error("{why}")]
     Closed {
         /// Why.
         why: String,
@@ -283,7 +283,7 @@ impl Store {
     fn not_open(&mut self, error: &StoreError) {
         tracing::error!(%error, "the pass list cannot be opened now; it is tried again");
         let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
-        self.closed = Some((error.to_string(), disk));
+        self.closed = Some((format!("it cannot be opened now ({error})"), disk));
     }
 
     fn note_damage(&mut self, why: String) {
@@ -609,7 +609,7 @@ impl Store {
         work: impl Fn(&mut Writing<'_>) -> Result<(), Stopped>,
     ) -> Result<(), StoreError> {
         if let (Some(shelf), Some(trouble)) = (&self.current, self.failing) {
-            let why = format!("sled {} does not take what is written", shelf.number);
+            let why = format!("sled {} takes nothing until it is opened anew", shelf.number);
             return Err(StoreError::Closed { why, disk: Some(trouble) });
         }
         let Some(shelf) = &mut self.current else { return Err(self.is_closed()) };

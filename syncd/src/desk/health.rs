@@ -142,7 +142,10 @@ impl Desk {
     /// Whether the store took what it was given. Where it did not, the session goes on without keeping anything.
     pub(super) fn kept(&mut self, done: Result<(), StoreError>) -> bool {
         let Err(error) = done else { return true };
-        tracing::error!(%error, "the store did not take what the hub said");
+        // Once: on a full disk a log is the last thing that is needed.
+        if !self.health.missed {
+            tracing::error!(%error, "the store does not take what the hub says; it is told again later");
+        }
         self.stop_keeping();
         self.publish_status();
         false
