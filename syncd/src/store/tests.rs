@@ -1,8 +1,13 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use crdt_model::catalogue::{Card, CardStatus, HolderStatus, Programme};
+use std::fs;
+use std::time::Instant;
+
+use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, Policy, Programme};
+use crdt_model::ids::PassId;
 
 use super::record::{checksum, closed};
+use super::shelf::numbers;
 use super::*;
 
 fn card(n: u64) -> CardKey {
@@ -386,6 +391,22 @@ fn the_list_of_an_earlier_version_is_used_until_the_hub_has_sent_another() {
     assert_eq!(store.trouble(), None);
     assert!(!path.join("db").exists() && path.join("1").exists());
     assert_eq!(status(&store, 2), Some(CardStatus::Active));
+}
+
+/// Without its activity a desk checks nobody in.
+#[test]
+fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = opened(&path);
+    let policy = Policy { unknown_cards_a_day: Some(17), ..Policy::default() };
+    store.apply(&[Item::Policy(policy.clone())], 7).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    fs::write(path.join("1/db"), "no sled").unwrap();
+    let store = opened(&path);
+    assert!(store.is_damaged());
+    assert_eq!(store.policy(), policy);
 }
 
 #[test]
