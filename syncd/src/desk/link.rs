@@ -112,7 +112,7 @@ impl Desk {
         for event in events {
             self.take_up_one(event, wall)?;
         }
-        self.note_whole()?;
+        self.note_whole();
         if changed {
             self.refresh_hub_states();
             self.publish_status();
@@ -121,9 +121,9 @@ impl Desk {
     }
 
     /// Where a part of the ledgers was lost: it is back when the hub has shared all that it had at its welcome.
-    pub(super) fn note_whole(&mut self) -> Result<(), LinkError> {
+    pub(super) fn note_whole(&mut self) {
         if !self.files.is_incomplete() {
-            return Ok(());
+            return;
         }
         let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
         // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
@@ -131,11 +131,11 @@ impl Desk {
             // Where the disk does not take that now, it is done with what the hub says next.
             if let Err(error) = self.doubt_grants() {
                 self.disk_failed(DiskTrouble::of_failed_write(&error));
-                return Ok(());
+                return;
             }
             if let Err(error) = self.files.set_complete() {
                 self.ledger_failed(&error);
-                return Ok(());
+                return;
             }
             self.whole_at = None;
             if self.disk == Health::Trouble(Trouble::LedgerSetAside) {
@@ -144,12 +144,11 @@ impl Desk {
             self.hold();
             self.wake_link();
         }
-        Ok(())
     }
 
     fn take_up_one(&mut self, event: DeskEvent, wall: UnixMillis) -> Result<(), LinkError> {
         match event {
-            DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
+            DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall),
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
                 let sequence = sequence.min(held);
@@ -222,7 +221,7 @@ impl Desk {
         Ok(())
     }
 
-    fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
+    fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) {
         let offset = wall.0.saturating_sub(welcome.clock);
         self.clock = if offset.abs() > self.policy.clock_tolerance {
             let minutes = offset.unsigned_abs() / 60_000;
@@ -266,7 +265,6 @@ impl Desk {
             }
         }
         self.set_hub(HubLink::Connected, wall);
-        Ok(())
     }
 
     /// The hub says that the catalogue is all here.

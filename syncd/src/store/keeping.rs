@@ -40,7 +40,9 @@ impl Store {
         }
         let Some(newest) = newest.filter(|number| *number > 0) else {
             // Only what an earlier version left, or nothing.
-            newest.into_iter().for_each(|number| self.open_aside(number));
+            if let Some(earlier) = newest {
+                self.open_aside(earlier);
+            }
             return self.begin(1, patience);
         };
         match open_patiently(&self.folder, newest, patience) {
@@ -51,14 +53,12 @@ impl Store {
                 self.note_damage(why);
                 self.begin(newest + 1, patience);
             }
-            Err(error) => match self.disk_or_lock(&error) {
-                true => self.not_open(&error),
-                false => {
-                    self.unreadable.push(newest);
-                    self.note_damage(error.to_string());
-                    self.begin(newest + 1, patience);
-                }
-            },
+            Err(error) if self.disk_or_lock(&error) => self.not_open(&error),
+            Err(error) => {
+                self.unreadable.push(newest);
+                self.note_damage(error.to_string());
+                self.begin(newest + 1, patience);
+            }
         }
     }
 
@@ -168,16 +168,12 @@ impl Store {
     /// anew.
     pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
         let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
-        match disk {
-            Some(trouble) => {
-                self.failing = Some(trouble);
-                StoreError::Closed { why: error.to_string(), disk: Some(trouble) }
-            }
-            None => {
-                self.set_aside(error.to_string());
-                error
-            }
+        if let Some(trouble) = disk {
+            self.failing = Some(trouble);
+            return StoreError::Closed { why: error.to_string(), disk: Some(trouble) };
         }
+        self.set_aside(error.to_string());
+        error
     }
 
     /// The current sled is damaged: from now on it is only read, and another one is begun.
@@ -296,10 +292,10 @@ impl Store {
     pub fn heal(&mut self) -> bool {
         let noticed = self.noticed.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let mut changed = noticed.is_some();
-        if let Some(error) = noticed {
-            if self.current.is_some() {
-                drop(self.failed(error));
-            }
+        if let Some(error) = noticed
+            && self.current.is_some()
+        {
+            drop(self.failed(error));
         }
         if self.closed.is_none() && self.failing.is_none() {
             return changed;
