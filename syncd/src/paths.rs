@@ -107,7 +107,7 @@ pub fn socket_elsewhere(socket: &Path) -> Option<PathBuf> {
     };
     // Whoever can write there could answer in the daemon's place.
     let found = fs::symlink_metadata(&folder).ok()?;
-    let private = found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0;
+    let private = found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= 6;
     let parent = socket.parent()?.canonicalize().ok()?;
     let name = digest(&SHA256, parent.join(socket.file_name()?).as_os_str().as_bytes());
     let name = HEXLOWER.encode(&name.as_ref()[..8]);

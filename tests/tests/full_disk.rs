@@ -147,6 +147,39 @@ async fn a_desk_that_starts_on_a_full_disk_has_its_passes_when_there_is_room_wit
     assert_eq!(hub.json(&["show", "totals"])["entries"], next, "nothing is lost or doubled");
 }
 
+/// Invariants 9 and 10: a store that a bad disk cut in half.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pass_list_cut_in_half_is_said_its_blocked_pass_stays_blocked_and_the_hub_fills_it_again()
+{
+    let world = tempfile::tempdir().unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&catalogue(PASSES, 6)).unwrap();
+    let mut hub = Hub::start(world.path(), &json.to_string());
+    let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
+    let (blocked, other) = (pass_number(0), pass_number(7));
+    json["passes"][0]["cardStatus"] = "BLOCKED".into();
+    let before = desk.client.status().await.unwrap().catalogue_version;
+    hub.import(&json.to_string());
+    desk.wait_for("the block", |it| it.catalogue_version > before).await;
+    assert_eq!(desk.client.tap(&blocked).await.unwrap().verdict, VerdictKind::Stop);
+    hub.stop();
+    desk.stop();
+    let file = desk.folder.join("store/1/db");
+    let bytes = fs::read(&file).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    fs::write(&file, &bytes[..used / 2]).unwrap();
+    desk.go();
+    let damaged =
+        |it: &Status| matches!(it.store, Health::Trouble(Trouble::PassListDamaged { .. }));
+    desk.wait_for("the damage", damaged).await;
+    assert_eq!(desk.client.tap(&blocked).await.unwrap().verdict, VerdictKind::Stop);
+    hub.go();
+    let all = u64::from(PASSES);
+    desk.wait_for("the whole list", |it| well(it) && it.passes == all).await;
+    assert_eq!(desk.client.tap(&blocked).await.unwrap().verdict, VerdictKind::Stop);
+    assert_eq!(desk.client.tap(&other).await.unwrap().verdict, VerdictKind::Ok);
+    assert!(!desk.folder.join("store/1").exists(), "it is given up");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_that_starts_on_a_read_only_disk_says_so_and_goes_on_when_it_can_be_written() {
     let world = tempfile::tempdir().unwrap();

@@ -221,7 +221,11 @@ impl Desk {
         }
         let activity = match self.checked_in_to(code, now) {
             Ok(activity) => activity,
-            Err(reason) => return Decided::of(Kind::CheckIn, None, Err(reason)),
+            // A blocked card is stopped, also where nobody has chosen an activity.
+            Err(reason) => {
+                let reason = super::standing::blocked(&pass).unwrap_or(reason);
+                return Decided::of(Kind::CheckIn, None, Err(reason));
+            }
         };
         let of = activity.activity;
         let outcome = decide::check_in(pass, &activity, &here)

@@ -6,7 +6,7 @@
 //! says then cannot be kept, so the desk takes none of it until it begins another session.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -28,6 +28,9 @@ const CHECKED_AT_ONCE: usize = 1000;
 /// How often trouble is looked at.
 const TROUBLE_EVERY: Duration = Duration::from_secs(2);
 
+/// The disk is not tried out more often than this, however often there is something to look after.
+const TRIED_EVERY: Duration = Duration::from_secs(1);
+
 /// How often the disk is tried out while all is well, so that a full one is said before the next visitor comes.
 const FINE_EVERY: Duration = Duration::from_secs(30);
 
@@ -47,6 +50,8 @@ pub(super) struct DeskHealth {
     disk: Option<DiskTrouble>,
     /// Something that the hub said in this session could not be kept.
     missed: bool,
+    /// When the disk was tried out last.
+    tried: Option<Instant>,
     /// Counts up where a session must end, so that another begins.
     keeping: u64,
     /// Told when something is the matter.
@@ -142,7 +147,10 @@ impl Desk {
     /// Whether the store took what it was given. Where it did not, the session goes on without keeping anything.
     pub(super) fn kept(&mut self, done: Result<(), StoreError>) -> bool {
         let Err(error) = done else { return true };
-        tracing::error!(%error, "the store did not take what the hub said");
+        // Once: on a full disk a log is the last thing that is needed.
+        if !self.health.missed {
+            tracing::error!(%error, "the store does not take what the hub says; it is told again later");
+        }
         self.stop_keeping();
         self.publish_status();
         false
@@ -158,11 +166,7 @@ impl Desk {
     /// the last look said.
     pub fn look_after(&mut self) -> NextLook {
         let before = (self.disk_health(), self.store_health(), self.store.passes());
-        let tried = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
-        match probe(self.folder.root(), tried) {
-            Ok(()) => self.health.disk = None,
-            Err(trouble) => self.health.disk = Some(trouble),
-        }
+        self.try_disk();
         let healed = self.store.heal();
         let more = self.store.check(CHECKED_AT_ONCE);
         // What was written lately is written out, so that the next start can tell whether all of it is there.
@@ -187,6 +191,15 @@ impl Desk {
             (false, (Health::Fine, Health::Fine, _)) => NextLook::After(FINE_EVERY),
             (false, _) => NextLook::After(TROUBLE_EVERY),
         }
+    }
+
+    fn try_disk(&mut self) {
+        if self.health.tried.is_some_and(|at| at.elapsed() < TRIED_EVERY) {
+            return;
+        }
+        self.health.tried = Some(Instant::now());
+        let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
+        self.health.disk = probe(self.folder.root(), bytes).err();
     }
 
     /// The store was opened anew, or another one was begun.

@@ -148,7 +148,7 @@ impl Desk {
         if let Err(error) = self.release_copies() {
             self.ledger_failed(&error);
         }
-        self.note_whole()?;
+        self.note_whole();
         if changed {
             self.refresh_hub_states();
             self.publish_status();
@@ -157,9 +157,9 @@ impl Desk {
     }
 
     /// Where a part of the ledgers was lost: it is back when the hub has shared all that it had at its welcome.
-    pub(super) fn note_whole(&mut self) -> Result<(), LinkError> {
+    pub(super) fn note_whole(&mut self) {
         if !self.files.is_incomplete() {
-            return Ok(());
+            return;
         }
         let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
         // The grants are listed behind that: the hub knows of those that this disk has forgotten, too.
@@ -169,12 +169,12 @@ impl Desk {
             let doubted = self.files.missing_count() > 0 || !self.files.knows_what_is_missing();
             if doubted && let Err(error) = self.doubt_grants() {
                 self.disk_failed(DiskTrouble::of_failed_write(&error));
-                return Ok(());
+                return;
             }
             self.note_lost();
             if let Err(error) = self.files.set_complete() {
                 self.ledger_failed(&error);
-                return Ok(());
+                return;
             }
             self.whole_at = None;
             if self.disk == Health::Trouble(Trouble::LedgerSetAside) {
@@ -183,14 +183,13 @@ impl Desk {
             self.hold();
             self.wake_link();
         }
-        Ok(())
     }
 
     fn take_up_one(&mut self, event: DeskEvent, wall: UnixMillis) -> Result<(), LinkError> {
         match event {
             // Taken up before, for it needs both clocks.
             DeskEvent::HubClock { .. } => {}
-            DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall)?,
+            DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall),
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 self.salvaged.note_at_hub(day, writer, sequence);
                 let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
@@ -274,7 +273,7 @@ impl Desk {
         self.look(now);
     }
 
-    fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) -> Result<(), LinkError> {
+    fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) {
         // A hub that was set up anew or restored is behind what this desk has: begin again.
         let (catalogue, venue) = self.have();
         let mut behind = Vec::new();
@@ -308,7 +307,6 @@ impl Desk {
             }
         }
         self.set_hub(HubLink::Connected, wall);
-        Ok(())
     }
 
     /// The hub says that the catalogue is all here.

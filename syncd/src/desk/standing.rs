@@ -2,7 +2,8 @@
 //! not include yet.
 
 use crdt_model::account::{Account, FoldedAccount, Limits, Placed, fold};
-use crdt_model::catalogue::{PassRecord, Programme};
+use crdt_model::catalogue::{CardStatus, HolderStatus, PassRecord, Programme};
+use crdt_model::decide::{Reason, Standing};
 use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{ActivityId, CouponId, Identification, RewardId};
 use crdt_model::limits::PeriodLimit;
@@ -52,6 +53,17 @@ impl Limits for LimitsOfPass<'_> {
     }
     fn tickets_per_year(&self) -> Option<u32> {
         self.tickets_per_year
+    }
+}
+
+/// Why the card or its holder is blocked, if that is so.
+pub(super) fn blocked(pass: &Standing<'_>) -> Option<Reason> {
+    if pass.card == CardStatus::Blocked {
+        Some(Reason::CardBlocked)
+    } else if pass.record.holder == HolderStatus::Blocked {
+        Some(Reason::UitpasHolderBlocked)
+    } else {
+        None
     }
 }
 

@@ -304,7 +304,7 @@ mod tests {
         Denial {
             pass: PassId(pass),
             programme: Programme::Museumpass,
-            holder_blocked: pass % 2 == 0,
+            holder_blocked: pass.is_multiple_of(2),
             card: CardStatus::Blocked,
             shelf: 3,
             revision: 900 + pass,

@@ -60,6 +60,9 @@ impl WrittenOut {
     }
 }
 
+/// A key and its value.
+pub(super) type Pair = (Vec<u8>, Vec<u8>);
+
 /// One sled.
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -195,11 +198,7 @@ impl Shelf {
     }
 
     /// All records of a tree whose key begins so, in order; those that do not prove themselves whole as errors.
-    pub(super) fn all(
-        &self,
-        tree: Tree,
-        prefix: &[u8],
-    ) -> Vec<Result<(Vec<u8>, Vec<u8>), StoreError>> {
+    pub(super) fn all(&self, tree: Tree, prefix: &[u8]) -> Vec<Result<Pair, StoreError>> {
         let mut found = Vec::new();
         let read = guarded(|| {
             for pair in self.tree(tree).scan_prefix(prefix) {

@@ -1,0 +1,332 @@
+//! How the sleds of a store are opened, set aside, checked, and given up: nothing before what replaces it is whole.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use crdt_model::catalogue::PassRecord;
+
+use super::check::{Check, Finding};
+use super::denied::{Change, Denial};
+use super::record::Tree;
+use super::shelf::{Shelf, is_locked, numbers};
+use super::{Cursor, Store, StoreError, at_hand, number};
+use crate::disk::probe;
+use crate::paths::sync_folder_of;
+
+/// So long sled's lock is waited for while the desk works.
+const LOCK_PATIENCE_AT_WORK: Duration = Duration::from_millis(200);
+
+/// Bytes that a disk must take before what went wrong in sled is sled's own fault: it writes 512 KiB at once.
+const PROBE_BYTES: usize = 1024 * 1024;
+
+/// Damaged sleds that are kept until the next is whole: the first had most, the last has what is newest.
+const KEPT_ASIDE: usize = 2;
+
+impl Store {
+    /// Opens what is not open.
+    pub(super) fn open_all(&mut self, patience: Duration) {
+        let made = fs::create_dir_all(&self.folder).and_then(|()| sync_folder_of(&self.folder));
+        if let Err(error) = made {
+            let error = StoreError::Disk { path: self.folder.clone(), error };
+            return self.not_open(&error);
+        }
+        let numbers = numbers(&self.folder);
+        let newest = numbers.first().copied();
+        for number in numbers.iter().skip(1) {
+            self.open_aside(*number);
+        }
+        let Some(newest) = newest.filter(|number| *number > 0) else {
+            // Only what an earlier version left, or nothing.
+            if let Some(earlier) = newest {
+                self.open_aside(earlier);
+            }
+            return self.begin(1, patience);
+        };
+        match open_patiently(&self.folder, newest, patience) {
+            Ok(shelf) if shelf.damage.is_none() => self.opened(shelf),
+            Ok(shelf) => {
+                let why = shelf.damage.clone().unwrap_or_default();
+                self.aside.insert(0, shelf);
+                self.note_damage(why);
+                self.begin(newest + 1, patience);
+            }
+            Err(error) if self.disk_or_lock(&error) => self.not_open(&error),
+            Err(error) => {
+                self.unreadable.push(newest);
+                self.note_damage(error.to_string());
+                self.begin(newest + 1, patience);
+            }
+        }
+    }
+
+    fn open_aside(&mut self, number: u32) {
+        if self.aside.iter().any(|shelf| shelf.number == number)
+            || self.unreadable.contains(&number)
+        {
+            return;
+        }
+        match open_patiently(&self.folder, number, LOCK_PATIENCE_AT_WORK) {
+            Ok(shelf) => {
+                self.aside.push(shelf);
+                self.aside.sort_unstable_by_key(|shelf| std::cmp::Reverse(shelf.number));
+            }
+            Err(error) if self.disk_or_lock(&error) => {
+                tracing::warn!(number, %error, "an earlier pass list cannot be opened now");
+            }
+            Err(error) => {
+                tracing::warn!(number, %error, "an earlier pass list cannot be read");
+                self.unreadable.push(number);
+            }
+        }
+    }
+
+    /// Begins a new sled.
+    fn begin(&mut self, number: u32, patience: Duration) {
+        self.filled = false;
+        match open_patiently(&self.folder, number, patience) {
+            Ok(shelf) => {
+                self.opened(shelf);
+                if let Err(error) = self.carry_over() {
+                    tracing::warn!(%error, "acknowledgements could not be taken over; the hub is sent all again");
+                }
+            }
+            Err(error) => self.not_open(&error),
+        }
+        self.forget_the_middle();
+    }
+
+    /// What the damaged one has of acknowledgements is not sent again; and the small parts of the catalogue are there
+    /// at once.
+    fn carry_over(&mut self) -> Result<(), StoreError> {
+        let mut kept: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+        for shelf in &self.aside {
+            for (key, value) in shelf.all(Tree::Acknowledged, b"").into_iter().flatten() {
+                let known = kept.entry(key).or_default();
+                *known = (*known).max(number(Some(&value)));
+            }
+        }
+        let hub_clock = self.cursor(Cursor::HubClock)?;
+        let at_hand = at_hand::read(&self.folder.join("at-hand"));
+        self.write(|writing| {
+            for (tree, key, value) in &at_hand {
+                writing.put(*tree, key, value)?;
+            }
+            for (key, sequence) in &kept {
+                writing.put(Tree::Acknowledged, key, &sequence.to_be_bytes())?;
+            }
+            writing.put(Tree::Meta, Cursor::HubClock.key(), &hub_clock.to_be_bytes())
+        })
+    }
+
+    fn opened(&mut self, shelf: Shelf) {
+        self.current = Some(shelf);
+        self.closed = None;
+        self.failing = None;
+    }
+
+    fn not_open(&mut self, error: &StoreError) {
+        tracing::error!(%error, "the pass list cannot be opened now; it is tried again");
+        let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
+        self.closed = Some((format!("it cannot be opened now ({error})"), disk));
+    }
+
+    pub(super) fn note_damage(&mut self, why: String) {
+        tracing::error!(
+            why,
+            "the pass list is damaged; what proves itself whole is used until the hub has filled a new one"
+        );
+        self.damage.get_or_insert(why);
+    }
+
+    /// Whether this error says nothing of what is on the disk. What sled says is not always what was the matter, so
+    /// the disk is tried out.
+    fn disk_or_lock(&self, error: &StoreError) -> bool {
+        let moment = matches!(error, StoreError::Closed { .. }) || is_locked(error);
+        moment || error.disk_trouble().is_some() || probe(&self.folder, PROBE_BYTES).is_err()
+    }
+
+    /// Of many damaged ones the first and the last are kept.
+    fn forget_the_middle(&mut self) {
+        let current = self.current.as_ref().map(|shelf| shelf.number);
+        let mut others = numbers(&self.folder);
+        others.retain(|number| Some(*number) != current);
+        if others.len() <= KEPT_ASIDE || current.is_none() {
+            return;
+        }
+        let middle = &others[1..others.len() - 1];
+        self.aside.retain(|shelf| !middle.contains(&shelf.number));
+        self.unreadable.retain(|number| !middle.contains(number));
+        for number in middle {
+            Shelf::remove(&self.folder, *number);
+        }
+    }
+
+    /// Notes what a failed write says. sled may have taken a part of it in memory, and repeats its error: it is opened
+    /// anew.
+    pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
+        let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
+        if let Some(trouble) = disk {
+            self.failing = Some(trouble);
+            return StoreError::Closed { why: error.to_string(), disk: Some(trouble) };
+        }
+        self.set_aside(error.to_string());
+        error
+    }
+
+    /// The current sled is damaged: from now on it is only read, and another one is begun.
+    pub(super) fn set_aside(&mut self, why: String) {
+        self.note_damage(why);
+        self.ended.clear();
+        let Some(shelf) = self.current.take() else { return };
+        let next = shelf.number + 1;
+        self.aside.insert(0, shelf);
+        self.begin(next, LOCK_PATIENCE_AT_WORK);
+    }
+
+    /// The hub says that the catalogue is all here. Where there are damaged ones, they are given up as soon as this one
+    /// proves whole.
+    pub fn caught_up(&mut self) {
+        if self.aside.is_empty() && self.unreadable.is_empty() {
+            self.damage = None;
+        } else if !self.filled {
+            self.filled = true;
+            if let Some(shelf) = &mut self.current {
+                shelf.check = Check::default();
+            }
+            self.alarm.notify_one();
+        }
+    }
+
+    /// Checks so many more records. Whether there are more.
+    pub fn check(&mut self, at_most: usize) -> bool {
+        let mut left = at_most;
+        while left > 0 {
+            let part = left.min(at_most.min(1000));
+            match self.check_part(part) {
+                Ok(true) => left -= part,
+                Ok(false) => return false,
+                Err(error) => {
+                    self.noted::<()>(Err(error));
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    fn check_part(&mut self, at_most: usize) -> Result<bool, StoreError> {
+        let mut changes = Vec::new();
+        let Self { current, aside, denied, ended, .. } = self;
+        let own = current.iter_mut().map(|shelf| (true, shelf));
+        let next = own
+            .chain(aside.iter_mut().map(|shelf| (false, shelf)))
+            .find(|(_, shelf)| shelf.check.finding() == Finding::NotYet);
+        let Some((is_current, shelf)) = next else { return Ok(false) };
+        let (number, revision) = (shelf.number, shelf.tally().revision);
+        shelf.check_some(at_most, |tree, _, value| {
+            let Ok(record) = minicbor::decode::<PassRecord>(value) else { return };
+            if tree != Tree::Passes {
+                return;
+            }
+            for card in &record.cards {
+                let known = denied.get(&card.name.0);
+                match (Denial::of(&record, card, number, revision), known) {
+                    (Some(denial), None) => changes.push((card.name.0, Some(denial))),
+                    // It ended after this store had it, and the desk was stopped before that was noted.
+                    (None, Some(known))
+                        if is_current
+                            && (known.shelf < number
+                                || known.shelf == number && known.revision <= revision) =>
+                    {
+                        ended.push((card.name.0, *known));
+                    }
+                    (Some(_), Some(_)) | (None, _) => {}
+                }
+            }
+        })?;
+        let finding = shelf.check.finding();
+        if !changes.is_empty() {
+            self.take_denials(&changes)?;
+        }
+        match finding {
+            Finding::NotYet => {}
+            Finding::Whole if is_current => {
+                let ended = std::mem::take(&mut self.ended).into_iter();
+                let as_it_was = ended.filter(|(name, it)| self.denied.get(name) == Some(it));
+                let ended: Vec<Change> = as_it_was.map(|(name, _)| (name, None)).collect();
+                if self.denied.is_incomplete() || !ended.is_empty() {
+                    self.take_denials(&ended)?;
+                }
+                self.give_up_the_others()?;
+            }
+            Finding::Damaged(why) if is_current => self.set_aside(why),
+            Finding::Whole | Finding::Damaged(_) => {}
+        }
+        Ok(true)
+    }
+
+    /// The current one is filled and whole.
+    fn give_up_the_others(&mut self) -> Result<(), StoreError> {
+        if !self.filled {
+            return Ok(());
+        }
+        self.flush()?;
+        let others = self.aside.drain(..).map(|shelf| shelf.number);
+        let others: Vec<u32> = others.chain(self.unreadable.drain(..)).collect();
+        for number in &others {
+            Shelf::remove(&self.folder, *number);
+        }
+        if !others.is_empty() {
+            tracing::info!("the pass list is whole again; the damaged one was removed");
+        }
+        self.damage = None;
+        self.filled = false;
+        Ok(())
+    }
+
+    /// Sees to what is the matter: sets a damaged sled aside, and opens what is closed or repeats an old error.
+    /// Whether anything changed.
+    pub fn heal(&mut self) -> bool {
+        let noticed = self.noticed.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let mut changed = noticed.is_some();
+        if let Some(error) = noticed
+            && self.current.is_some()
+        {
+            drop(self.failed(error));
+        }
+        if self.closed.is_none() && self.failing.is_none() {
+            return changed;
+        }
+        if let Err(trouble) = probe(&self.folder, PROBE_BYTES) {
+            let known = self.closed.as_ref().map_or(self.failing, |(_, disk)| *disk);
+            changed |= known != Some(trouble);
+            match &mut self.closed {
+                Some((_, disk)) => *disk = Some(trouble),
+                None => self.failing = Some(trouble),
+            }
+            return changed;
+        }
+        // sled forgets its error when it is opened anew.
+        self.current = None;
+        self.failing = None;
+        self.open_all(LOCK_PATIENCE_AT_WORK);
+        true
+    }
+}
+
+/// Waits for sled's lock: it is given up a moment after the sled was closed, and a sled that is in use is not a damaged
+/// one.
+fn open_patiently(store: &Path, number: u32, patience: Duration) -> Result<Shelf, StoreError> {
+    let begun = Instant::now();
+    loop {
+        match Shelf::open(store, number) {
+            Err(error) if is_locked(&error) && begun.elapsed() < patience => {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What goes wrong with the store, and what is said of it.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::disk::DiskTrouble;
+
+/// What goes wrong with the store. None of it loses anything that matters.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// sled says no.
+    #[error("the store: {0}")]
+    Sled(#[from] sled::Error),
+    /// sled panicked.
+    #[error("the store's library panicked: {0}")]
+    Panicked(String),
+    /// A record cannot be read.
+    #[error("a record of the store cannot be read: {0}")]
+    Record(#[from] minicbor::decode::Error),
+    /// The folder cannot be made, read or moved.
+    #[error("{path}: {error}")]
+    Disk {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// Something is not as it was written.
+    #[error("{0}")]
+    Damaged(String),
+    /// The store is not open; it is tried again.
+    #[error("{why}")]
+    Closed {
+        /// Why.
+        why: String,
+        /// What is the matter with the disk, where it is that.
+        disk: Option<DiskTrouble>,
+    },
+}
+
+impl StoreError {
+    /// What is the matter with the disk, where the error comes from that.
+    pub fn disk_trouble(&self) -> Option<DiskTrouble> {
+        match self {
+            Self::Sled(sled::Error::Io(error)) | Self::Disk { error, .. } => DiskTrouble::of(error),
+            Self::Sled(sled::Error::ReportableBug(text)) | Self::Panicked(text) => {
+                DiskTrouble::of_text(text)
+            }
+            Self::Closed { disk, .. } => *disk,
+            Self::Sled(_) | Self::Record(_) | Self::Damaged(_) => None,
+        }
+    }
+}
+
+/// What is the matter with the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreTrouble {
+    /// The pass list was damaged; the hub fills the next one.
+    Damaged {
+        /// What was found.
+        detail: String,
+        /// Passes that can be looked up, as far as they are counted.
+        passes: u64,
+        /// Passes that there were.
+        of: u64,
+    },
+    /// The pass list is one of an earlier version of the program; the hub fills the next one.
+    OfEarlierVersion {
+        /// Passes that can be looked up.
+        passes: u64,
+    },
+    /// It cannot be opened.
+    Closed {
+        /// Why.
+        why: String,
+        /// What is the matter with the disk, where it is that.
+        disk: Option<DiskTrouble>,
+    },
+    /// It is read, and cannot be written.
+    Failing(DiskTrouble),
+}
