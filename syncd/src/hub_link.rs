@@ -93,7 +93,7 @@ impl Broken {
 
 /// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
 /// `at_once` makes a waiting link try again at once.
-pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
+pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) -> Infallible {
     let run = AssertUnwindSafe(try_for_ever(&desk, &key, &at_once)).catch_unwind().await;
     let Err(panic) = run;
     // Whatever the task died of, nobody is linked any more.
@@ -146,13 +146,11 @@ async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infall
     }
 }
 
-enum Never {}
-
 async fn link_once(
     desk: &SharedDesk,
     key: &[u8],
     welcomed: &std::sync::atomic::AtomicBool,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     let (hub_key, addresses) = {
         let desk = lock(desk);
         (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
@@ -182,7 +180,7 @@ async fn send_frames(
     mut send: SendStream,
     appended: &Notify,
     heard: &Notify,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     loop {
         let frame = {
             let desk = lock(desk);
@@ -206,7 +204,7 @@ async fn receive_frames(
     mut receive: RecvStream,
     heard: &Notify,
     welcomed: &std::sync::atomic::AtomicBool,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let count = match receive.read(&mut buffer).await {
