@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::db::{HubError, write};
 
 /// Between two looks whether the disk takes something again.
-const LOOK_EACH: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// Room that there must be before desks are taken again: several batches with all that SQLite writes for
 /// them. With less the hub would be full again before it has said that it is not.
@@ -195,14 +195,22 @@ pub async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::db::HubFolder;
+
+    async fn on_disk(folder: &Path) -> (SqlitePool, Arc<Storage>) {
+        let storage = Arc::new(Storage::new(folder));
+        let folder = HubFolder::create(folder).unwrap();
+        (folder.database_on(&storage).await.unwrap(), storage)
+    }
 
     /// What sqlx believes is wrong behind a transaction that SQLite ended by itself, as on a full disk.
     #[tokio::test]
     async fn a_connection_whose_transaction_sqlite_ended_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, _) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, _) = on_disk(folder.path()).await;
         for _ in 0..20 {
             let mut writing = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
             sqlx::query("ROLLBACK").execute(&mut *writing).await.unwrap();
@@ -214,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_from_when_the_disk_was_read_only_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, storage) = on_disk(folder.path()).await;
         let mut held = Vec::new();
         for _ in 0..3 {
             let mut connection = pool.acquire().await.unwrap();
@@ -231,7 +239,7 @@ mod tests {
     #[tokio::test]
     async fn errors_that_say_nothing_of_the_disk_are_no_trouble_of_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (_, storage) = on_disk(folder.path()).await;
         let other = [HubError::Database(sqlx::Error::RowNotFound), HubError::Record(String::new())];
         for error in other {
             assert_eq!(storage.note(&error), None);
@@ -241,7 +249,7 @@ mod tests {
     #[tokio::test]
     async fn the_trouble_ends_by_itself_when_the_disk_takes_something_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, storage) = on_disk(folder.path()).await;
         storage.trouble.send_replace(Some(StorageTrouble::Full));
         let mut trouble = storage.trouble();
         tokio::select! {
