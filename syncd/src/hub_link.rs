@@ -94,11 +94,17 @@ impl Broken {
 /// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
 /// `at_once` makes a waiting link try again at once.
 pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) -> Infallible {
-    let run = AssertUnwindSafe(try_for_ever(&desk, &key, &at_once)).catch_unwind().await;
-    let Err(panic) = run;
-    // Whatever the task died of, nobody is linked any more.
+    offline_at_the_end(&desk, try_for_ever(&desk, &key, &at_once)).await
+}
+
+/// Runs the link. Whatever it dies of, the status says that nobody is linked any more.
+pub(crate) async fn offline_at_the_end(
+    desk: &SharedDesk,
+    link: impl Future<Output = Infallible>,
+) -> Infallible {
+    let Err(panic) = AssertUnwindSafe(link).catch_unwind().await;
     let why = "the link to the hub failed in itself; it is started again".to_owned();
-    lock(&desk).set_hub(HubLink::Offline { why }, wall_clock());
+    lock(desk).set_hub(HubLink::Offline { why }, wall_clock());
     std::panic::resume_unwind(panic)
 }
 
