@@ -120,9 +120,15 @@ impl Storage {
     pub fn note(&self, error: &HubError) -> Option<StorageTrouble> {
         let found = trouble_in(&self.folder, error)?;
         *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.set(&found);
+        Some(found)
+    }
+
+    /// Something is the matter: logged, and told to whoever waits for it, where it is something else than before.
+    fn set(&self, found: &StorageTrouble) {
         self.trouble.send_if_modified(|known| {
             let same_kind = |known: &StorageTrouble| {
-                std::mem::discriminant(known) == std::mem::discriminant(&found)
+                std::mem::discriminant(known) == std::mem::discriminant(found)
             };
             if known.as_ref().is_some_and(same_kind) {
                 return false;
@@ -134,7 +140,6 @@ impl Storage {
             *known = Some(found.clone());
             true
         });
-        Some(found)
     }
 
     /// Whether this connection, which was made so long ago, may be used: not one that sqlx counts as inside a
@@ -167,8 +172,16 @@ impl Storage {
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(LOOK_EACH).await;
-                if room(&self.folder).is_some_and(|(left, ro)| ro || left < ENOUGH_ROOM) {
-                    continue;
+                match room(&self.folder) {
+                    Some((_, true)) => {
+                        self.set(&StorageTrouble::ReadOnly);
+                        continue;
+                    }
+                    Some((left, false)) if left < ENOUGH_ROOM => {
+                        self.set(&StorageTrouble::Full);
+                        continue;
+                    }
+                    Some(_) | None => {}
                 }
                 match try_to_store(pool).await {
                     Ok(()) => break,

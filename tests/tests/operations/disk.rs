@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
-use syncd::desk_api::types::HubLink;
+use syncd::desk_api::types::{HubLink, Status};
 
 use super::{assert_holds, tap};
 
@@ -47,8 +47,21 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily, for the hub may still be about to end.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        unmount(&self.0);
     }
+}
+
+fn unmount(at: &Path) {
+    let _ = Command::new("umount").arg("-l").arg(at).output();
+}
+
+fn mount(arguments: &[&str]) {
+    let mounted = Command::new("mount").args(arguments).output().unwrap();
+    assert!(mounted.status.success(), "{mounted:?}");
+}
+
+fn cannot_store(why_has: &'static str) -> impl Fn(&Status) -> bool {
+    move |status| matches!(&status.hub, HubLink::CannotStore { why } if why.contains(why_has))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -74,8 +87,7 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
         entries.extend(tap(&one, first..first + 15).await);
         entries.extend(tap(&two, first + 20..first + 35).await);
         for desk in [&one, &two] {
-            let told = |status: &syncd::desk_api::types::Status| matches!(&status.hub, HubLink::CannotStore { why } if why.contains("full"));
-            desk.wait_for("the word that the hub's disk is full", told).await;
+            desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
         }
         let status = hub.json(&["status"]);
         assert_eq!(status["storage"]["trouble"], "full", "{status}");
@@ -113,4 +125,39 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
     let _hub = starts.join().unwrap();
     one.wait_for("the link", |status| status.hub == HubLink::Connected).await;
     assert_eq!(said(), 3);
+}
+
+/// The system does not let a disk be made read-only under a file that is being written. So the disk is full first,
+/// for then no connection from before is used again; those that come find it read-only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_disk_was_read_only_for_a_while_goes_on_by_itself() {
+    let world = tempfile::tempdir().unwrap();
+    let folder = world.path().join("hub");
+    let Some(disk) = SmallDisk::mount(&folder) else {
+        eprintln!("SKIPPED: no tmpfs can be mounted here (that needs root)");
+        return;
+    };
+    let mut hub = Hub::start(world.path(), &catalogue(10, 0));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    hub.stop();
+    hub.go();
+    desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
+    let behind = world.path().join("behind");
+    fs::create_dir(&behind).unwrap();
+    let [at, behind_text] = [&folder, &behind].map(|path| path.display().to_string());
+    mount(&["--bind", &at, &behind_text]);
+    disk.fill();
+    let mut entries = tap(&desk, 0..5).await;
+    desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
+    mount(&["--bind", &at, &at]);
+    mount(&["-o", "remount,bind,ro", &at]);
+    fs::remove_file(behind.join("fill")).unwrap();
+    desk.wait_for("the word that it is read-only", cannot_store("read-only")).await;
+    entries.extend(tap(&desk, 5..10).await);
+    let status = hub.json(&["status"]);
+    assert_eq!(status["storage"]["trouble"], "read-only", "{status}");
+    unmount(&folder);
+    desk.wait_for("pending 0", |status| status.pending == 0).await;
+    assert_holds(&hub, &entries);
+    unmount(&behind);
 }
