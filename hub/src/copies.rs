@@ -134,7 +134,9 @@ impl Lines {
             if lines.len() < 2 {
                 continue;
             }
-            lines.iter_mut().for_each(|line| line.look(now));
+            for line in &mut *lines {
+                line.look(now);
+            }
             let beside = |one: &Line, other: &Line| {
                 let both_since = one.since.max(other.since) + ON_ITS_WAY;
                 one.run != other.run && one.heard_at > both_since && other.heard_at > both_since

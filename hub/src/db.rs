@@ -197,16 +197,15 @@ impl HubFolder {
     /// # Errors
     /// [`HubError`].
     pub async fn database(&self) -> Result<SqlitePool, HubError> {
-        Ok(self.served().await?.0)
+        self.database_on(&Arc::new(Storage::new(&self.root))).await
     }
 
-    /// The same, with what is known of its disk, for a server that outlives the disk's troubles.
+    /// The same, with what is known of its disk: for a server, which outlives the disk's troubles.
     ///
     /// # Errors
     /// [`HubError`].
-    pub async fn served(&self) -> Result<(SqlitePool, Arc<Storage>), HubError> {
-        let storage = Arc::new(Storage::new(&self.root));
-        Ok((open(&self.root.join("hub.db"), storage.clone()).await?, storage))
+    pub async fn database_on(&self, storage: &Arc<Storage>) -> Result<SqlitePool, HubError> {
+        open(&self.root.join("hub.db"), storage.clone()).await
     }
 }
 

@@ -22,6 +22,7 @@ use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 use service::tasks::Tasks;
+use sqlx::SqlitePool;
 use sync_protocol::message::ALPN;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -31,6 +32,7 @@ use crate::clock;
 use crate::db::{HubError, HubFolder};
 use crate::session::{self, FIRST_WORD, Shared};
 use crate::status;
+use crate::storage::{LOOK_EACH, Storage};
 
 /// So often a silent line is shown to be alive.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
@@ -184,7 +186,12 @@ pub async fn serve(
 ) -> Result<(), HubError> {
     let _lock = folder.lock()?;
     let (key, _) = folder.key()?;
-    let (pool, storage) = folder.served().await?;
+    tokio::pin!(stop);
+    let storage = Arc::new(Storage::new(folder.root()));
+    let pool = tokio::select! {
+        opened = open(folder, &storage) => opened?,
+        () = &mut stop => return Ok(()),
+    };
     let failed = |why: String| HubError::Listen { address: listen.to_string(), why };
     let config = server_config(&key).map_err(failed)?;
     let endpoint = UdpSocket::bind(listen).and_then(|socket| {
@@ -203,7 +210,6 @@ pub async fn serve(
     let watching = watch_all(&tasks, &shared, folder);
     ready(endpoint.local_addr().map_err(|error| failed(error.to_string()))?);
     let lines = Arc::new(Semaphore::new(MAX_LINES));
-    tokio::pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
@@ -232,6 +238,16 @@ pub async fn serve(
     endpoint.wait_idle().await;
     pool.close().await;
     Ok(())
+}
+
+/// Opens the database. A hub that starts on a full disk waits for room, as one does that runs.
+async fn open(folder: &HubFolder, storage: &Arc<Storage>) -> Result<SqlitePool, HubError> {
+    loop {
+        match folder.database_on(storage).await {
+            Err(error) if storage.note(&error).is_some() => tokio::time::sleep(LOOK_EACH).await,
+            opened => return opened,
+        }
+    }
 }
 
 /// What the hub looks after beside its sessions, each started again where it fails.

@@ -293,11 +293,9 @@ impl Session {
     }
 
     async fn answer(&mut self, event: HubEvent) -> Result<(), SessionEnd> {
-        if matches!(event, HubEvent::HelloReceived(_) | HubEvent::EnrolReceived(_)) {
-            let trouble = self.trouble.borrow_and_update().clone();
-            if let Some(trouble) = trouble {
-                return self.goodbye_cannot_store(trouble).await;
-            }
+        let trouble = self.trouble.borrow_and_update().clone();
+        if let Some(trouble) = trouble {
+            return self.goodbye_cannot_store(trouble).await;
         }
         match event {
             HubEvent::HelloReceived(hello) => self.welcome(hello).await,

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::db::{HubError, write};
 
 /// Between two looks whether the disk takes something again.
-const LOOK_EACH: Duration = Duration::from_secs(1);
+pub(crate) const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// Room that there must be before desks are taken again: several batches with all that SQLite writes for
 /// them. With less the hub would be full again before it has said that it is not.
@@ -120,9 +120,15 @@ impl Storage {
     pub fn note(&self, error: &HubError) -> Option<StorageTrouble> {
         let found = trouble_in(&self.folder, error)?;
         *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        self.set(&found);
+        Some(found)
+    }
+
+    /// Something is the matter: logged, and told to whoever waits for it, where it is something else than before.
+    fn set(&self, found: &StorageTrouble) {
         self.trouble.send_if_modified(|known| {
             let same_kind = |known: &StorageTrouble| {
-                std::mem::discriminant(known) == std::mem::discriminant(&found)
+                std::mem::discriminant(known) == std::mem::discriminant(found)
             };
             if known.as_ref().is_some_and(same_kind) {
                 return false;
@@ -134,7 +140,6 @@ impl Storage {
             *known = Some(found.clone());
             true
         });
-        Some(found)
     }
 
     /// Whether this connection, which was made so long ago, may be used: not one that sqlx counts as inside a
@@ -167,8 +172,16 @@ impl Storage {
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(LOOK_EACH).await;
-                if room(&self.folder).is_some_and(|(left, ro)| ro || left < ENOUGH_ROOM) {
-                    continue;
+                match room(&self.folder) {
+                    Some((_, true)) => {
+                        self.set(&StorageTrouble::ReadOnly);
+                        continue;
+                    }
+                    Some((left, false)) if left < ENOUGH_ROOM => {
+                        self.set(&StorageTrouble::Full);
+                        continue;
+                    }
+                    Some(_) | None => {}
                 }
                 match try_to_store(pool).await {
                     Ok(()) => break,
@@ -195,14 +208,22 @@ pub async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::db::HubFolder;
+
+    async fn on_disk(folder: &Path) -> (SqlitePool, Arc<Storage>) {
+        let storage = Arc::new(Storage::new(folder));
+        let folder = HubFolder::create(folder).unwrap();
+        (folder.database_on(&storage).await.unwrap(), storage)
+    }
 
     /// What sqlx believes is wrong behind a transaction that SQLite ended by itself, as on a full disk.
     #[tokio::test]
     async fn a_connection_whose_transaction_sqlite_ended_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, _) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, _) = on_disk(folder.path()).await;
         for _ in 0..20 {
             let mut writing = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
             sqlx::query("ROLLBACK").execute(&mut *writing).await.unwrap();
@@ -214,7 +235,7 @@ mod tests {
     #[tokio::test]
     async fn a_connection_from_when_the_disk_was_read_only_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, storage) = on_disk(folder.path()).await;
         let mut held = Vec::new();
         for _ in 0..3 {
             let mut connection = pool.acquire().await.unwrap();
@@ -231,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn errors_that_say_nothing_of_the_disk_are_no_trouble_of_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (_, storage) = on_disk(folder.path()).await;
         let other = [HubError::Database(sqlx::Error::RowNotFound), HubError::Record(String::new())];
         for error in other {
             assert_eq!(storage.note(&error), None);
@@ -241,7 +262,7 @@ mod tests {
     #[tokio::test]
     async fn the_trouble_ends_by_itself_when_the_disk_takes_something_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = HubFolder::create(folder.path()).unwrap().served().await.unwrap();
+        let (pool, storage) = on_disk(folder.path()).await;
         storage.trouble.send_replace(Some(StorageTrouble::Full));
         let mut trouble = storage.trouble();
         tokio::select! {

@@ -53,7 +53,7 @@ impl Stop {
     pub async fn asked(mut self) {
         if self.0.wait_for(|told| *told).await.is_err() {
             // The thread that hears the signals is gone: nobody tells any more.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }

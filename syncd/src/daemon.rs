@@ -101,7 +101,7 @@ pub async fn run(
         let (desk, at_once) = (desk.clone(), at_once.clone());
         move || {
             let (desk, key, at_once) = (desk.clone(), key.clone(), at_once.clone());
-            async move { Ok::<(), Infallible>(keep_linked(desk, key, at_once).await) }
+            async move { Err(keep_linked(desk, key, at_once).await) }
         }
     });
     let others = [

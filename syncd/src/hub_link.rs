@@ -95,14 +95,20 @@ impl Broken {
     }
 }
 
-/// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in
-/// PKCS#8; `at_once` makes a waiting link try again at once.
-pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) {
-    let run = AssertUnwindSafe(try_for_ever(&desk, &key, &at_once)).catch_unwind().await;
-    let Err(panic) = run;
-    // Whatever the task died of, nobody is linked any more.
+/// Keeps a link to the hub for as long as the daemon runs. `key` is the desk's key in PKCS#8;
+/// `at_once` makes a waiting link try again at once.
+pub async fn keep_linked(desk: SharedDesk, key: Vec<u8>, at_once: Arc<Notify>) -> Infallible {
+    offline_at_the_end(&desk, try_for_ever(&desk, &key, &at_once)).await
+}
+
+/// Runs the link. Whatever it dies of, the status says that nobody is linked any more.
+pub(crate) async fn offline_at_the_end(
+    desk: &SharedDesk,
+    link: impl Future<Output = Infallible>,
+) -> Infallible {
+    let Err(panic) = AssertUnwindSafe(link).catch_unwind().await;
     let why = "the link to the hub failed in itself; it is started again".to_owned();
-    set_hub(&desk, HubLink::Offline { why });
+    set_hub(desk, HubLink::Offline { why });
     std::panic::resume_unwind(panic)
 }
 
@@ -168,13 +174,11 @@ fn set_hub(desk: &SharedDesk, link: HubLink) {
     desk.set_hub(link, now);
 }
 
-enum Never {}
-
 async fn link_once(
     desk: &SharedDesk,
     key: &[u8],
     welcomed: &std::sync::atomic::AtomicBool,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     let (hub_key, addresses) = {
         let desk = lock(desk);
         (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
@@ -205,7 +209,7 @@ async fn send_frames(
     mut send: SendStream,
     (appended, heard, sent): (&Notify, &Notify, &Notify),
     keeping: u64,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     loop {
         let frame = {
             let desk = lock(desk);
@@ -234,7 +238,7 @@ async fn keep_beating(
     connection: &Connection,
     heard: &Notify,
     sent: &Notify,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     loop {
         let acknowledged_packets = connection.stats().frame_rx.acks;
         let (now, pulse) = {
@@ -268,7 +272,7 @@ async fn receive_frames(
     mut receive: RecvStream,
     heard: &Notify,
     welcomed: &std::sync::atomic::AtomicBool,
-) -> Result<Never, Broken> {
+) -> Result<Infallible, Broken> {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         let count = match receive.read(&mut buffer).await {

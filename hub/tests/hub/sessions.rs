@@ -68,6 +68,46 @@ pub fn hello(protocol: u16) -> DeskMessage {
     })
 }
 
+/// Says hello in this run of a daemon, and gives whether the hub says that the desk is used twice.
+async fn used_twice(hub: &RunningHub, desk: &TestDesk, run: u32) -> bool {
+    let DeskMessage::Hello(hello) = hello(PROTOCOL_VERSION) else { panic!("a hello") };
+    let hello = DeskMessage::Hello(Hello { run: Some(run), ..hello });
+    let (_endpoint, connection) = desk.connect(hub.address).await;
+    let (mut send, mut receive) = connection.open_bi().await.unwrap();
+    send.write_all(&frame(&hello.to_bytes())).await.unwrap();
+    let mut reader = FrameReader::default();
+    loop {
+        while let Some(contents) = reader.next_frame().unwrap() {
+            if let HubMessage::UsedTwice(used_twice) = HubMessage::from_bytes(contents).unwrap() {
+                return used_twice;
+            }
+        }
+        let chunk = receive.read_chunk(usize::MAX, true).await.unwrap().expect("an answer");
+        reader.push(&chunk.bytes);
+    }
+}
+
+/// Two copies of a desk that are never linked at the same time.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_comes_back_after_another_one_shows_that_a_desk_was_copied() {
+    let hub = RunningHub::start().await;
+    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    for run in [1, 1, 2, 2, 3] {
+        assert!(!used_twice(&hub, &desk, run).await, "started anew, or linked anew");
+    }
+    assert!(used_twice(&hub, &desk, 2).await);
+    assert!(used_twice(&hub, &desk, 3).await, "and its copy is told");
+    let devices = hub::registry::devices(&hub.pool).await.unwrap();
+    assert!(devices[0].used_twice_since.is_some());
+    // A day later nothing has shown it again.
+    sqlx::query("UPDATE device SET used_twice_at = used_twice_at - 86400001")
+        .execute(&hub.pool)
+        .await
+        .unwrap();
+    assert!(!used_twice(&hub, &desk, 3).await, "it is over");
+    assert_eq!(hub::registry::devices(&hub.pool).await.unwrap()[0].used_twice_since, None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_acknowledged_and_the_catalogue_arrives() {
     let hub = RunningHub::start().await;

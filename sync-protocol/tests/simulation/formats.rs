@@ -4,7 +4,8 @@ use data_encoding::HEXLOWER;
 use sync_protocol::batch;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
-    Ack, DeskMessage, Hello, HubMessage, ListPosition, PROTOCOL_VERSION, Welcome,
+    Ack, DeskMessage, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
+    Welcome,
 };
 
 use crdt_model::ledger::Position;
@@ -86,6 +87,25 @@ fn a_welcome_of_release_0_1_is_read_and_written_as_ever() {
 fn an_ack_of_release_0_1_is_read_and_written_as_ever() {
     assert_eq!(HubMessage::from_bytes(&bytes(ACK)), Ok(ack()));
     assert_eq!(HEXLOWER.encode(&ack().to_bytes()), ACK);
+}
+
+#[test]
+fn what_a_hub_says_of_its_disk_and_of_copies_has_its_numbers_for_good() {
+    let goodbye = Goodbye { kind: GoodbyeKind::CannotStore, sentence: "x".to_owned() };
+    for (message, hex) in [
+        (HubMessage::Goodbye(goodbye), "82088182046178".to_owned()),
+        (HubMessage::UsedTwice(true), "820f81f5".to_owned()),
+    ] {
+        assert_eq!(HEXLOWER.encode(&message.to_bytes()), hex);
+        assert_eq!(HubMessage::from_bytes(&bytes(&hex)), Ok(message));
+    }
+}
+
+#[test]
+fn a_hello_that_tells_its_run_is_the_one_of_release_0_1_with_a_field_behind() {
+    let DeskMessage::Hello(hello) = hello() else { panic!("a hello") };
+    let told = DeskMessage::Hello(Hello { run: Some(7), ..hello });
+    assert_eq!(DeskMessage::from_bytes(&told.to_bytes()), Ok(told));
 }
 
 /// The packing may be another one when zstd is; the entries, their changes and the seal may not.

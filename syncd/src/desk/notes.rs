@@ -85,14 +85,11 @@ impl Desk {
     pub(super) fn said_beside(&self) -> Vec<Trouble> {
         let notes = &self.notes;
         let mut said = Vec::new();
-        for (part, failed) in &notes.failures {
-            let part = (*part).to_owned();
-            if failed.still_fails() {
-                said.push(Trouble::PartFails { part });
-            } else if failed.at.elapsed() < FAILURE_IS_NEWS {
-                said.push(Trouble::PartRestarted { part });
-            }
-        }
+        let (failing, failed): (Vec<_>, Vec<_>) =
+            notes.failures.iter().partition(|(_, failed)| failed.still_fails());
+        said.extend(failing.iter().map(|(part, _)| Trouble::PartFails { part: part.to_string() }));
+        let news = failed.iter().filter(|(_, failed)| failed.at.elapsed() < FAILURE_IS_NEWS);
+        said.extend(news.map(|(part, _)| Trouble::PartRestarted { part: part.to_string() }));
         if let Some(detail) = &notes.socket {
             said.push(Trouble::SocketGone { detail: detail.clone() });
         }

@@ -257,3 +257,35 @@ fn a_closing_statement_about_a_frozen_grant_is_kept_until_the_hub_has_heard_it()
     desk.granted(Vec::new()).unwrap();
     assert_eq!(stated(&desk), [], "the hub has settled it");
 }
+
+#[test]
+fn a_part_of_the_daemon_that_failed_is_a_part_of_the_status() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let failed = |in_a_row| service::tasks::Failed {
+        times: 7,
+        in_a_row,
+        at: std::time::Instant::now(),
+        why: "no".to_owned(),
+    };
+    desk.note_failures([("link", failed(1)), ("desk-api", failed(5))].into());
+    let (fails, restarted) = ("desk-api".to_owned(), "link".to_owned());
+    assert_eq!(
+        desk.status().beside,
+        [Trouble::PartFails { part: fails }, Trouble::PartRestarted { part: restarted }]
+    );
+}
+
+/// The task is started again, but until then nothing is sent, and the status does not say that it is.
+#[tokio::test]
+async fn when_the_link_dies_the_status_does_not_say_that_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    desk.set_hub(HubLink::Connected, wall_clock());
+    let desk = Arc::new(std::sync::Mutex::new(desk));
+    let dies = crate::hub_link::offline_at_the_end(&desk, async { panic!("an error of ours") });
+    let died = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(dies)).await;
+    assert!(died.is_err(), "the panic goes on to whoever supervises the task");
+    let status = crate::hub_link::lock(&desk).status();
+    assert!(matches!(status.hub, HubLink::Offline { .. }), "{:?}", status.hub);
+}

@@ -5,9 +5,10 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use stempel_tests::{Desk, Hub, catalogue};
-use syncd::desk_api::types::HubLink;
+use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
+use syncd::desk_api::types::{HubLink, Status};
 
 use super::{assert_holds, tap};
 
@@ -46,8 +47,21 @@ impl SmallDisk {
 impl Drop for SmallDisk {
     fn drop(&mut self) {
         // Lazily, for the hub may still be about to end.
-        let _ = Command::new("umount").arg("-l").arg(&self.0).output();
+        unmount(&self.0);
     }
+}
+
+fn unmount(at: &Path) {
+    let _ = Command::new("umount").arg("-l").arg(at).output();
+}
+
+fn mount(arguments: &[&str]) {
+    let mounted = Command::new("mount").args(arguments).output().unwrap();
+    assert!(mounted.status.success(), "{mounted:?}");
+}
+
+fn cannot_store(why_has: &'static str) -> impl Fn(&Status) -> bool {
+    move |status| matches!(&status.hub, HubLink::CannotStore { why } if why.contains(why_has))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,8 +87,7 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
         entries.extend(tap(&one, first..first + 15).await);
         entries.extend(tap(&two, first + 20..first + 35).await);
         for desk in [&one, &two] {
-            let told = |status: &syncd::desk_api::types::Status| matches!(&status.hub, HubLink::CannotStore { why } if why.contains("full"));
-            desk.wait_for("the word that the hub's disk is full", told).await;
+            desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
         }
         let status = hub.json(&["status"]);
         assert_eq!(status["storage"]["trouble"], "full", "{status}");
@@ -89,8 +102,62 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
     }
     assert_holds(&hub, &entries);
     assert!(hub.json(&["status"])["storage"].is_null());
-    let log = fs::read_to_string(world.path().join("hub.log")).unwrap();
-    let said = log.matches("cannot store anything: its disk is full").count();
-    assert_eq!(said, 2, "once for each time that it was so: {log}");
-    assert!(!log.contains("transaction depth"), "{log}");
+    // A hub that starts on a full disk waits for room, too, and says so once.
+    hub.stop();
+    disk.fill();
+    let log = world.path().join("hub.log");
+    let said = move || {
+        let log = fs::read_to_string(&log).unwrap();
+        assert!(!log.contains("transaction depth"), "{log}");
+        log.matches("cannot store anything: its disk is full").count()
+    };
+    assert_eq!(said(), 2, "once for each time that it was so");
+    let starts = std::thread::spawn(move || {
+        hub.go();
+        hub
+    });
+    let begun = Instant::now();
+    while said() == 2 {
+        assert!(begun.elapsed() < PATIENCE, "it says nothing");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    disk.make_room();
+    let _hub = starts.join().unwrap();
+    one.wait_for("the link", |status| status.hub == HubLink::Connected).await;
+    assert_eq!(said(), 3);
+}
+
+/// The system does not let a disk be made read-only under a file that is being written. So the disk is full first,
+/// for then no connection from before is used again; those that come find it read-only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_disk_was_read_only_for_a_while_goes_on_by_itself() {
+    let world = tempfile::tempdir().unwrap();
+    let folder = world.path().join("hub");
+    let Some(disk) = SmallDisk::mount(&folder) else {
+        eprintln!("SKIPPED: no tmpfs can be mounted here (that needs root)");
+        return;
+    };
+    let mut hub = Hub::start(world.path(), &catalogue(10, 0));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    hub.stop();
+    hub.go();
+    desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
+    let behind = world.path().join("behind");
+    fs::create_dir(&behind).unwrap();
+    let [at, behind_text] = [&folder, &behind].map(|path| path.display().to_string());
+    mount(&["--bind", &at, &behind_text]);
+    disk.fill();
+    let mut entries = tap(&desk, 0..5).await;
+    desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
+    mount(&["--bind", &at, &at]);
+    mount(&["-o", "remount,bind,ro", &at]);
+    fs::remove_file(behind.join("fill")).unwrap();
+    desk.wait_for("the word that it is read-only", cannot_store("read-only")).await;
+    entries.extend(tap(&desk, 5..10).await);
+    let status = hub.json(&["status"]);
+    assert_eq!(status["storage"]["trouble"], "read-only", "{status}");
+    unmount(&folder);
+    desk.wait_for("pending 0", |status| status.pending == 0).await;
+    assert_holds(&hub, &entries);
+    unmount(&behind);
 }

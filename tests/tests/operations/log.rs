@@ -164,7 +164,7 @@ async fn a_daemon_that_hangs_in_its_disk_ends_all_the_same_when_it_is_told_to() 
     let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
     desk.stop();
     let folder = desk.folder.display().to_string();
-    let mut daemon = Program::start("stempel-syncd", &["--folder", &folder], Stderr::StuckPipe);
+    let daemon = Program::start("stempel-syncd", &["--folder", &folder], Stderr::StuckPipe);
     answers(&desk).await;
     // Where the choice is written first: nobody reads this, so the write hangs, and with it whoever asks the desk.
     make_fifo(&desk.folder.join("settings.new"));
@@ -175,7 +175,6 @@ async fn a_daemon_that_hangs_in_its_disk_ends_all_the_same_when_it_is_told_to() 
         }
     };
     tokio::time::timeout(PATIENCE, hangs).await.expect("the desk hangs");
-    drop(daemon.stuck.take());
     let (status, _) = daemon.end().await;
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it ended itself: {status}");
     chooses.abort();

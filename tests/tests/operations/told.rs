@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use stempel_tests::{Desk, Hub, catalogue};
-use syncd::desk_api::types::{HubLink, HubState, Status, Trouble};
+use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
+use syncd::desk_api::types::{Event, HubLink, HubState, Status, Trouble};
 
 use super::{assert_holds, tap};
 
@@ -22,6 +22,7 @@ async fn a_hub_that_was_restored_is_sent_again_what_it_lost_and_everybody_is_tol
     entries.extend(tap(&desk, 3..7).await);
     desk.wait_for("pending 0", |status| status.pending == 0).await;
     assert!(desk.client.status().await.unwrap().beside.is_empty());
+    let mut events = desk.client.events().await.unwrap();
     hub.stop();
     fs::copy(&older, &database).unwrap();
     for log in ["hub.db-wal", "hub.db-shm"] {
@@ -32,6 +33,15 @@ async fn a_hub_that_was_restored_is_sent_again_what_it_lost_and_everybody_is_tol
         status.pending == 0 && status.beside == [Trouble::HubRestored { entries: 4 }]
     };
     desk.wait_for("the word that four entries were sent again", told).await;
+    let waits_again = async {
+        loop {
+            match events.next().await.unwrap().unwrap() {
+                Event::Row(row) if row.hub == HubState::Waiting => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, waits_again).await.expect("its rows wait again");
     assert_holds(&hub, &entries);
     let history = desk.client.history().await.unwrap();
     assert!(history.iter().all(|row| row.hub == HubState::Accepted), "{history:?}");
