@@ -2,7 +2,7 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
 use crdt_model::ids::{ChipNumber, PassId};
-use crossterm::event::KeyModifiers;
+use crossterm::event::{KeyCode, KeyModifiers};
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -405,8 +405,7 @@ fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
     let mut model = model();
     for dialog in [KeyCode::Char('0'), KeyCode::Char('?'), KeyCode::F(3)] {
         model.update(key(dialog));
-        let scanned = Scanned::Card("MPM000112233".to_owned());
-        let commands = model.update(Message::Scan(scanned));
+        let commands = model.update(scan("MPM000112233"));
         assert_eq!(commands, [asks("MPM000112233".to_owned())]);
         assert_eq!(model.dialog, None);
     }
@@ -419,7 +418,8 @@ fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     let tap = |model: &mut Model| {
         model.update(Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) })
     };
-    let code = || Message::Scan(Scanned::Code("stempel:zaal".to_owned()));
+    model.codes = Some(vec!["stempel:zaal".to_owned()]);
+    let code = || scan("stempel:zaal");
     assert_eq!(model.update(code()), []);
     assert!(screen(&model).contains("Activiteit gescand"));
     let scanned = Some("stempel:zaal".to_owned());

@@ -159,8 +159,10 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
         return Some(Reading::Card(format!("{card_type}:{text}")));
     }
     let card = match text.parse::<Identification>().ok()? {
-        // No scanner says what type an external card is.
-        Identification::External(_) => source == Source::Typed,
+        // No scanner says what type an external card is, and a code may have a colon, too.
+        Identification::External(_) => {
+            source == Source::Typed && of_another_case(text, known).is_none()
+        }
         Identification::Chip(_) => !is_doubtful_chip(text, source),
         Identification::Uitpas(_) | Identification::MuseumPass(_) => {
             source == Source::Typed || text.chars().all(|c| c.is_ascii_alphanumeric())
@@ -170,15 +172,14 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
 }
 
 /// Whether what could be a chip number may as well be something else: `DEAD-BEEF` is a label, and a card's number with a
-/// digit too many has 14 digits, as the number of a chip has.
+/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has.
 fn is_doubtful_chip(text: &str, source: Source) -> bool {
     let pairs = |separator: char| text.split(separator).all(|pair| pair.len() == 2);
     let plain = text.chars().all(|c| c.is_ascii_hexdigit());
     if !plain && source == Source::Scanned && !pairs(':') && !pairs('-') {
         return true;
     }
-    let digits = text.chars().all(|c| c.is_ascii_digit());
-    digits && holds_a_number(text)
+    holds_a_number(text)
 }
 
 /// Whether a UiTPAS number stands somewhere in a text.

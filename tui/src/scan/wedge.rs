@@ -159,6 +159,7 @@ impl Wedge {
     /// Text was pasted: what was held before has no end, and no key right after it stands alone.
     pub fn paste(&mut self, at: i64) -> Vec<Input> {
         let mut out = self.expire(at);
+        self.alone = false;
         out.extend(self.close());
         self.last = Some(at);
         out
