@@ -690,6 +690,13 @@ fn characters_in_quick_succession_are_input_or_nothing() {
     let commands = model.update(unfinished("stempel:quit"));
     assert_eq!(commands, [Command::Signal(VerdictKind::Retry, None)]);
     assert!(screen(&model).contains("stuurt geen Enter"), "{}", screen(&model));
+    // The next visitor's scan is another, and a code that came in pieces is one.
+    assert_eq!(model.update(scan("0900000067513")), [asks("0900000067513".to_owned())]);
+    model.update(unfinished("09000"));
+    assert_eq!(model.update(scan("00095902")), [asks("0900000095902".to_owned())]);
+    model.update(unfinished("09001"));
+    let rest = model.update(scan("00095902"));
+    assert_eq!(rest, [Command::Signal(VerdictKind::Retry, None)], "no chip has this number");
     // What a person types goes on, at whatever speed.
     model.update(Message::Input(Input::Text("0900".to_owned())));
     model.update(Message::Input(Input::Text("000095".to_owned())));

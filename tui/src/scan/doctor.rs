@@ -64,8 +64,8 @@ pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::
         }
         return Ok(());
     }
-    say(&fl!(texts.loader, "doctor-scanner-begin"))?;
     let _raw = Raw::begin()?;
+    say(&fl!(texts.loader, "doctor-scanner-begin"))?;
     let clock = Instant::now();
     let at = || i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX);
     let mut keys: Vec<Pressed> = Vec::new();

@@ -161,7 +161,9 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
     let card = match text.parse::<Identification>().ok()? {
         // No scanner says what type an external card is, and a code may have a colon, too.
         Identification::External(_) => {
-            source == Source::Typed && of_another_case(text, known).is_none()
+            source == Source::Typed
+                && of_another_case(text, known).is_none()
+                && !is_number_before_colon(text)
         }
         Identification::Chip(_) => !is_doubtful_chip(text, source),
         Identification::Uitpas(_) | Identification::MuseumPass(_) => {
@@ -180,6 +182,13 @@ fn is_doubtful_chip(text: &str, source: Source) -> bool {
         return true;
     }
     holds_a_number(text)
+}
+
+/// Whether what stands before a colon is a number, and no type of card: two codes ran together.
+fn is_number_before_colon(text: &str) -> bool {
+    const MOST_DIGITS: usize = 3;
+    let before = text.split(':').next().unwrap_or_default();
+    before.chars().filter(char::is_ascii_digit).count() > MOST_DIGITS
 }
 
 /// Whether a UiTPAS number stands somewhere in a text.
@@ -339,8 +348,8 @@ fn is_two(text: &str, known: Known<'_>) -> bool {
         })
 }
 
-/// Whether a scan is a chip number in hexadecimal: for whoever explains it.
-pub(super) fn is_chip(card: &str) -> bool {
+/// Whether a card is read by its chip number: nothing about such a number shows that it is whole.
+pub fn is_chip(card: &str) -> bool {
     card.parse::<ChipNumber>().is_ok()
 }
 
