@@ -161,8 +161,6 @@ proptest! {
                     if let KeyCode::Char(c) = pressed.key.code { came.push(c); }
                 }
                 Input::Line { text, .. } | Input::Unfinished(text) | Input::Text(text) => came.push_str(text),
-                Input::Text(text) => came.push_str(text),
-                Input::Unfinished(text) => { came.push_str(text); broken = text.clone(); }
             }
         }
         let letters: String = came.chars().filter(char::is_ascii_lowercase).collect();
