@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +14,9 @@ use crate::{Desk, PATIENCE, program};
 
 const ROWS: u16 = 24;
 const COLUMNS: u16 = 80;
+
+/// Longer than the quiet that makes a key stand alone.
+const QUIET: Duration = Duration::from_millis(400);
 
 /// A terminal in which `stempel` runs.
 pub struct Terminal {
@@ -26,7 +29,7 @@ pub struct Terminal {
     bytes: Receiver<Vec<u8>>,
     keys: Box<dyn Write + Send>,
     /// Held open: the console ends with it.
-    _master: Box<dyn MasterPty + Send>,
+    master: Box<dyn MasterPty + Send>,
 }
 
 impl Terminal {
@@ -76,7 +79,7 @@ impl Terminal {
         );
         let keys = pair.master.take_writer().expect("nobody has taken the keys");
         let written = Vec::new();
-        Self { written, name, child, screen, bytes, keys, _master: pair.master }
+        Self { written, name, child, screen, bytes, keys, master: pair.master }
     }
 
     /// How the terminal is set.
@@ -183,6 +186,65 @@ impl Terminal {
     /// Where the console has ended.
     pub fn press(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the console takes keys");
+    }
+
+    /// Waits until the screen no longer shows this. What it shows then.
+    ///
+    /// # Panics
+    /// Where that does not come within [`PATIENCE`].
+    pub fn wait_for_change(&mut self, unwanted: &str) -> String {
+        let begun = Instant::now();
+        loop {
+            let shown = self.screen.screen().contents();
+            if !shown.contains(unwanted) {
+                return shown;
+            }
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            match self.bytes.recv_timeout(left) {
+                Ok(bytes) => self.take_up(&bytes),
+                Err(_) => panic!("{unwanted:?} did not go:\n{shown}"),
+            }
+        }
+    }
+
+    /// Takes in what was drawn meanwhile.
+    pub fn take_in(&mut self) {
+        while let Ok(bytes) = self.bytes.try_recv() {
+            self.take_up(&bytes);
+        }
+    }
+
+    /// Presses a key as a person does: with quiet before it. Where it is right behind a scan it is a part of the scan.
+    ///
+    /// # Panics
+    /// As [`Terminal::press`].
+    pub fn press_alone(&mut self, key: &str) {
+        std::thread::sleep(QUIET);
+        self.press(key);
+    }
+
+    /// Quits a console in Dutch: asks, and says yes.
+    ///
+    /// # Panics
+    /// Where it does not end, or not well.
+    pub fn quit(&mut self) {
+        self.press_alone("q");
+        self.wait_for("Stoppen?");
+        self.press_alone("\r");
+        let ended = self.child.wait().expect("its end can be waited for");
+        assert!(ended.success(), "{ended:?}");
+    }
+
+    /// Makes the window another size.
+    ///
+    /// # Panics
+    /// Where the system does not let it.
+    pub fn resize(&mut self, rows: u16, columns: u16) {
+        let size = PtySize { rows, cols: columns, pixel_width: 0, pixel_height: 0 };
+        self.master.resize(size).expect("a window can have any size");
+        let not_zero = |length: u16| length.try_into().expect("it is not zero");
+        self.take_in();
+        self.screen.screen_mut().set_size(not_zero(rows), not_zero(columns));
     }
 }
 

@@ -35,8 +35,7 @@ async fn titles_give_a_terminal_no_orders_and_a_plain_desk_ends_with_its_input()
     // On the console's screen, too.
     let mut terminal = Terminal::of_desk(&desk, "none");
     terminal.wait_for("Expo");
-    terminal.press("q");
-    terminal.wait_for_end();
+    terminal.quit();
     let written = String::from_utf8_lossy(&terminal.written);
     assert!(!written.contains("\u{1b}]0;taken over") && !written.contains('\u{9b}'));
 

@@ -127,16 +127,14 @@ async fn a_card_that_one_desk_made_proves_itself_at_another_and_a_copy_is_stoppe
     let copy = SharedCard::new(Ntag424::new(CHIP, 2));
     let message = copy_of_message(&genuine);
     write_message(&copy, &message);
-    terminal.press("q");
-    assert!(terminal.child.wait().unwrap().success());
+    terminal.quit();
     // The same number within three seconds would be the same tap to the console that saw the card.
     let mut terminal = Terminal::of_desk(&desk, &reader.connstring());
     terminal.wait_for("lezer ✔");
     reader.present_shared(&copy);
     let screen = terminal.wait_for("nagemaakt");
     assert!(screen.contains("STOP") || screen.contains("✖"), "{screen}");
-    terminal.press("q");
-    assert!(terminal.child.wait().unwrap().success());
+    terminal.quit();
     let history = desk.client.history().await.unwrap();
     let proofs: Vec<_> = history.iter().map(|row| row.answer.authenticity).collect();
     assert_eq!(

@@ -285,6 +285,8 @@ pub struct Model {
     pub codes_version: Option<u64>,
     /// Counts up with each verdict that comes or goes: whoever pressed a key meant what the screen showed then.
     pub screen: u64,
+    /// What was scanned last without an end, and when: a code that stops in its middle may go on.
+    pub broken: Option<(String, i64)>,
     /// What a person is typing, before it is complete.
     pub typing: Option<String>,
     /// What just failed, and when, in milliseconds.
@@ -313,6 +315,7 @@ impl Model {
             codes: None,
             codes_version: None,
             screen: 0,
+            broken: None,
             typing: None,
             notice: None,
             reader_notice: None,

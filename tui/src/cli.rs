@@ -29,6 +29,7 @@ use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
 use crate::say;
+use crate::scan;
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -186,6 +187,8 @@ enum DoctorCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Scanners that type: shows what arrives, what the desk makes of it, and what to set.
+    Scanner,
 }
 
 /// Why a command failed.
@@ -372,6 +375,16 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
             return tokio::task::block_in_place(|| card::run(&command, client, &readers));
         }
         Some(Command::Doctor(DoctorCommand::Reader { json })) => return Ok(doctor_reader(json)),
+        Some(Command::Doctor(DoctorCommand::Scanner)) => {
+            let scanner = settings(&folder.root().join("scanner.toml"))?;
+            // Without a daemon the desk's codes are not known, and all else is.
+            let codes = client.activities().await.ok().map(|activities| {
+                let codes = activities.into_iter().flat_map(|activity| activity.checkin_codes);
+                codes.collect::<Vec<_>>()
+            });
+            // Its own thread waits for the keys.
+            tokio::task::block_in_place(|| scan::doctor::run(&scanner, codes.as_deref(), &texts))?;
+        }
         Some(Command::Enrol { invitation }) => {
             let enrolment = enrol(folder.root(), &invitation).await?;
             say!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);

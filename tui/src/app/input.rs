@@ -7,11 +7,15 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use super::{Command, Dialog, Model, Question};
 use crate::i18n::Notice;
 use crate::keys::{self, Action};
+use crate::scan::reading::is_chip;
 use crate::scan::wedge::Input;
 use crate::scan::{Known, NotRead, Reading, Source, read};
 
 /// Characters of a typed number at the most: an external card has its type before its number.
 const MAX_TYPED: usize = 58;
+
+/// After characters without an end, a line within this time may be the rest of them, in milliseconds.
+const GOES_ON: i64 = 1_000;
 
 /// Characters of a paste that are looked at. More is nobody's number.
 const MOST_PASTED: usize = 512;
@@ -19,6 +23,9 @@ const MOST_PASTED: usize = 512;
 impl Model {
     /// What was typed or scanned.
     pub(super) fn input(&mut self, input: Input) -> Vec<Command> {
+        if matches!(input, Input::Key(_) | Input::Text(_)) {
+            self.broken = None;
+        }
         match input {
             Input::Key(pressed) => self.pressed(&pressed.key, pressed.screen != self.screen),
             Input::Line { text, by_hand: true } => self.line_by_hand(text),
@@ -62,10 +69,25 @@ impl Model {
         read(line, source, known).reading
     }
 
+    /// A line right after characters that had no end: the two may be one code that came in pieces, or that was another
+    /// visitor's. A chip number may be the end of a longer number.
+    fn read_on(&self, before: &str, line: &str, source: Source) -> Reading {
+        match (self.read(&format!("{before}{line}"), source), self.read(line, source)) {
+            (whole @ (Reading::Card(_) | Reading::Code(_)), _) => whole,
+            (_, Reading::Card(card)) if is_chip(&card) => Reading::NotRead(NotRead::DigitsMissing),
+            (_, alone) => alone,
+        }
+    }
+
     /// A line: a card taps, whatever lies over the screen; a code is for the next card; what is neither is said, and
     /// leaves the next visitor alone.
     pub(super) fn line(&mut self, line: &str, source: Source) -> Vec<Command> {
-        let reading = self.read(line, source);
+        let reading = match self.broken.take() {
+            Some((before, since)) if self.now - since <= GOES_ON => {
+                self.read_on(&before, line, source)
+            }
+            Some(_) | None => self.read(line, source),
+        };
         if reading != Reading::Nothing {
             self.dialog = None;
         }
@@ -114,6 +136,7 @@ impl Model {
 
     /// Characters in quick succession, without an end.
     fn unfinished(&mut self, text: &str) -> Vec<Command> {
+        self.broken = Some((text.to_owned(), self.now));
         let characters = text.chars().filter(|c| !c.is_control()).count();
         if characters < self.scanner.shortest {
             self.dialog = None;

@@ -2,7 +2,7 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
 use crdt_model::ids::{ChipNumber, PassId};
-use crossterm::event::KeyModifiers;
+use crossterm::event::{KeyCode, KeyModifiers};
 use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -407,8 +407,7 @@ fn a_scan_is_a_tap_and_never_text_in_a_dialog() {
     let mut model = model();
     for dialog in [KeyCode::Char('0'), KeyCode::Char('?'), KeyCode::F(3)] {
         model.update(key(dialog));
-        let scanned = Scanned::Card("MPM000112233".to_owned());
-        let commands = model.update(Message::Scan(scanned));
+        let commands = model.update(scan("MPM000112233"));
         assert_eq!(commands, [asks("MPM000112233".to_owned())]);
         assert_eq!(model.dialog, None);
     }
@@ -421,7 +420,8 @@ fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     let tap = |model: &mut Model| {
         model.update(Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) })
     };
-    let code = || Message::Scan(Scanned::Code("stempel:zaal".to_owned()));
+    model.codes = Some(vec!["stempel:zaal".to_owned()]);
+    let code = || scan("stempel:zaal");
     assert_eq!(model.update(code()), []);
     assert!(screen(&model).contains("Activiteit gescand"));
     let scanned = Some("stempel:zaal".to_owned());
@@ -692,6 +692,13 @@ fn characters_in_quick_succession_are_input_or_nothing() {
     let commands = model.update(unfinished("stempel:quit"));
     assert_eq!(commands, [Command::Signal(VerdictKind::Retry, None)]);
     assert!(screen(&model).contains("stuurt geen Enter"), "{}", screen(&model));
+    // The next visitor's scan is another, and a code that came in pieces is one.
+    assert_eq!(model.update(scan("0900000067513")), [asks("0900000067513".to_owned())]);
+    model.update(unfinished("09000"));
+    assert_eq!(model.update(scan("00095902")), [asks("0900000095902".to_owned())]);
+    model.update(unfinished("09001"));
+    let rest = model.update(scan("00095902"));
+    assert_eq!(rest, [Command::Signal(VerdictKind::Retry, None)], "no chip has this number");
     // What a person types goes on, at whatever speed.
     model.update(Message::Input(Input::Text("0900".to_owned())));
     model.update(Message::Input(Input::Text("000095".to_owned())));

@@ -1,6 +1,8 @@
 //! Keyboard layouts. A scanner sends key positions, not characters: where it is set to another layout than the computer,
 //! each key comes out as what the computer has in that place.
 
+use std::sync::LazyLock;
+
 /// A keyboard layout, as the keys of the scanner or of the computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -38,31 +40,50 @@ const KEYS: [(Layout, &str, &str); 4] = [
     ),
 ];
 
+/// A layout's keys: without Shift, then with it.
+struct Keys {
+    layout: Layout,
+    keys: [Vec<char>; 2],
+}
+
+static LAYOUTS: LazyLock<Vec<Keys>> = LazyLock::new(|| {
+    let keys = |(layout, plain, shifted): &(Layout, &str, &str)| Keys {
+        layout: *layout,
+        keys: [plain.chars().collect(), shifted.chars().collect()],
+    };
+    KEYS.iter().map(keys).collect()
+});
+
+impl Keys {
+    /// Whether Shift is pressed for a character, and in which place its key is.
+    fn place(&self, c: char) -> Option<(usize, usize)> {
+        let of = |shift: usize| Some((shift, self.keys[shift].iter().position(|key| *key == c)?));
+        of(0).or_else(|| of(1))
+    }
+
+    fn at(&self, (shift, place): (usize, usize)) -> Option<char> {
+        self.keys[shift].get(place).copied()
+    }
+}
+
 /// What a scanner meant by this text, for each pair of layouts that differ: the computer's layout, and the text as the
 /// scanner's layout has its keys. Pairs in which a character has no key are left out.
 pub(super) fn meant(text: &str) -> impl Iterator<Item = (Layout, String)> {
-    let pairs =
-        KEYS.iter().flat_map(|of_desk| KEYS.iter().map(move |of_scanner| (of_desk, of_scanner)));
-    pairs.filter(|((desk, ..), (scanner, ..))| desk != scanner).filter_map(
-        |(of_desk, of_scanner)| {
-            let text: Option<String> =
-                text.chars().map(|c| moved(c, of_desk, of_scanner)).collect();
-            text.map(|text| (of_desk.0, text))
-        },
-    )
+    LAYOUTS.iter().flat_map(move |desk| {
+        let places: Option<Vec<_>> = text.chars().map(|c| desk.place(c)).collect();
+        let scanners = LAYOUTS.iter().filter(move |scanner| scanner.layout != desk.layout);
+        scanners.filter_map(move |scanner| {
+            let text = places.as_ref()?.iter().map(|place| scanner.at(*place));
+            Some((desk.layout, text.collect::<Option<String>>()?))
+        })
+    })
 }
 
 /// What this scanner types on this computer when it reads a text: the opposite of [`meant`], for tests and the docs.
 pub(super) fn typed(text: &str, desk: Layout, scanner: Layout) -> Option<String> {
-    let keys = |layout| KEYS.iter().find(|(known, ..)| *known == layout);
+    let keys = |layout| LAYOUTS.iter().find(|known| known.layout == layout);
     let (of_desk, of_scanner) = (keys(desk)?, keys(scanner)?);
-    text.chars().map(|c| moved(c, of_scanner, of_desk)).collect()
-}
-
-fn moved(c: char, from: &(Layout, &str, &str), to: &(Layout, &str, &str)) -> Option<char> {
-    let place = |keys: &str| keys.chars().position(|key| key == c);
-    let plain = place(from.1).and_then(|place| to.1.chars().nth(place));
-    plain.or_else(|| place(from.2).and_then(|place| to.2.chars().nth(place)))
+    text.chars().map(|c| of_desk.at(of_scanner.place(c)?)).collect()
 }
 
 impl Layout {

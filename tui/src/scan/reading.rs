@@ -159,8 +159,12 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
         return Some(Reading::Card(format!("{card_type}:{text}")));
     }
     let card = match text.parse::<Identification>().ok()? {
-        // No scanner says what type an external card is.
-        Identification::External(_) => source == Source::Typed,
+        // No scanner says what type an external card is, and a code may have a colon, too.
+        Identification::External(_) => {
+            source == Source::Typed
+                && of_another_case(text, known).is_none()
+                && !is_number_before_colon(text)
+        }
         Identification::Chip(_) => !is_doubtful_chip(text, source),
         Identification::Uitpas(_) | Identification::MuseumPass(_) => {
             source == Source::Typed || text.chars().all(|c| c.is_ascii_alphanumeric())
@@ -170,15 +174,21 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
 }
 
 /// Whether what could be a chip number may as well be something else: `DEAD-BEEF` is a label, and a card's number with a
-/// digit too many has 14 digits, as the number of a chip has.
+/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has.
 fn is_doubtful_chip(text: &str, source: Source) -> bool {
     let pairs = |separator: char| text.split(separator).all(|pair| pair.len() == 2);
     let plain = text.chars().all(|c| c.is_ascii_hexdigit());
     if !plain && source == Source::Scanned && !pairs(':') && !pairs('-') {
         return true;
     }
-    let digits = text.chars().all(|c| c.is_ascii_digit());
-    digits && holds_a_number(text)
+    holds_a_number(text)
+}
+
+/// Whether what stands before a colon is a number, and no type of card: two codes ran together.
+fn is_number_before_colon(text: &str) -> bool {
+    const MOST_DIGITS: usize = 3;
+    let before = text.split(':').next().unwrap_or_default();
+    before.chars().filter(char::is_ascii_digit).count() > MOST_DIGITS
 }
 
 /// Whether a UiTPAS number stands somewhere in a text.
@@ -338,8 +348,8 @@ fn is_two(text: &str, known: Known<'_>) -> bool {
         })
 }
 
-/// Whether a scan is a chip number in hexadecimal: for whoever explains it.
-pub(super) fn is_chip(card: &str) -> bool {
+/// Whether a card is read by its chip number: nothing about such a number shows that it is whole.
+pub fn is_chip(card: &str) -> bool {
     card.parse::<ChipNumber>().is_ok()
 }
 

@@ -12,9 +12,6 @@ use super::settings::Settings;
 /// Milliseconds from one character to the next, on average, below which no person types more than a few characters.
 const PACE: i64 = 70;
 
-/// After a burst without Enter, a line that begins within this time is its end: a scanner on a slow line, in milliseconds.
-const JOINED: i64 = 1_000;
-
 /// Keys of one piece of input that are kept at the most: an address in a QR code has some 100.
 const MOST_HELD: usize = 512;
 
@@ -112,8 +109,6 @@ pub struct Wedge {
     alone: bool,
     /// When a key came last that a scanner can send, too.
     last: Option<i64>,
-    /// What came last without an end, and when it ended.
-    broken: Option<(String, i64)>,
     /// Whether what is held so far was given to [`Wedge::typing`].
     seen: bool,
 }
@@ -121,7 +116,7 @@ pub struct Wedge {
 impl Wedge {
     /// Nothing typed yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, held: Vec::new(), alone: true, last: None, broken: None, seen: false }
+        Self { settings, held: Vec::new(), alone: true, last: None, seen: false }
     }
 
     /// A key: what is now known of it and of those before it.
@@ -134,12 +129,12 @@ impl Wedge {
                 out.push(Input::Key(pressed));
                 return out;
             }
-            Stroke::End if self.has_text() => out.extend(self.line()),
+            Stroke::End if self.has_text() => out.push(self.line()),
             // Framing, or a person who thought better of it.
             Stroke::Control(ETX) if self.has_text() => {
                 let framed = self.held.first().is_some_and(|(it, _)| *it == Stroke::Control(STX));
                 if framed || self.fast() {
-                    out.extend(self.line());
+                    out.push(self.line());
                 } else {
                     out.extend(self.close());
                     self.hold(stroke, pressed, true);
@@ -159,6 +154,7 @@ impl Wedge {
     /// Text was pasted: what was held before has no end, and no key right after it stands alone.
     pub fn paste(&mut self, at: i64) -> Vec<Input> {
         let mut out = self.expire(at);
+        self.alone = false;
         out.extend(self.close());
         self.last = Some(at);
         out
@@ -227,17 +223,11 @@ impl Wedge {
     }
 
     /// What is held, with its end.
-    fn line(&mut self) -> Option<Input> {
+    fn line(&mut self) -> Input {
         let by_hand = !self.fast();
-        let mut text = self.text();
-        let begun = self.held.first().map(|(_, first)| first.at)?;
+        let text = self.text();
         self.held.clear();
-        if let Some((broken, ended)) = self.broken.take()
-            && begun - ended <= JOINED
-        {
-            text = broken + &text;
-        }
-        Some(Input::Line { text, by_hand })
+        Input::Line { text, by_hand }
     }
 
     /// What is held, without an end.
@@ -254,20 +244,17 @@ impl Wedge {
             // Whoever presses Ctrl-C again at once has answered the question already.
             return vec![Input::Key(pressed), Input::Key(last)];
         }
-        let broken = self.broken.take();
         if one && alone {
             return vec![Input::Key(pressed)];
         }
         if held.iter().all(|(stroke, _)| *stroke == Stroke::End)
             || (held.len() == 1 && !first.is_character())
         {
-            self.broken = broken;
             return Vec::new();
         }
         if characters && !fast {
             return vec![Input::Text(text)];
         }
-        self.broken = Some((text.clone(), last.at));
         vec![Input::Unfinished(text)]
     }
 }

@@ -127,6 +127,8 @@ fn what_a_person_types_may_have_blanks_and_the_type_of_a_card() {
         assert_eq!(read_as(number, Source::Typed).0, card(number));
     }
     assert_eq!(read_as("STEMPEL:5A0967F9", Source::Typed).0, code("stempel:5a0967f9"));
+    let together = read_as("MPM000112233stempel:5a0967f9", Source::Typed).0;
+    assert!(matches!(together, Reading::NotRead(_)), "{together:?}");
     assert_eq!(read_as("kiosk:77", Source::Typed).0, Reading::NotRead(NotRead::UnknownCode));
 }
 

@@ -1,0 +1,197 @@
+//! `stempel doctor scanner`: shows what arrives from a scanner, what the desk makes of it, and what to set. Nothing of it
+//! is kept.
+//!
+//! Where standard input is no terminal, what comes from it is one scan after the other, without times: so a test, or
+//! somebody with a file of bytes, asks the same question.
+
+use std::io::{self, IsTerminal, Read as _, Write};
+use std::time::{Duration, Instant};
+
+use crossterm::event::{
+    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
+    KeyModifiers,
+};
+use crossterm::execute;
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use i18n_embed_fl::fl;
+
+use super::wedge::Pressed;
+use super::{Advice, Arrived, Known, Read, Reading, Settings};
+use crate::i18n::Texts;
+use crate::keys;
+
+/// Milliseconds without a key after which a scan is complete: longer than between the slowest scanner's characters.
+const COMPLETE: Duration = Duration::from_millis(600);
+
+/// Bytes of standard input that are looked at, at the most, where it is no terminal.
+const MOST_BYTES: u64 = 64 * 1024;
+
+/// The terminal as it was before, whatever happens.
+struct Raw;
+
+impl Raw {
+    fn begin() -> io::Result<Self> {
+        enable_raw_mode()?;
+        let raw = Self;
+        execute!(io::stdout(), EnableBracketedPaste)?;
+        Ok(raw)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // A terminal that is gone is put back by nobody.
+        let _ = execute!(io::stdout(), DisableBracketedPaste);
+        let _ = disable_raw_mode();
+    }
+}
+
+/// Shows what arrives until Esc or Ctrl-C is pressed alone, or standard input ends.
+///
+/// # Errors
+/// Whatever the terminal says.
+pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::Result<()> {
+    let known = Known { settings, codes };
+    if codes.is_none() {
+        say(&fl!(texts.loader, "doctor-scanner-no-desk"))?;
+    }
+    if !io::stdin().is_terminal() {
+        let mut bytes = Vec::new();
+        io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes)?;
+        let keys = keys_of(&String::from_utf8_lossy(&bytes), 0);
+        for scan in keys.split_inclusive(|pressed| is_end(&pressed.key)) {
+            report(scan, false, known, texts)?;
+        }
+        return Ok(());
+    }
+    let _raw = Raw::begin()?;
+    say(&fl!(texts.loader, "doctor-scanner-begin"))?;
+    let clock = Instant::now();
+    let at = || i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let mut keys: Vec<Pressed> = Vec::new();
+    loop {
+        let waits = if keys.is_empty() { Duration::MAX } else { COMPLETE };
+        let came =
+            if waits == Duration::MAX || event::poll(waits)? { Some(event::read()?) } else { None };
+        match came {
+            Some(Event::Key(key)) if key.kind == KeyEventKind::Press => {
+                keys.push(Pressed { key, at: at(), screen: 0 });
+            }
+            Some(Event::Paste(text)) => {
+                report(&keys_of(&text, at()), true, known, texts)?;
+                keys.clear();
+            }
+            Some(_) => {}
+            None => {
+                let ends = |key: &KeyEvent| key.code == KeyCode::Esc || keys::is_interrupt(key);
+                if keys.iter().all(|pressed| ends(&pressed.key)) {
+                    return Ok(());
+                }
+                report(&keys, false, known, texts)?;
+                keys.clear();
+            }
+        }
+    }
+}
+
+/// A text as the keys that a terminal makes of it.
+fn keys_of(text: &str, at: i64) -> Vec<Pressed> {
+    let key = |c: char| match c {
+        '\r' | '\n' => KeyCode::Enter.into(),
+        '\t' => KeyCode::Tab.into(),
+        '\u{1b}' => KeyCode::Esc.into(),
+        '\u{1}'..='\u{1a}' => {
+            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'a' - 1)), KeyModifiers::CONTROL)
+        }
+        '\u{1c}'..='\u{1f}' => {
+            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'4' - 0x1c)), KeyModifiers::CONTROL)
+        }
+        c => KeyCode::Char(c).into(),
+    };
+    text.chars().map(|c| Pressed { key: key(c), at, screen: 0 }).collect()
+}
+
+fn is_end(key: &KeyEvent) -> bool {
+    matches!(key.code, KeyCode::Enter | KeyCode::Tab)
+}
+
+fn report(keys: &[Pressed], pasted: bool, known: Known<'_>, texts: &Texts) -> io::Result<()> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for line in explained(&Arrived::of(keys, known), pasted, texts) {
+        say(&line)?;
+    }
+    say("")
+}
+
+/// What arrived, in words: what came, what the desk makes of it, what to set.
+fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
+    let loader = &texts.loader;
+    let (keys, text) = (arrived.keys, arrived.visible.as_str());
+    let mut lines = vec![fl!(loader, "doctor-scanner-came", keys = keys, text = text)];
+    match arrived.gaps {
+        _ if pasted => lines.push(fl!(loader, "doctor-scanner-pasted")),
+        Some((shortest, average, longest)) if longest > 0 => lines.push(fl!(
+            loader,
+            "doctor-scanner-gaps",
+            shortest = shortest,
+            average = average,
+            longest = longest
+        )),
+        Some(_) | None => {}
+    }
+    if arrived.lines.is_empty() {
+        lines.push(fl!(loader, "doctor-scanner-keys"));
+        return lines;
+    }
+    for line in &arrived.lines {
+        let Some(Read { reading, put_right }) = line else {
+            lines.push(fl!(loader, "not-read-no-enter"));
+            continue;
+        };
+        match reading {
+            Reading::Nothing => {}
+            Reading::Card(_) if arrived.is_chip() => lines.push(fl!(loader, "doctor-scanner-chip")),
+            Reading::Card(_) => lines.push(fl!(loader, "doctor-scanner-card")),
+            Reading::Code(_) => lines.push(fl!(loader, "doctor-scanner-code")),
+            Reading::NotRead(why) => lines.push(texts.not_read(*why)),
+        }
+        for what in put_right {
+            let what = texts.put_right(*what);
+            lines.push(fl!(loader, "doctor-scanner-put-right", what = what));
+        }
+    }
+    let advice = |advice: Advice| format!("→ {}", texts.advice(advice));
+    lines.extend(arrived.advice().into_iter().map(advice));
+    lines
+}
+
+/// A line on a terminal that may be raw.
+fn say(line: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let end = if out.is_terminal() { "\r\n" } else { "\n" };
+    write!(out, "{line}{end}").and_then(|()| out.flush())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Language;
+
+    #[test]
+    fn what_a_scanner_is_to_be_set_to_is_said_in_words() {
+        let (settings, texts) = (Settings::default(), Texts::new(Language::En));
+        let known = Known { settings: &settings, codes: Some(&[]) };
+        let said = |text: &str| {
+            explained(&Arrived::of(&keys_of(text, 0), known), false, &texts).join("\n")
+        };
+        let prefixed = said("]C10900000095902\r");
+        assert!(prefixed.contains("]C10•••••••••••2⏎"), "{prefixed}");
+        assert!(prefixed.contains("Read: the number of a pass."), "{prefixed}");
+        assert!(prefixed.contains("→ Switch prefixes off"), "{prefixed}");
+        assert!(!prefixed.contains("0900000095902"), "{prefixed}");
+        assert!(said("0900000095902").contains("→ Let the scanner send Enter"));
+        assert!(said("STAFF-0042\r").contains("no code of this desk"));
+    }
+}
