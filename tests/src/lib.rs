@@ -4,6 +4,7 @@
 
 pub mod faked_clock;
 pub mod lossy_line;
+pub mod small_disk;
 pub mod terminal;
 
 use std::net::UdpSocket;

@@ -3,69 +3,16 @@
 //! and do nothing (`syncd`'s own tests tell the errors apart without a mount).
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
 
 use crdt_model::decide::VerdictKind;
+use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
 use syncd::desk_api::client::ClientError;
 use syncd::desk_api::types::{Health, HubLink, ProblemKind, Status, Trouble};
 
 /// Passes of the first catalogue: enough to fill the page of memory that a ledger's file ends in.
 const PASSES: u32 = 300;
-
-/// A file system of its own.
-struct SmallDisk {
-    folder: PathBuf,
-}
-
-impl SmallDisk {
-    /// Mounted at this folder; nothing where that is not allowed.
-    fn mount(folder: &Path) -> Option<Self> {
-        fs::create_dir_all(folder).unwrap();
-        let mounted = mount(&["-t", "tmpfs", "-o", "size=24m,mode=700", "stempel-test"], folder);
-        if !mounted {
-            eprintln!(
-                "SKIPPED: this user may not mount a small disk, so a full one is not tried here"
-            );
-        }
-        mounted.then(|| Self { folder: folder.to_owned() })
-    }
-
-    fn ballast(&self) -> PathBuf {
-        self.folder.join("ballast")
-    }
-
-    /// Writes until there is no room for a byte.
-    fn fill(&self) {
-        let mut file = File::create(self.ballast()).unwrap();
-        for size in [64 * 1024, 4096, 1] {
-            let bytes = vec![1; size];
-            while file.write_all(&bytes).is_ok() {}
-        }
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.ballast()).unwrap();
-    }
-
-    fn remount(&self, how: &str) {
-        assert!(mount(&["-o", &format!("remount,{how}")], &self.folder), "{how}");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.folder).status();
-    }
-}
-
-fn mount(arguments: &[&str], folder: &Path) -> bool {
-    let done = Command::new("mount").args(arguments).arg(folder).status();
-    done.is_ok_and(|status| status.success())
-}
 
 fn disk(trouble: Trouble) -> impl Fn(&Status) -> bool {
     move |status| status.disk == Health::Trouble(trouble.clone())

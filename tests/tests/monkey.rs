@@ -86,11 +86,11 @@ async fn a_monkey_at_the_real_console_writes_nothing_that_was_not_scanned_and_ta
         match random.below(200) {
             0 => terminal.resize(random.size(60), random.size(160)),
             1 => {
-                terminal.signal("STOP");
+                terminal.signal(Signal::STOP);
                 terminal.press(&piece(&mut random, &mut scanned));
-                terminal.signal("CONT");
+                terminal.signal(Signal::CONT);
             }
-            2 => terminal.signal("WINCH"),
+            2 => terminal.signal(Signal::WINCH),
             // Long enough that the console judges what came so far.
             3 | 4 => tokio::time::sleep(Duration::from_millis(300)).await,
             _ => {}

@@ -1,63 +1,18 @@
 //! The hub's disk.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use stempel_tests::small_disk::{SmallDisk, mount, unmount};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
 use syncd::desk_api::types::{HubLink, Status};
 
 use super::{assert_holds, tap};
 
-/// A small disk of its own: a tmpfs.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Nothing where the machine does not allow it.
-    fn mount(at: &Path) -> Option<Self> {
-        fs::create_dir(at).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(at);
-        let done = mount.output().is_ok_and(|output| output.status.success());
-        done.then(|| Self(at.to_owned()))
-    }
-
-    /// Fills what is left.
-    fn fill(&self) {
-        let mut file = File::create(self.0.join("fill")).unwrap();
-        for size in [64 * 1024, 1024, 1] {
-            let bytes = vec![1; size];
-            let full = loop {
-                if let Err(error) = file.write_all(&bytes) {
-                    break error;
-                }
-            };
-            assert_eq!(full.kind(), ErrorKind::StorageFull, "{full}");
-        }
-    }
-
-    fn make_room(&self) {
-        fs::remove_file(self.0.join("fill")).unwrap();
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily, for the hub may still be about to end.
-        unmount(&self.0);
-    }
-}
-
-fn unmount(at: &Path) {
-    let _ = Command::new("umount").arg("-l").arg(at).output();
-}
-
-fn mount(arguments: &[&str]) {
-    let mounted = Command::new("mount").args(arguments).output().unwrap();
-    assert!(mounted.status.success(), "{mounted:?}");
+fn must_mount(arguments: &[&str], folder: &Path) {
+    assert!(mount(arguments, folder), "{arguments:?}");
 }
 
 fn cannot_store(why_has: &'static str) -> impl Fn(&Status) -> bool {
@@ -67,10 +22,7 @@ fn cannot_store(why_has: &'static str) -> impl Fn(&Status) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doubled() {
     let world = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(&world.path().join("hub")) else {
-        eprintln!("SKIPPED: no tmpfs can be mounted here (that needs root)");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(&world.path().join("hub")) else { return };
     let mut hub = Hub::start(world.path(), &catalogue(80, 0));
     let one = Desk::start(world.path(), &hub, "balie-1").await;
     let two = Desk::start(world.path(), &hub, "balie-2").await;
@@ -133,10 +85,7 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
 async fn a_hub_whose_disk_was_read_only_for_a_while_goes_on_by_itself() {
     let world = tempfile::tempdir().unwrap();
     let folder = world.path().join("hub");
-    let Some(disk) = SmallDisk::mount(&folder) else {
-        eprintln!("SKIPPED: no tmpfs can be mounted here (that needs root)");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(&folder) else { return };
     let mut hub = Hub::start(world.path(), &catalogue(10, 0));
     let desk = Desk::start(world.path(), &hub, "balie-1").await;
     hub.stop();
@@ -144,14 +93,14 @@ async fn a_hub_whose_disk_was_read_only_for_a_while_goes_on_by_itself() {
     desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
     let behind = world.path().join("behind");
     fs::create_dir(&behind).unwrap();
-    let [at, behind_text] = [&folder, &behind].map(|path| path.display().to_string());
-    mount(&["--bind", &at, &behind_text]);
+    let at = folder.display().to_string();
+    must_mount(&["--bind", &at], &behind);
     disk.fill();
     let mut entries = tap(&desk, 0..5).await;
     desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
-    mount(&["--bind", &at, &at]);
-    mount(&["-o", "remount,bind,ro", &at]);
-    fs::remove_file(behind.join("fill")).unwrap();
+    must_mount(&["--bind", &at], &folder);
+    must_mount(&["-o", "remount,bind,ro"], &folder);
+    fs::remove_file(behind.join("ballast")).unwrap();
     desk.wait_for("the word that it is read-only", cannot_store("read-only")).await;
     entries.extend(tap(&desk, 5..10).await);
     let status = hub.json(&["status"]);
