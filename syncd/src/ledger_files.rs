@@ -1,6 +1,13 @@
 //! The ledgers on disk: one standard Automerge file for each day, appended and `fdatasync`ed before
 //! anybody sees a verdict. These files are the truth; everything else can be made again from them
 //! and the hub.
+//!
+//! | beside `<day>.automerge` | what |
+//! | --- | --- |
+//! | `incomplete` | a part is lacking, and which entries of this desk: until the hub has sent all that it has |
+//! | `<day>.damaged-1` to `-8` | the file as it was when damage was found |
+//! | `<day>.tail-1` to `-8` | what was cut off its end |
+//! | `<day>.replaced-1` to `-8` | what lay in its place while the daemon ran |
 
 mod aside;
 mod file;
