@@ -11,9 +11,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{
-    Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status, Trouble,
-};
+use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, Kind, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
@@ -348,25 +346,7 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
     };
     let (hub, health) = (hub_line(status, drawing), health_line(status, model, drawing));
     // A desk that records nothing: that is said first.
-    if records(&status.disk) { vec![hub, health] } else { vec![health, hub] }
-}
-
-/// Whether the disk takes what is recorded.
-fn records(disk: &Health) -> bool {
-    match disk {
-        Health::Fine => true,
-        Health::Trouble(trouble) => match trouble {
-            Trouble::DiskFull | Trouble::DiskQuota | Trouble::DiskReadOnly | Trouble::DiskFails => {
-                false
-            }
-            Trouble::LedgerSetAside
-            | Trouble::NameUsedTwice
-            | Trouble::PassListDamaged { .. }
-            | Trouble::PassListOfEarlierVersion { .. }
-            | Trouble::PassListClosed { .. }
-            | Trouble::ClockOff { .. } => true,
-        },
-    }
+    if status.records() { vec![hub, health] } else { vec![health, hub] }
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.
@@ -387,7 +367,7 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
     let (link, style) = match &status.hub {
         HubLink::Connected => (fl!(loader, "status-connected"), Style::new()),
         // Whoever can record nothing is not told to go on.
-        HubLink::Offline { .. } if !records(&status.disk) => {
+        HubLink::Offline { .. } if !status.records() => {
             (fl!(loader, "status-offline-only", time = since), drawing.theme.trouble())
         }
         HubLink::Offline { .. } => {

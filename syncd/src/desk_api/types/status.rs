@@ -195,6 +195,31 @@ pub struct Status {
     pub version: String,
 }
 
+impl Trouble {
+    /// Whether nothing can be recorded for as long as it lasts.
+    pub fn stops_recording(&self) -> bool {
+        match self {
+            Self::DiskFull | Self::DiskQuota | Self::DiskReadOnly | Self::DiskFails => true,
+            Self::LedgerSetAside
+            | Self::NameUsedTwice
+            | Self::PassListDamaged { .. }
+            | Self::PassListOfEarlierVersion { .. }
+            | Self::PassListClosed { .. }
+            | Self::ClockOff { .. } => false,
+        }
+    }
+}
+
+impl Status {
+    /// Whether the desk records what happens. Nobody is told to go on working at one that does not.
+    pub fn records(&self) -> bool {
+        match &self.disk {
+            Health::Fine => true,
+            Health::Trouble(trouble) => !trouble.stops_recording(),
+        }
+    }
+}
+
 /// How many taps today, by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
