@@ -322,22 +322,27 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
                 .unwrap_or_default()
                 .to_zoned(venue_zone());
             let time = since.strftime("%H:%M").to_string();
-            fl!(texts.loader, "status-offline", time = time)
+            if status.records() {
+                fl!(texts.loader, "status-offline", time = time)
+            } else {
+                fl!(texts.loader, "status-offline-only", time = time)
+            }
         }
         HubLink::CannotStore { .. } => fl!(texts.loader, "status-hub-cannot-store"),
         HubLink::Refused { .. } => fl!(texts.loader, "status-refused"),
     };
-    let mut line =
-        format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
+    let link = format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
+    let mut troubles = Vec::new();
     for health in [&status.disk, &status.store, &status.clock] {
         if let Health::Trouble(trouble) = health {
-            line.push_str(&format!(" ✖ {}", texts.trouble(trouble)));
+            troubles.push(format!("✖ {}", texts.trouble(trouble)));
         }
     }
-    for trouble in &status.beside {
-        line.push_str(&format!(" ✖ {}", texts.trouble(trouble)));
-    }
-    line
+    troubles.extend(status.beside.iter().map(|it| format!("✖ {}", texts.trouble(it))));
+    // A desk that records nothing: that is said first.
+    let place = if status.records() { 0 } else { troubles.len() };
+    troubles.insert(place, link);
+    troubles.join(" ")
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub(super) type Pair = (Vec<u8>, Vec<u8>);
 pub(super) struct Shelf {
     pub(super) number: u32,
     folder: PathBuf,
-    trees: Vec<sled::Tree>,
+    pub(super) trees: Vec<sled::Tree>,
     database: sled::Db,
     tally: Tally,
     /// The tally's revision when it was last written out.

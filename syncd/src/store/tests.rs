@@ -394,6 +394,42 @@ fn the_list_of_an_earlier_version_is_used_until_the_hub_has_sent_another() {
     assert_eq!(status(&store, 2), Some(CardStatus::Active));
 }
 
+#[test]
+fn damage_that_a_look_up_finds_is_seen_to_while_the_desk_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 9);
+    let mut store = opened(&path);
+    let shelf = store.current.as_ref().unwrap();
+    shelf.trees[Tree::Passes as usize].insert(key(4), &b"not what was written"[..]).unwrap();
+    assert_eq!(status(&store, 4), None, "nobody knows");
+    assert!(store.heal());
+    assert!(store.is_damaged() && store.is_writable());
+    assert_eq!(numbers(&path), [2, 1]);
+    assert_eq!(status(&store, 5), Some(CardStatus::Active));
+    assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
+    assert!(!store.heal(), "once is enough");
+}
+
+#[test]
+fn however_often_a_store_is_damaged_only_a_few_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let items = filled(&path, 9);
+    let mut store = opened(&path);
+    for _ in 0..5 {
+        store.set_aside("a test says so".to_owned());
+        assert!(numbers(&path).len() <= 3, "{:?}", numbers(&path));
+        assert!(path.join("1").exists(), "the first had most");
+        assert_eq!(status(&store, 5), Some(CardStatus::Active));
+    }
+    store.apply(&items, 8).unwrap();
+    store.caught_up();
+    check_all(&mut store);
+    assert_eq!(numbers(&path), [6]);
+    assert_eq!(store.trouble(), None);
+}
+
 /// Without its activity a desk checks nobody in.
 #[test]
 fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost() {

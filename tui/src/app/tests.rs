@@ -10,6 +10,7 @@ use ratatui::style::Color;
 use ratatui_image::picker::Picker;
 use syncd::desk_api::types::{
     Health, HubLink, HubState, Outcome, PassView, PolicyRule, Problem, ProblemKind, TodayCount,
+    Trouble,
 };
 
 use super::*;
@@ -125,6 +126,23 @@ fn terminal(model: &Model) -> Terminal<TestBackend> {
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     terminal.draw(|frame| draw(frame, model, &drawing)).unwrap();
     terminal
+}
+
+#[test]
+fn nobody_is_told_to_go_on_at_a_desk_that_records_nothing() {
+    let offline = HubLink::Offline { why: "no answer".to_owned() };
+    let fine = status(offline, 7);
+    let full = Status { disk: Health::Trouble(Trouble::DiskFull), ..fine.clone() };
+    for (status, goes_on) in [(fine, true), (full, false)] {
+        let plain = crate::plain::status_line(&status, &Texts::new(Language::Nl));
+        let mut model = model();
+        model.update(Message::Daemon(Event::Status(Box::new(status))));
+        for shown in [screen(&model), plain] {
+            assert_eq!(shown.contains("gewoon verder werken"), goes_on, "{shown}");
+            let (disk, link) = (shown.find("De schijf is vol"), shown.find("OFFLINE"));
+            assert!(goes_on == disk.is_none() && (goes_on || disk < link), "{shown}");
+        }
+    }
 }
 
 #[test]

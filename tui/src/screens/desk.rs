@@ -354,15 +354,7 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
     };
     let (hub, health) = (hub_line(status, drawing), health_line(status, model, drawing));
     // A desk that records nothing: that is said first.
-    if records(&status.disk) { vec![hub, health] } else { vec![health, hub] }
-}
-
-/// Whether the disk takes what is recorded.
-fn records(disk: &Health) -> bool {
-    match disk {
-        Health::Fine => true,
-        Health::Trouble(trouble) => !trouble.stops_recording(),
-    }
+    if status.records() { vec![hub, health] } else { vec![health, hub] }
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.
@@ -383,7 +375,7 @@ fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
     let (link, style) = match &status.hub {
         HubLink::Connected => (fl!(loader, "status-connected"), Style::new()),
         // Whoever can record nothing is not told to go on.
-        HubLink::Offline { .. } if !records(&status.disk) => {
+        HubLink::Offline { .. } if !status.records() => {
             (fl!(loader, "status-offline-only", time = since), drawing.theme.trouble())
         }
         HubLink::Offline { .. } => {

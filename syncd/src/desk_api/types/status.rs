@@ -321,6 +321,16 @@ pub struct Status {
     pub version: String,
 }
 
+impl Status {
+    /// Whether the desk records what happens. Nobody is told to go on working at one that does not.
+    pub fn records(&self) -> bool {
+        match &self.disk {
+            Health::Fine => true,
+            Health::Trouble(trouble) => !trouble.stops_recording(),
+        }
+    }
+}
+
 /// How many taps today, by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
