@@ -1,6 +1,5 @@
 //! A line between one desk and the hub that can be made to carry one way only.
 
-use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,12 +43,8 @@ impl LossyLine {
             std::thread::spawn(move || {
                 let mut packet = [0; 2048];
                 while !ended.load(Ordering::Relaxed) {
-                    let (length, sender) = match from.recv_from(&mut packet) {
-                        Ok(received) => received,
-                        // The hub is down, or nothing came.
-                        Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
-                        Err(_) => continue,
-                    };
+                    // The hub is down, or nothing came.
+                    let Ok((length, sender)) = from.recv_from(&mut packet) else { continue };
                     let mut desk = desk.lock().expect("no thread panics with it");
                     if way == Way::Up {
                         *desk = Some(sender);

@@ -166,6 +166,22 @@ fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
     assert_eq!(model.dialog, None);
 }
 
+/// This computer's clock is three hours ahead, and the desk goes by the hub's.
+#[test]
+fn the_console_goes_by_the_time_of_the_desk() {
+    let mut model = model();
+    let off = 3 * 3_600_000;
+    let status = Status { clock_correction: -off, ..status(HubLink::Connected, 0) };
+    model.update(Message::Daemon(Event::Status(Box::new(status))));
+    model.update(Message::Tick(NOW + off));
+    model.update(answered(VerdictKind::Ok, None));
+    assert_eq!(model.desk_time(), NOW);
+    assert!(model.undo_left().is_some(), "it was written a moment ago");
+    let shown = screen(&model).lines().next().unwrap_or_default().to_owned();
+    model.update(Message::DaemonGone);
+    assert_ne!(screen(&model).lines().next(), Some(&*shown), "the hour is another");
+}
+
 #[test]
 fn undo_takes_back_what_is_on_the_screen() {
     let mut model = model();
