@@ -1,31 +1,32 @@
 //! One desk's session: what it says goes to the database, what it lacks comes from there.
 
+mod noted;
+mod shares;
+mod told;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use crdt_model::ids::{DeviceId, RewardId, VenueId, Writer};
+use crdt_model::ids::{DeviceId, RewardId, VenueId};
 use crdt_model::ledger::Position;
 use crdt_model::stock::GrantedUnits;
-use crdt_model::time::UnixMillis;
 use quinn::{Connection, RecvStream, SendStream};
-use sqlx::{Row, SqlitePool};
-use sync_protocol::batch::{MAX_BATCH_ENTRIES, MAX_PACKED_BYTES, pack};
+use sqlx::SqlitePool;
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
-use sync_protocol::heartbeat::DESK_SILENCE;
 use sync_protocol::hub::{HubEvent, HubSession};
 use sync_protocol::message::{
-    Ack, Batch, DeskBeat, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage, ListPosition,
-    PROTOCOL_VERSION, Quarantined, Resend, Seal, Share, Welcome, WriterBytes,
+    Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
+    Quarantined, Resend, Share, Welcome, WriterBytes,
 };
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::copies::{Lines, Place, note_used_twice};
-use crate::db::{HubError, from_sql, request_key, to_sql, wall_clock, write};
+use crate::copies::{Lines, Place};
+use crate::db::{HubError, from_sql, request_key, wall_clock};
 use crate::ledgers::{self, Taken};
 use crate::registry::{self, Device};
 use crate::storage::{Storage, StorageTrouble};
@@ -34,25 +35,8 @@ use crate::{card_keys, catalogue, clock, holders, requests, stock};
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Rows of the venue's log that are looked at in one go.
-const LOG_ROWS: i64 = 1000;
-
-/// Entries of the venue's log that are read in one go, in bytes: four batches or so. A session holds
-/// no more, however long the log is.
-const LOG_BYTES: usize = 4 * MAX_PACKED_BYTES;
-
-/// Between two notes of what a desk has, at the least.
-const NOTED_EACH: Duration = Duration::from_secs(30);
-
 /// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
-
-/// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
-const OFFSET_NOTED: i64 = 1_000;
-
-/// So often it is noted that a desk's clock goes on as it did: the hub's doubt of its own clock goes by those that were
-/// heard within the hour.
-const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -177,7 +161,7 @@ pub(crate) async fn serve(
         note_at: Instant::now(),
         offset: 0,
         offset_moved: None,
-        offset_due: Instant::now() + OFFSET_NOTED_EACH,
+        offset_due: Instant::now() + noted::OFFSET_NOTED_EACH,
         silent_at: None,
     };
     let mut ended = session.run(receive, &mut news).await;
@@ -247,7 +231,7 @@ impl Session {
                         self.goodbye_cannot_store(trouble).await?;
                     }
                 }
-                used_twice = told_used_twice(&mut self.place) => {
+                used_twice = told::used_twice(&mut self.place) => {
                     self.say(&HubMessage::UsedTwice(used_twice)).await?;
                 }
                 () = sleep_until(self.note_at), if self.is_to_note() => self.note_have().await?,
@@ -279,17 +263,6 @@ impl Session {
     async fn goodbye_not_enrolled(&mut self) -> Result<(), SessionEnd> {
         let sentence = "the hub does not take this desk: it is not enrolled there, or it was revoked. What was recorded stays on this disk; tell an operator";
         self.goodbye(GoodbyeKind::NotEnrolled, sentence).await
-    }
-
-    /// Says goodbye to a desk whose entries could not be stored. Always an error, for the session is over.
-    async fn goodbye_cannot_store(&mut self, trouble: StorageTrouble) -> Result<(), SessionEnd> {
-        let sentence = format!(
-            "the hub cannot store anything now: {trouble}. Nothing is lost: what is recorded waits on this disk, and is sent when the hub can store again"
-        );
-        match self.goodbye(GoodbyeKind::CannotStore, &sentence).await {
-            Err(SessionEnd::Goodbye(_)) => Err(SessionEnd::CannotStore(trouble)),
-            ended => ended,
-        }
     }
 
     async fn answer(&mut self, event: HubEvent) -> Result<(), SessionEnd> {
@@ -350,113 +323,6 @@ impl Session {
                 Ok(())
             }
         }
-    }
-
-    /// Stores that the desk came, with which software, in which run, and what its clock shows.
-    async fn note_hello(&self, device: &Device, hello: &Hello, lost: bool) -> Result<(), HubError> {
-        let holds_all = hello.pending.is_empty() && !lost;
-        let desk_clock = UnixMillis(hello.clock);
-        clock::note_desk_clock(&self.pool, device.device, desk_clock, holds_all).await?;
-        let same_software = device.software.as_ref() == Some(&hello.software);
-        if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
-            return Ok(());
-        }
-        let update = sqlx::query(
-            "UPDATE device SET software = ?1,
-                    run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
-             WHERE id = ?3",
-        )
-        .bind(&hello.software)
-        .bind(hello.run)
-        .bind(&device.device.0[..]);
-        write(&self.pool, update).await
-    }
-
-    /// The desk tells its run: it takes its place among the lines, and where this is one of two copies of a desk,
-    /// that is noted and the desk told.
-    async fn take_place(
-        &mut self,
-        device: &Device,
-        run: Option<u32>,
-        now: UnixMillis,
-    ) -> Result<(), SessionEnd> {
-        let Some(run) = run else { return Ok(()) };
-        // A daemon never goes on with an old run. One that comes back after another began lived beside it.
-        let came_back = device.runs[0] != Some(run) && device.runs[1] == Some(run);
-        if came_back {
-            tracing::error!(
-                device = %device.device, desk = device.name, venue = %device.venue, from = %self.connection.remote_address(),
-                "a desk is used twice: two computers record under its name in turn. Nothing is lost; enrol one of them anew, with a folder of its own"
-            );
-            note_used_twice(&self.pool, device.device, now).await?;
-        }
-        let known = came_back || device.used_twice_since.is_some();
-        let heard = Box::new(self.connection.clone());
-        self.place = Some(self.shared.lines.enter(device.device, run, known, heard));
-        Ok(())
-    }
-
-    /// This hub was restored from an older copy: how much the desk sends again is noted for the operators.
-    async fn note_lost(
-        &self,
-        device: &Device,
-        hello: &Hello,
-        now: UnixMillis,
-    ) -> Result<(), HubError> {
-        let lost = hello.acknowledged.saturating_sub(device.entries);
-        tracing::warn!(
-            device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
-            "this hub was restored from an older copy: the desk sends again what it had sent before"
-        );
-        let update =
-            sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
-                .bind(now.0)
-                .bind(to_sql(lost))
-                .bind(&device.device.0[..]);
-        write(&self.pool, update).await
-    }
-
-    /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
-    async fn beat(&mut self, beat: DeskBeat) -> Result<(), SessionEnd> {
-        self.silent_at = Some(silent_at());
-        let now = wall_clock();
-        let offset = beat.clock.saturating_sub(now.0);
-        let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
-        let due = self.offset_due <= Instant::now();
-        self.offset_moved = (moved || due).then_some(offset);
-        let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
-        let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
-        self.say(&HubMessage::Beat(beat)).await
-    }
-
-    fn is_to_note(&self) -> bool {
-        self.have.is_some() || self.offset_moved.is_some()
-    }
-
-    /// Notes what the desk said last that it has, how its clock goes, and that it was heard, for the operators.
-    async fn note_have(&mut self) -> Result<(), HubError> {
-        let (have, moved) = (self.have.take(), self.offset_moved.take());
-        let Some(desk) = self.desk.as_ref().filter(|_| have.is_some() || moved.is_some()) else {
-            return Ok(());
-        };
-        self.note_at = Instant::now() + NOTED_EACH;
-        if let Some(offset) = moved {
-            self.offset = offset;
-            self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
-        }
-        let now = wall_clock().0;
-        let update = sqlx::query(
-            "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
-             venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
-             clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
-        )
-        .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
-        .bind(have.map(|(_, venue)| to_sql(venue)))
-        .bind(moved)
-        .bind(moved.map(|_| now))
-        .bind(now)
-        .bind(&desk.device.0[..]);
-        write(&self.pool, update).await
     }
 
     async fn goodbye_version(&mut self, theirs: u16) -> Result<(), SessionEnd> {
@@ -689,7 +555,7 @@ impl Session {
     /// Sends the next stretch of the venue's log, without what the desk wrote itself.
     async fn send_shares(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(false) };
-        let (shares, reached) = shares(&self.pool, desk).await?;
+        let (shares, reached) = shares::next(&self.pool, desk).await?;
         if reached == desk.venue_version {
             return Ok(false);
         }
@@ -710,20 +576,6 @@ impl Session {
     }
 }
 
-/// Waits until it changes whether another daemon has the desk's key, too.
-async fn told_used_twice(place: &mut Option<Place>) -> bool {
-    let Some(place) = place else { return std::future::pending().await };
-    match place.used_twice.changed().await {
-        Ok(()) => *place.used_twice.borrow_and_update(),
-        Err(_) => std::future::pending().await,
-    }
-}
-
-/// When a desk that beats and says nothing from now on is given up.
-fn silent_at() -> Instant {
-    Instant::now() + Duration::from_millis(DESK_SILENCE)
-}
-
 /// The log's version for this venue: what a desk's venue version is compared with, and comes to when it has all.
 async fn venue_version(pool: &SqlitePool, venue: &VenueId) -> Result<u64, SessionEnd> {
     let version: i64 =
@@ -732,89 +584,4 @@ async fn venue_version(pool: &SqlitePool, venue: &VenueId) -> Result<u64, Sessio
             .fetch_one(pool)
             .await?;
     Ok(from_sql(version))
-}
-
-/// A list's next batch, as it grows.
-struct Growing {
-    first: u64,
-    last: u64,
-    signature: Vec<u8>,
-    entries: Vec<Vec<u8>>,
-    bytes: usize,
-}
-
-/// The batches of the next stretch of the log, and the version behind it. Rows of one list are put
-/// together, each batch ending where a row ends, for there its device's seal fits.
-async fn shares(pool: &SqlitePool, desk: &Desk) -> Result<(Vec<Batch>, u64), SessionEnd> {
-    let mut reading = pool.begin().await?;
-    let rows = sqlx::query(
-        "SELECT a.version, a.day, a.writer, a.first, a.last, a.signature
-         FROM accepted a WHERE a.venue = ? AND a.version > ? ORDER BY a.version LIMIT ?",
-    )
-    .bind(desk.venue.as_str())
-    .bind(to_sql(desk.venue_version))
-    .bind(LOG_ROWS)
-    .fetch_all(&mut *reading)
-    .await?;
-    let (mut reached, mut read) = (desk.venue_version, 0);
-    let mut growing: BTreeMap<(i32, WriterBytes), Growing> = BTreeMap::new();
-    let mut batches = Vec::new();
-    for row in &rows {
-        let writer: Vec<u8> = row.get(2);
-        let Ok(writer) = writer.try_into().map(WriterBytes) else { continue };
-        let key = (row.get::<i32, _>(1), writer);
-        let (first, last) = (from_sql(row.get(3)), from_sql(row.get(4)));
-        if read >= LOG_BYTES {
-            break;
-        }
-        reached = from_sql(row.get(0));
-        if desk.announced.get(&key).is_some_and(|known| *known >= last) {
-            continue;
-        }
-        let entries: Vec<Vec<u8>> = sqlx::query_scalar(
-            "SELECT bytes FROM entry WHERE venue = ? AND day = ? AND writer = ?
-             AND idx >= ? AND idx < ? ORDER BY idx",
-        )
-        .bind(desk.venue.as_str())
-        .bind(key.0)
-        .bind(&writer.0[..])
-        .bind(to_sql(first) - 1)
-        .bind(to_sql(last))
-        .fetch_all(&mut *reading)
-        .await?;
-        let bytes: usize = entries.iter().map(|entry| entry.len() + 1).sum();
-        read += bytes;
-        let full = growing.get(&key).is_some_and(|list| {
-            list.bytes + bytes > MAX_PACKED_BYTES - 1024
-                || list.entries.len() + entries.len() > MAX_BATCH_ENTRIES
-                || list.last + 1 != first
-        });
-        if full && let Some(list) = growing.remove(&key) {
-            batches.push((key, list));
-        }
-        let grown = growing.entry(key).or_insert_with(|| Growing {
-            first,
-            last,
-            signature: Vec::new(),
-            entries: Vec::new(),
-            bytes: 0,
-        });
-        grown.last = last;
-        grown.signature = row.get(5);
-        grown.entries.extend(entries);
-        grown.bytes += bytes;
-    }
-    batches.extend(growing);
-    let mut shares = Vec::with_capacity(batches.len());
-    for ((day, writer), list) in batches {
-        let device: Writer = writer.writer();
-        let public_key: Vec<u8> = sqlx::query_scalar("SELECT public_key FROM device WHERE id = ?")
-            .bind(&device.device.0[..])
-            .fetch_one(&mut *reading)
-            .await?;
-        let (entries, _) = pack(list.entries.iter().map(Vec::as_slice));
-        let seal = Seal { sequence: list.last, signature: list.signature };
-        shares.push(Batch { day, writer, first: list.first, entries, seal, public_key });
-    }
-    Ok((shares, reached))
 }

@@ -1,0 +1,100 @@
+//! What a session stores of its desk for the operators: when it was heard, with which software, what it has, and how
+//! its clock goes. A commit for each word of each desk would hold up the acknowledgements, so notes wait.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crdt_model::time::UnixMillis;
+use sync_protocol::heartbeat::DESK_SILENCE;
+use sync_protocol::message::{DeskBeat, Hello, HubBeat, HubMessage};
+use tokio::time::Instant;
+
+use super::{Session, SessionEnd};
+use crate::clock;
+use crate::db::{HubError, to_sql, wall_clock, write};
+use crate::registry::Device;
+
+/// Between two notes of what a desk has, at the least.
+const NOTED_EACH: Duration = Duration::from_secs(30);
+
+/// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
+const OFFSET_NOTED: i64 = 1_000;
+
+/// So often it is noted that a desk's clock goes on as it did: the hub's doubt of its own clock goes by those that were
+/// heard within the hour.
+pub(super) const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
+
+impl Session {
+    /// Stores that the desk came, with which software, in which run, and what its clock shows.
+    pub(super) async fn note_hello(
+        &self,
+        device: &Device,
+        hello: &Hello,
+        lost: bool,
+    ) -> Result<(), HubError> {
+        let holds_all = hello.pending.is_empty() && !lost;
+        let desk_clock = UnixMillis(hello.clock);
+        clock::note_desk_clock(&self.pool, device.device, desk_clock, holds_all).await?;
+        let same_software = device.software.as_ref() == Some(&hello.software);
+        if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
+            return Ok(());
+        }
+        let update = sqlx::query(
+            "UPDATE device SET software = ?1,
+                    run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
+             WHERE id = ?3",
+        )
+        .bind(&hello.software)
+        .bind(hello.run)
+        .bind(&device.device.0[..]);
+        write(&self.pool, update).await
+    }
+
+    /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
+    pub(super) async fn beat(&mut self, beat: DeskBeat) -> Result<(), SessionEnd> {
+        self.silent_at = Some(silent_at());
+        let now = wall_clock();
+        let offset = beat.clock.saturating_sub(now.0);
+        let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
+        let due = self.offset_due <= Instant::now();
+        self.offset_moved = (moved || due).then_some(offset);
+        let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
+        let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
+        self.say(&HubMessage::Beat(beat)).await
+    }
+
+    pub(super) fn is_to_note(&self) -> bool {
+        self.have.is_some() || self.offset_moved.is_some()
+    }
+
+    /// Notes what the desk said last that it has, how its clock goes, and that it was heard, for the operators.
+    pub(super) async fn note_have(&mut self) -> Result<(), HubError> {
+        let (have, moved) = (self.have.take(), self.offset_moved.take());
+        let Some(desk) = self.desk.as_ref().filter(|_| have.is_some() || moved.is_some()) else {
+            return Ok(());
+        };
+        self.note_at = Instant::now() + NOTED_EACH;
+        if let Some(offset) = moved {
+            self.offset = offset;
+            self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
+        }
+        let now = wall_clock().0;
+        let update = sqlx::query(
+            "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
+             venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
+             clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
+        )
+        .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
+        .bind(have.map(|(_, venue)| to_sql(venue)))
+        .bind(moved)
+        .bind(moved.map(|_| now))
+        .bind(now)
+        .bind(&desk.device.0[..]);
+        write(&self.pool, update).await
+    }
+}
+
+/// When a desk that beats and says nothing from now on is given up.
+pub(super) fn silent_at() -> Instant {
+    Instant::now() + Duration::from_millis(DESK_SILENCE)
+}

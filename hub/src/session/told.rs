@@ -1,0 +1,80 @@
+//! What a session tells its desk, and the operators, beside the exchange itself: that nothing can be stored, that
+//! the desk was copied, that this hub was restored.
+
+use crdt_model::time::UnixMillis;
+use sync_protocol::message::{GoodbyeKind, Hello};
+
+use super::{Session, SessionEnd};
+use crate::copies::{Place, note_used_twice};
+use crate::db::{HubError, to_sql, write};
+use crate::registry::Device;
+use crate::storage::StorageTrouble;
+
+impl Session {
+    /// Says goodbye to a desk whose entries could not be stored. Always an error, for the session is over.
+    pub(super) async fn goodbye_cannot_store(
+        &mut self,
+        trouble: StorageTrouble,
+    ) -> Result<(), SessionEnd> {
+        let sentence = format!(
+            "the hub cannot store anything now: {trouble}. Nothing is lost: what is recorded waits on this disk, and is sent when the hub can store again"
+        );
+        match self.goodbye(GoodbyeKind::CannotStore, &sentence).await {
+            Err(SessionEnd::Goodbye(_)) => Err(SessionEnd::CannotStore(trouble)),
+            ended => ended,
+        }
+    }
+
+    /// The desk tells its run: it takes its place among the lines, and where this is one of two copies of a desk,
+    /// that is noted and the desk told.
+    pub(super) async fn take_place(
+        &mut self,
+        device: &Device,
+        run: Option<u32>,
+        now: UnixMillis,
+    ) -> Result<(), SessionEnd> {
+        let Some(run) = run else { return Ok(()) };
+        // A daemon never goes on with an old run. One that comes back after another began lived beside it.
+        let came_back = device.runs[0] != Some(run) && device.runs[1] == Some(run);
+        if came_back {
+            tracing::error!(
+                device = %device.device, desk = device.name, venue = %device.venue, from = %self.connection.remote_address(),
+                "a desk is used twice: two computers record under its name in turn. Nothing is lost; enrol one of them anew, with a folder of its own"
+            );
+            note_used_twice(&self.pool, device.device, now).await?;
+        }
+        let known = came_back || device.used_twice_since.is_some();
+        let heard = Box::new(self.connection.clone());
+        self.place = Some(self.shared.lines.enter(device.device, run, known, heard));
+        Ok(())
+    }
+
+    /// This hub was restored from an older copy: how much the desk sends again is noted for the operators.
+    pub(super) async fn note_lost(
+        &self,
+        device: &Device,
+        hello: &Hello,
+        now: UnixMillis,
+    ) -> Result<(), HubError> {
+        let lost = hello.acknowledged.saturating_sub(device.entries);
+        tracing::warn!(
+            device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
+            "this hub was restored from an older copy: the desk sends again what it had sent before"
+        );
+        let update =
+            sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
+                .bind(now.0)
+                .bind(to_sql(lost))
+                .bind(&device.device.0[..]);
+        write(&self.pool, update).await
+    }
+}
+
+/// Waits until it changes whether another daemon has the desk's key, too.
+pub(super) async fn used_twice(place: &mut Option<Place>) -> bool {
+    let Some(place) = place else { return std::future::pending().await };
+    match place.used_twice.changed().await {
+        Ok(()) => *place.used_twice.borrow_and_update(),
+        Err(_) => std::future::pending().await,
+    }
+}
