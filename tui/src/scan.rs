@@ -12,7 +12,7 @@ pub mod reading;
 mod settings;
 pub mod wedge;
 
-pub use self::arrived::{Advice, Arrived, advice};
+pub use self::arrived::{Advice, Arrived, Made, advice};
 pub use self::layouts::Layout;
 pub use self::reading::{Known, NotRead, PutRight, Read, Reading, Source, read};
 pub use self::settings::{ExternalCode, Settings};

@@ -8,7 +8,7 @@ use std::path::Path;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui::i18n::{Language, Texts};
 use tui::scan::wedge::{Input, Pressed, Wedge};
-use tui::scan::{Arrived, Known, Layout, NotRead, Reading, Settings, Source, read};
+use tui::scan::{Arrived, Known, Layout, Made, NotRead, Reading, Settings, Source, read};
 
 const NUMBER: &str = "0900000067513";
 const CODES: [&str; 3] = ["stempel:5a0967f9", "Zaal-A", "zaal-a"];
@@ -136,7 +136,7 @@ fn docs_readers_md_lists_what_the_desk_makes_of_each_habit_of_scanners() {
         let keys = keys(&sends, gap);
         assert_eq!(makes(&keys, known), expected, "{habit}");
         let arrived = Arrived::of(&keys, known);
-        let read = arrived.lines.iter().flatten();
+        let read = arrived.lines.iter().filter_map(Made::line);
         let put_right: Vec<_> =
             read.flat_map(|it| &it.put_right).map(|it| texts.put_right(*it)).collect();
         let mut made = match expected {

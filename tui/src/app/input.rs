@@ -28,7 +28,7 @@ impl Model {
         }
         match input {
             Input::Key(pressed) => self.pressed(&pressed.key, pressed.screen != self.screen),
-            Input::Line { text, by_hand: true } => self.line_by_hand(text),
+            Input::Line { text, by_hand: true } => self.line_by_hand(&text),
             Input::Line { text, by_hand: false } => self.line(&text, Source::Scanned),
             Input::Text(text) => self.text(&text),
             Input::Unfinished(text) => self.unfinished(&text),
@@ -37,6 +37,7 @@ impl Model {
 
     /// A paste is input or nothing: with its end it is a line, without one it is for whoever presses Enter.
     pub(super) fn pasted(&mut self, text: &str) -> Vec<Command> {
+        self.broken = None;
         let text: String = text.chars().take(MOST_PASTED).collect();
         let ended = text.ends_with(['\r', '\n', '\t']);
         let typed = matches!(self.dialog, Some(Dialog::Number(_)));
@@ -55,12 +56,12 @@ impl Model {
     }
 
     /// A line at the speed of a person: it goes on with what stands in the dialog, where one is open.
-    fn line_by_hand(&mut self, text: String) -> Vec<Command> {
+    fn line_by_hand(&mut self, text: &str) -> Vec<Command> {
         match self.dialog.take() {
-            Some(Dialog::Number(typed)) => self.line(&(typed + &text), Source::Typed),
-            _ if text.starts_with(|c: char| c.is_ascii_digit()) => self.line(&text, Source::Typed),
+            Some(Dialog::Number(typed)) => self.line(&(typed + text), Source::Typed),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => self.line(text, Source::Typed),
             _ if text.chars().count() < self.scanner.shortest => self.one_at_a_time(),
-            _ => self.line(&text, Source::Scanned),
+            _ => self.line(text, Source::Scanned),
         }
     }
 
@@ -72,7 +73,8 @@ impl Model {
     /// A line right after characters that had no end: the two may be one code that came in pieces, or that was another
     /// visitor's. A chip number may be the end of a longer number.
     fn read_on(&self, before: &str, line: &str, source: Source) -> Reading {
-        match (self.read(&format!("{before}{line}"), source), self.read(line, source)) {
+        let whole = self.read(&format!("{before}{line}"), Source::Scanned);
+        match (whole, self.read(line, source)) {
             (whole @ (Reading::Card(_) | Reading::Code(_)), _) => whole,
             (_, Reading::Card(card)) if is_chip(&card) => Reading::NotRead(NotRead::DigitsMissing),
             (_, alone) => alone,

@@ -64,8 +64,39 @@ pub struct Arrived {
     pub keys: usize,
     /// The shortest, average and longest time between two of them, in milliseconds.
     pub gaps: Option<(i64, i64, i64)>,
-    /// What the desk makes of it: lines that were read or not; nothing for what has no end.
-    pub lines: Vec<Option<Read>>,
+    /// What the desk makes of it.
+    pub lines: Vec<Made>,
+}
+
+/// What the desk makes of a piece of input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Made {
+    /// A line, which was read or not.
+    Line(Read),
+    /// It has no end.
+    NoEnd,
+}
+
+impl Made {
+    /// The line, where it is one.
+    pub fn line(&self) -> Option<&Read> {
+        match self {
+            Self::Line(read) => Some(read),
+            Self::NoEnd => None,
+        }
+    }
+
+    fn of(input: &Input, known: Known<'_>) -> Option<Self> {
+        match input {
+            Input::Line { text, .. } => Some(Self::Line(read(text, Source::Scanned, known))),
+            Input::Text(_) | Input::Unfinished(_) => Some(Self::NoEnd),
+            Input::Key(_) => None,
+        }
+    }
+
+    fn is_code(&self) -> bool {
+        self.line().is_some_and(|read| matches!(read.reading, Reading::Code(_)))
+    }
 }
 
 impl Arrived {
@@ -74,14 +105,13 @@ impl Arrived {
         let mut wedge = Wedge::new(known.settings.clone());
         let mut inputs: Vec<Input> = keys.iter().flat_map(|key| wedge.key(*key)).collect();
         inputs.extend(wedge.expire(i64::MAX));
-        let lines: Vec<Option<Read>> =
-            inputs.iter().filter_map(|input| made_of(input, known)).collect();
+        let lines: Vec<Made> = inputs.iter().filter_map(|input| Made::of(input, known)).collect();
         let gaps: Vec<i64> = keys.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
         let average = i64::try_from(gaps.len()).ok().filter(|count| *count > 0);
         let average = average.map(|count| gaps.iter().sum::<i64>() / count);
         let bounds = gaps.iter().min().copied().zip(average).zip(gaps.iter().max().copied());
         Self {
-            visible: visible(keys, !lines.iter().all(is_code)),
+            visible: visible(keys, !lines.iter().all(Made::is_code)),
             keys: keys.len(),
             gaps: bounds.map(|((shortest, average), longest)| (shortest, average, longest)),
             lines,
@@ -91,7 +121,7 @@ impl Arrived {
     /// What to set.
     pub fn advice(&self) -> BTreeSet<Advice> {
         let mut all: BTreeSet<Advice> =
-            self.lines.iter().flat_map(|line| advice(line.as_ref())).collect();
+            self.lines.iter().flat_map(|line| advice(line.line())).collect();
         if self.keys > SHOWN && self.gaps.is_some_and(|(_, average, _)| average > SLOW) {
             all.insert(Advice::Faster);
         }
@@ -103,21 +133,8 @@ impl Arrived {
 
     /// Whether a card of this kind was read by its chip: such a scanner is a reader of cards.
     pub fn is_chip(&self) -> bool {
-        let read = self.lines.iter().flatten();
+        let read = self.lines.iter().filter_map(Made::line);
         read.into_iter().any(|read| matches!(&read.reading, Reading::Card(card) if is_chip(card)))
-    }
-}
-
-fn is_code(line: &Option<Read>) -> bool {
-    matches!(line, Some(Read { reading: Reading::Code(_), .. }))
-}
-
-/// What a piece of input is read as; `Some(None)` where it has no end, nothing where it is a single key.
-fn made_of(input: &Input, known: Known<'_>) -> Option<Option<Read>> {
-    match input {
-        Input::Line { text, .. } => Some(Some(read(text, Source::Scanned, known))),
-        Input::Text(_) | Input::Unfinished(_) => Some(None),
-        Input::Key(_) => None,
     }
 }
 

@@ -146,7 +146,7 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
         return lines;
     }
     for line in &arrived.lines {
-        let Some(Read { reading, put_right }) = line else {
+        let Some(Read { reading, put_right }) = line.line() else {
             lines.push(fl!(loader, "not-read-no-enter"));
             continue;
         };

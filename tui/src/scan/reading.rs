@@ -164,6 +164,7 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
             source == Source::Typed
                 && of_another_case(text, known).is_none()
                 && !is_number_before_colon(text)
+                && !begins_with_a_code(text, known)
         }
         Identification::Chip(_) => !is_doubtful_chip(text, source),
         Identification::Uitpas(_) | Identification::MuseumPass(_) => {
@@ -182,6 +183,11 @@ fn is_doubtful_chip(text: &str, source: Source) -> bool {
         return true;
     }
     holds_a_number(text)
+}
+
+fn begins_with_a_code(text: &str, known: Known<'_>) -> bool {
+    let lower = text.to_lowercase();
+    known.codes.unwrap_or_default().iter().any(|code| lower.starts_with(&code.to_lowercase()))
 }
 
 /// Whether what stands before a colon is a number, and no type of card: two codes ran together.

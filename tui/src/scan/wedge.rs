@@ -107,6 +107,8 @@ pub struct Wedge {
     held: Vec<(Stroke, Pressed)>,
     /// Whether it was quiet before the first key that is held.
     alone: bool,
+    /// Whether what is held gives up what was typed right before it.
+    given_up: bool,
     /// When a key came last that a scanner can send, too.
     last: Option<i64>,
     /// Whether what is held so far was given to [`Wedge::typing`].
@@ -116,7 +118,7 @@ pub struct Wedge {
 impl Wedge {
     /// Nothing typed yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, held: Vec::new(), alone: true, last: None, seen: false }
+        Self { settings, held: Vec::new(), alone: true, given_up: false, last: None, seen: false }
     }
 
     /// A key: what is now known of it and of those before it.
@@ -138,6 +140,7 @@ impl Wedge {
                 } else {
                     out.extend(self.close());
                     self.hold(stroke, pressed, true);
+                    self.given_up = true;
                 }
             }
             // A scanner that ends its lines twice (CR and LF): the second end is nothing.
@@ -191,8 +194,7 @@ impl Wedge {
 
     fn hold(&mut self, stroke: Stroke, pressed: Pressed, alone: bool) {
         if self.held.is_empty() {
-            self.alone = alone;
-            self.seen = false;
+            (self.alone, self.given_up, self.seen) = (alone, false, false);
         }
         // What is longer is no code of anybody; its end is kept, so that its speed is known.
         if self.held.len() == MOST_HELD {
@@ -240,7 +242,7 @@ impl Wedge {
         let one = held.len() == 1
             || (!first.is_character() && held.iter().all(|(_, it)| it.key == pressed.key));
         let characters = held.iter().all(|(stroke, _)| stroke.is_character());
-        if one && alone && first == Stroke::Control(ETX) && held.len() > 1 {
+        if one && alone && !self.given_up && first == Stroke::Control(ETX) && held.len() > 1 {
             // Whoever presses Ctrl-C again at once has answered the question already.
             return vec![Input::Key(pressed), Input::Key(last)];
         }

@@ -104,6 +104,8 @@ fn control_characters_are_framing_and_no_letters() {
     let given_up = typed("0900\u{3}", 150, &mut wedge, 29_000);
     assert_eq!(given_up.len(), 2, "{given_up:?}");
     assert_eq!(alone(&given_up), "c", "what was typed is no line");
+    let given_up = typed("0900\u{3}\u{3}", 150, &mut wedge, 39_000);
+    assert_eq!(alone(&given_up), "c", "and that is asked once");
 }
 
 #[test]
