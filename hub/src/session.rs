@@ -202,7 +202,7 @@ impl Session {
                         Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
                         Err(error) => return Err(SessionEnd::Line(error.to_string())),
                     };
-                    self.silent_at = self.silent_at.map(|_| silent_at());
+                    self.silent_at = self.silent_at.map(|_| noted::silent_at());
                     let (events, outcome) = self.machine.receive(&chunk.bytes);
                     for event in events {
                         self.answer(event).await?;

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
 use syncd::desk_api::types::Kind;
