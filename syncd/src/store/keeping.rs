@@ -45,6 +45,10 @@ impl Store {
             }
             return self.begin(1, patience);
         };
+        // It was found damaged before, when there was no room for another.
+        if self.is_set_aside(newest) {
+            return self.begin(newest + 1, patience);
+        }
         match open_patiently(&self.folder, newest, patience) {
             Ok(shelf) if shelf.damage.is_none() => self.opened(shelf),
             Ok(shelf) => {
@@ -62,10 +66,12 @@ impl Store {
         }
     }
 
+    fn is_set_aside(&self, number: u32) -> bool {
+        self.aside.iter().any(|shelf| shelf.number == number) || self.unreadable.contains(&number)
+    }
+
     fn open_aside(&mut self, number: u32) {
-        if self.aside.iter().any(|shelf| shelf.number == number)
-            || self.unreadable.contains(&number)
-        {
+        if self.is_set_aside(number) {
             return;
         }
         match open_patiently(&self.folder, number, LOCK_PATIENCE_AT_WORK) {

@@ -412,6 +412,23 @@ fn damage_that_a_look_up_finds_is_seen_to_while_the_desk_works() {
 }
 
 #[test]
+fn a_damaged_store_for_whose_successor_there_was_no_room_gets_one_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let items = filled(&path, 9);
+    let mut store = opened(&path);
+    store.set_aside("a test says so".to_owned());
+    store.current = None;
+    fs::remove_dir_all(path.join("2")).unwrap();
+    store.closed = Some(("no room".to_owned(), Some(DiskTrouble::Full)));
+    assert!(matches!(store.trouble(), Some(StoreTrouble::Closed { .. })));
+    assert_eq!(status(&store, 5), Some(CardStatus::Active), "it is read all the same");
+    assert!(store.heal());
+    assert!(matches!(store.trouble(), Some(StoreTrouble::Damaged { passes: 9, of: 9, .. })));
+    refill(&mut store, &path, &items);
+}
+
+#[test]
 fn however_often_a_store_is_damaged_only_a_few_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
