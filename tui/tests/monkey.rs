@@ -247,7 +247,11 @@ impl World {
         if self.model.over && !was_over {
             let interrupt = code == Some(KeyCode::Char('c'));
             let asked = before == Some(Dialog::Question(Question::Quit));
-            assert!(asked && (yes || interrupt), "nobody quit it: {text}");
+            let keys = &self.strokes[self.strokes.len().saturating_sub(6)..];
+            assert!(
+                asked && (yes || interrupt),
+                "nobody quit it: {before:?} {text} after {keys:?}"
+            );
             self.count("quit");
         }
     }
@@ -263,7 +267,7 @@ impl World {
                 _ => None,
             })
             .collect();
-        let bare: String = number.chars().filter(char::is_ascii_alphanumeric).collect();
+        let bare = number.to_ascii_uppercase().replace(|c: char| !c.is_ascii_alphanumeric(), "");
         let typed: String = typed.chars().filter(char::is_ascii_alphanumeric).collect();
         let mut wanted = bare.chars().peekable();
         for c in typed.chars() {
@@ -441,6 +445,15 @@ impl World {
                 self.type_out("uq0900", 0, &[]);
             }
             79 => self.feed(Message::DaemonGone),
+            80 => {
+                // A person who knows what they do.
+                let opens = self.random.of(&['v', 'a', 'u']);
+                for key in [KeyCode::Char(opens), KeyCode::Enter] {
+                    self.pass(700);
+                    self.press(key.into());
+                }
+                self.pass(700);
+            }
             _ => {}
         }
         let pause = self.random.of(&[0, 0, 5, 40, 120, 240, 260, 400, 1_500]);

@@ -138,6 +138,8 @@ impl Wedge {
                 if framed || self.fast() {
                     out.push(self.line());
                 } else {
+                    // A letter right before it did not stand alone.
+                    self.alone = false;
                     out.extend(self.close());
                     self.hold(stroke, pressed, true);
                     self.given_up = true;

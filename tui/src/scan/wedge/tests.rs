@@ -106,6 +106,7 @@ fn control_characters_are_framing_and_no_letters() {
     assert_eq!(alone(&given_up), "c", "what was typed is no line");
     let given_up = typed("0900\u{3}\u{3}", 150, &mut wedge, 39_000);
     assert_eq!(alone(&given_up), "c", "and that is asked once");
+    assert_eq!(alone(&typed("q\u{3}", 150, &mut wedge, 49_000)), "c", "the letter stood not alone");
 }
 
 #[test]
