@@ -49,5 +49,4 @@ pub mod receipt;
 #[cfg(test)]
 mod samples;
 pub mod stock;
-pub mod text;
 pub mod time;

@@ -19,6 +19,8 @@ use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
 use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, stock};
+use service::out::{self, json_of};
+use service::say;
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -296,7 +298,7 @@ pub enum CliError {
 /// [`CliError`].
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Command::Sample(SampleCommand::Catalogue) = arguments.command {
-        print!("{}", sample::CATALOGUE);
+        out::lines(sample::CATALOGUE);
         return Ok(());
     }
     if let Command::SampleData { passes, seed, today } = arguments.command {
@@ -316,7 +318,7 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             let (key, _) = folder.key()?;
             let pool = folder.database().await?;
             let written = corrections::void(&pool, &key, &venue, entry).await?;
-            println!("taken back by {written}");
+            say!("taken back by {written}");
             Ok(())
         }
         Command::Venue(command) => venue(&folder, command).await,
@@ -329,9 +331,11 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
             let catalogue = import::read(&json).map_err(failed)?;
             let pool = folder.database().await?;
             let done = import::import(&pool, &catalogue).await.map_err(failed)?;
-            println!(
+            say!(
                 "imported: {} new or changed, {} as they were, {} holders sealed",
-                done.changed, done.same, done.sealed
+                done.changed,
+                done.same,
+                done.sealed
             );
             Ok(())
         }
@@ -357,12 +361,12 @@ async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Resu
             let kind =
                 if signatures_only { card_keys::Kind::Signatures } else { card_keys::Kind::Keys };
             let number = card_keys::make(&pool, kind).await?;
-            println!("made key set {number}");
+            say!("made key set {number}");
         }
         CardKeysCommand::List { json } => {
             let sets = card_keys::list(&pool).await?;
             if json {
-                println!("{}", json_of(&sets));
+                say!("{}", json_of(&sets));
                 return Ok(());
             }
             for set in sets {
@@ -372,20 +376,20 @@ async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Resu
                 };
                 let state = if set.retired_at.is_some() { "retired" } else { "in use" };
                 let made = jiff::Timestamp::from_millisecond(set.made_at).unwrap_or_default();
-                println!("{:>3}  {kind:20} {state:8} made {made}", set.number);
+                say!("{:>3}  {kind:20} {state:8} made {made}", set.number);
             }
         }
         CardKeysCommand::Retire { number } => {
             card_keys::retire(&pool, number).await?;
-            println!("retired key set {number}");
+            say!("retired key set {number}");
         }
         CardKeysCommand::Allow { device } => {
             card_keys::let_make(&pool, device, true).await?;
-            println!("{device} may make cards");
+            say!("{device} may make cards");
         }
         CardKeysCommand::Withdraw { device } => {
             card_keys::let_make(&pool, device, false).await?;
-            println!("{device} may make no more cards");
+            say!("{device} may make no more cards");
         }
     }
     Ok(())
@@ -397,11 +401,11 @@ async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), 
         StockCommand::List { json } => {
             let report = stock::report(&pool).await?;
             if json {
-                println!("{}", json_of(&report));
+                say!("{}", json_of(&report));
                 return Ok(());
             }
             for it in report {
-                println!(
+                say!(
                     "{} {}: {} in all, {} free, {} with desks, {} handed out, {} written off, {} lost, {} handed out twice",
                     it.reward_id,
                     it.title,
@@ -415,7 +419,7 @@ async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), 
                 );
                 for grant in it.grants {
                     let units = grant.units;
-                    println!(
+                    say!(
                         "  grant {:>4}  units {:>5} to {:>5}  {:10}  desk {}",
                         grant.grant.0,
                         units.first,
@@ -425,7 +429,7 @@ async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), 
                     );
                 }
                 for breach in it.breaches {
-                    println!("  handed out without a grant: {breach}");
+                    say!("  handed out without a grant: {breach}");
                 }
             }
             return Ok(());
@@ -435,7 +439,7 @@ async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), 
         StockCommand::WriteOff { grant } => (grant, GrantStep::WriteOff, "written off"),
     };
     stock::change_grant(&pool, GrantId(grant), step).await?;
-    println!("grant {grant}: {done}");
+    say!("grant {grant}: {done}");
     Ok(())
 }
 
@@ -455,11 +459,11 @@ async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError
     match command {
         VenueCommand::Add { venue, name } => {
             registry::add_venue(&pool, &venue, &name).await?;
-            println!("added {venue}");
+            say!("added {venue}");
         }
         VenueCommand::List => {
             for (venue, name) in registry::venues(&pool).await? {
-                println!("{venue:24} {name}");
+                say!("{venue:24} {name}");
             }
         }
     }
@@ -472,23 +476,28 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
         DeviceCommand::Invite { venue, name, address, plain } => {
             let (_, public_key) = folder.key()?;
             let invitation = registry::invite(&pool, &venue, &name, address, &public_key).await?;
-            println!("{invitation}");
+            say!("{invitation}");
             if !plain {
                 let text = invitation.to_string();
                 let code = QrCode::new(text.as_bytes()).map_err(|_| CliError::QrCode)?;
-                println!("\n{}", code.render::<Dense1x2>().build());
-                println!("It works once, for a week. At the desk: stempel enrol INVITATION");
+                out::lines(&format!("\n{}", code.render::<Dense1x2>().build()));
+                say!("It works once, for a week. At the desk: stempel enrol INVITATION");
             }
         }
         DeviceCommand::List { json } => {
             let devices = registry::devices(&pool).await?;
             if json {
-                println!("{}", json_of(&devices));
+                say!("{}", json_of(&devices));
                 return Ok(());
             }
-            println!(
+            say!(
                 "{:34} {:20} {:16} {:>10} {:>13} {:>8}  STATE",
-                "DEVICE", "VENUE", "DESK", "SEEN", "CLOCK", "ENTRIES"
+                "DEVICE",
+                "VENUE",
+                "DESK",
+                "SEEN",
+                "CLOCK",
+                "ENTRIES"
             );
             for device in devices {
                 let seen = device.last_contact.map_or_else(
@@ -500,7 +509,7 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
                     Some(since) => format!("used twice since {}", time(since)),
                     None => "enrolled".to_owned(),
                 };
-                println!(
+                say!(
                     "{:34} {:20} {:16} {seen:>10} {:>13} {:>8}  {state}",
                     device.device.to_string(),
                     device.venue.to_string(),
@@ -510,12 +519,12 @@ async fn device(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliErr
                 );
             }
             if let Some(doubt) = clock::doubt(&pool).await? {
-                println!("The hub's own clock is in doubt: {doubt}. {}", clock::NEXT_STEP);
+                say!("The hub's own clock is in doubt: {doubt}. {}", clock::NEXT_STEP);
             }
         }
         DeviceCommand::Revoke { device } => {
             registry::revoke(&pool, device).await?;
-            println!("revoked {device}");
+            say!("revoked {device}");
         }
     }
     Ok(())
@@ -528,9 +537,9 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
             let card: Identification = card.parse()?;
             let pass = report::pass(&pool, &card).await?;
             if json {
-                println!("{}", json_of(&pass));
+                say!("{}", json_of(&pass));
             } else {
-                println!(
+                say!(
                     "pass {}: {} points, debt {}, {} visits, {} entries of which {} over a limit",
                     pass.pass_id.0,
                     pass.points,
@@ -544,7 +553,7 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
         ShowCommand::Ledger { venue, day, json } => {
             let entries = report::ledger(&pool, &venue, day).await?;
             if json {
-                println!("{}", json_of(&entries));
+                say!("{}", json_of(&entries));
                 return Ok(());
             }
             for entry in &entries {
@@ -557,39 +566,42 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
                     let at = jiff::Timestamp::from_millisecond(entry.counts_at);
                     format!("  counts at {}", at.unwrap_or_default())
                 };
-                println!(
+                say!(
                     "{at}  {:14} pass {pass:>8} {:>5} points  {}  {}{counts}",
-                    entry.kind, entry.points, entry.desk, entry.entry
+                    entry.kind,
+                    entry.points,
+                    entry.desk,
+                    entry.entry
                 );
             }
-            println!("{} entries", entries.len());
+            say!("{} entries", entries.len());
         }
         ShowCommand::Debts { json } => {
             let debts = report::debts(&pool).await?;
             if json {
-                println!("{}", json_of(&debts));
+                say!("{}", json_of(&debts));
                 return Ok(());
             }
             for debt in &debts {
-                println!("pass {:>8}  {:>6} points overspent", debt.pass_id.0, debt.debt);
+                say!("pass {:>8}  {:>6} points overspent", debt.pass_id.0, debt.debt);
             }
-            println!("{} passes", debts.len());
+            say!("{} passes", debts.len());
         }
         ShowCommand::Totals { json } => {
             let totals = report::totals(&pool).await?;
             if json {
-                println!("{}", json_of(&totals));
+                say!("{}", json_of(&totals));
             } else {
-                println!(
+                say!(
                     "{} entries, {} batches set apart, {} passes with {} points and {} of debt",
-                    totals.entries, totals.quarantined, totals.passes, totals.points, totals.debt
+                    totals.entries,
+                    totals.quarantined,
+                    totals.passes,
+                    totals.points,
+                    totals.debt
                 );
             }
         }
     }
     Ok(())
-}
-
-fn json_of<T: serde::Serialize>(report: &T) -> String {
-    serde_json::to_string(report).unwrap_or_default()
 }

@@ -4,6 +4,9 @@
 //! A thin driver around `crdt-model` (which folds) and `sync-protocol` (which talks). Entries come
 //! in at [`endpoint`], go through [`ledgers`], and come out as versions of the [`catalogue`].
 
+// What is printed goes through `service::out`: a title must not give the terminal orders.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod card_keys;
 pub mod catalogue;
 pub mod cli;

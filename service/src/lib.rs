@@ -1,7 +1,10 @@
-//! What the desk's daemon and the hub share as programs that run for months without anybody looking:
+//! What Stempel's programs share as programs. The daemon and the hub run for months without anybody looking:
 //! a log that never matters ([`log`]), tasks that do not die unnoticed ([`tasks`]), and an end that
-//! always comes ([`ending`]). It knows nothing of passes, desks or hubs.
+//! always comes ([`ending`]). The command lines print what came from elsewhere: [`out`]. Nothing here knows of passes,
+//! desks or hubs.
 
 pub mod ending;
 pub mod log;
+pub mod out;
 pub mod tasks;
+pub mod text;

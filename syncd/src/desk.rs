@@ -271,7 +271,7 @@ impl Desk {
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
             if held < sequence && !self.files.is_incomplete() {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
-                self.disk = Health::Trouble(Trouble::LedgerSetAside);
+                self.disk = Health::Trouble(Trouble::LedgerLacking);
                 if let Err(error) = self.files.set_incomplete(day, &writer, sequence) {
                     self.ledger_failed(&error);
                 }

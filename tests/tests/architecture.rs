@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("service", &[]),
     ("syncd", &["hardware", "service", "sync-protocol", "crdt-model"]),
     ("hub", &["service", "sync-protocol", "crdt-model"]),
-    ("tui", &["syncd", "hardware", "sync-protocol", "crdt-model"]),
+    ("tui", &["syncd", "hardware", "service", "sync-protocol", "crdt-model"]),
     ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
     (
         "stempel-bench",

@@ -10,9 +10,7 @@ use clap::{Parser, Subcommand};
 use crdt_model::decide::VerdictKind;
 use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
-use crdt_model::text::is_order;
 use i18n_embed_fl::fl;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::{Answer, Problem, SaleRequest, TapRequest};
@@ -28,8 +26,9 @@ use crate::doctor::{self, Grade};
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
-use crate::say;
 use crate::scan;
+use service::out::json_of;
+use service::say;
 
 /// The check-in desk for culture passes. Without a command: the console.
 #[derive(Debug, Parser)]
@@ -454,32 +453,5 @@ fn exit_of(answer: &Answer) -> Exit {
         VerdictKind::Again | VerdictKind::Ask | VerdictKind::Stop | VerdictKind::Retry => {
             Exit::NotOk
         }
-    }
-}
-
-/// A value as JSON for scripts, without a character that a terminal takes as an order: JSON may write any as an escape,
-/// and serde does so only with those below U+0020.
-pub fn json_of<T: Serialize>(value: &T) -> String {
-    let json = serde_json::to_string(value).unwrap_or_default();
-    json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
-        if is_order(c) {
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
-        } else {
-            out.push(c);
-        }
-        out
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_keeps_what_a_title_says_and_gives_the_terminal_no_orders() {
-        let title = "\u{1b}[2J \u{9b}31m \u{202e}Expo";
-        let json = json_of(&title);
-        assert!(!json.chars().any(is_order), "{json:?}");
-        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), title);
     }
 }

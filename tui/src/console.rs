@@ -13,7 +13,6 @@ use tokio::time::Interval;
 use crate::app::{Message, Model};
 use crate::feedback;
 use crate::i18n::{Language, Notice, Texts};
-use crate::out;
 use crate::readers::Readers;
 use crate::scan::Settings;
 use crate::scan::wedge::{Input, Pressed, Wedge};
@@ -22,6 +21,7 @@ use crate::screens::picture::Pictures;
 use crate::surroundings::{Surroundings, now, venue_zone};
 use crate::terminal::{Ended, Interruption, Screen, Signals, fault_count, take_faults};
 use crate::theme::Theme;
+use service::out;
 
 /// Keys that wait for the console at the most.
 const QUEUE: usize = 256;

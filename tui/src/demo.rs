@@ -18,8 +18,8 @@ use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::processes::{ProcessError, Running, beside, run as run_program};
 use crate::readers::{ReaderChoice, Readers};
-use crate::say;
 use crate::terminal::Ended;
+use service::say;
 
 /// An activity of the sample catalogue that is always open.
 const ACTIVITY: &str = "5a0967f9-cc06-4c3c-9206-30481a767434";

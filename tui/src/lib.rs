@@ -3,7 +3,7 @@
 //!
 //! Start with [`app`]: the model, its messages, and what each makes of it.
 
-// What is printed goes through `out`: a title must not give the terminal orders.
+// What is printed goes through `service::out`: a title must not give the terminal orders.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 pub mod app;
@@ -16,7 +16,6 @@ pub mod feedback;
 pub mod holder;
 pub mod i18n;
 pub mod keys;
-pub mod out;
 pub mod plain;
 pub mod processes;
 pub mod readers;

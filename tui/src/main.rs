@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use tui::{cli, say, say_error};
+use service::out::json_of;
+use service::{say, say_error};
+use tui::cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -14,7 +16,7 @@ async fn main() -> ExitCode {
             say_error!("stempel: {error}");
             // A script that asked for JSON gets the daemon's problem as the desk API says it.
             if let (true, Some(problem)) = (wants_json, error.problem()) {
-                say!("{}", cli::json_of(problem));
+                say!("{}", json_of(problem));
             }
             error.exit().into()
         }

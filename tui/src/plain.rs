@@ -18,10 +18,10 @@ use tokio::sync::mpsc;
 use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
 use crate::feedback;
 use crate::i18n::{Language, Texts, sign};
-use crate::out;
 use crate::readers::Readers;
 use crate::scan::{Settings, Source};
 use crate::surroundings::{Surroundings, now, venue_zone};
+use service::out;
 
 /// Answers of which it is known that they were said, at the most: more than the daemon's history has.
 const MOST_ANSWERS: usize = 512;

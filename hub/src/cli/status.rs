@@ -1,46 +1,49 @@
 //! `stempel-hub status`, for eyes.
 
-use super::{CliError, json_of, time};
+use service::out::json_of;
+use service::say;
+
+use super::{CliError, time};
 use crate::db::HubFolder;
 use crate::status;
 
 pub(super) async fn show(folder: &HubFolder, json: bool) -> Result<(), CliError> {
     let status = status::status(folder).await?;
     if json {
-        println!("{}", json_of(&status));
+        say!("{}", json_of(&status));
         return Ok(());
     }
-    println!("{}", if status.serving { "serves desks" } else { "does not run" });
+    say!("{}", if status.serving { "serves desks" } else { "does not run" });
     match &status.storage {
-        None => println!("disk: fine"),
-        Some(trouble) => println!(
+        None => say!("disk: fine"),
+        Some(trouble) => say!(
             "disk: nothing can be stored, for {trouble}. Desks keep what they record; make room or mend the disk, and the hub goes on by itself"
         ),
     }
     if let Some(room) = status.room {
-        println!("room: {} MiB", room / (1024 * 1024));
+        say!("room: {} MiB", room / (1024 * 1024));
     }
-    println!(
-        "desks: {}, of which {} were heard in the last two minutes",
-        status.desks, status.heard
-    );
+    say!("desks: {}, of which {} were heard in the last two minutes", status.desks, status.heard);
     for desk in &status.used_twice {
         let since = desk.used_twice_since.map(time).unwrap_or_default();
-        println!(
+        say!(
             "desk {} of {} is used twice since {since}: its folder was copied. Enrol one of the two computers anew, with a folder of its own",
-            desk.name, desk.venue
+            desk.name,
+            desk.venue
         );
     }
     for desk in &status.sent_again {
         let at = desk.sent_again_at.map(time).unwrap_or_default();
-        println!(
+        say!(
             "desk {} of {} sent {} entries again at {at}: this hub was restored from an older copy",
-            desk.name, desk.venue, desk.sent_again
+            desk.name,
+            desk.venue,
+            desk.sent_again
         );
     }
     for task in &status.failed_tasks {
         let how = if task.still_fails { "still fails" } else { "was started again" };
-        println!("task {} failed {} times and {how}: {}", task.task, task.times, task.why);
+        say!("task {} failed {} times and {how}: {}", task.task, task.times, task.why);
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
 //! `stempel-hub clock`: what operators are told of the hub's clock, and what they say of it.
 
 use clap::Subcommand;
+use service::out::json_of;
+use service::say;
 use sqlx::SqlitePool;
 
 use super::{NEXT_STEP, report, trust};
@@ -28,28 +30,28 @@ impl ClockCommand {
         match self {
             Self::Show { json: true } => {
                 let report = report(pool).await?;
-                println!("{}", serde_json::to_string(&report).unwrap_or_default());
+                say!("{}", json_of(&report));
             }
             Self::Show { json: false } => {
                 let report = report(pool).await?;
                 let at = |at| jiff::Timestamp::from_millisecond(at).unwrap_or_default();
-                println!("the clock shows {}", at(report.now));
+                say!("the clock shows {}", at(report.now));
                 match report.newest_receipt {
-                    Some(newest) => println!("entries were last received at {}", at(newest)),
-                    None => println!("no receipt of entries is known"),
+                    Some(newest) => say!("entries were last received at {}", at(newest)),
+                    None => say!("no receipt of entries is known"),
                 }
-                println!(
+                say!(
                     "desks that said within the last hour what theirs show: {}",
                     report.desks_heard
                 );
                 match report.doubt {
-                    Some(doubt) => println!("IN DOUBT: {doubt}. {NEXT_STEP}"),
-                    None => println!("it is not in doubt"),
+                    Some(doubt) => say!("IN DOUBT: {doubt}. {NEXT_STEP}"),
+                    None => say!("it is not in doubt"),
                 }
             }
             Self::Trust => {
                 trust(pool).await?;
-                println!("earlier receipts no longer speak against the clock");
+                say!("earlier receipts no longer speak against the clock");
             }
         }
         Ok(())

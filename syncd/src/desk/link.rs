@@ -177,7 +177,7 @@ impl Desk {
                 return;
             }
             self.whole_at = None;
-            if self.disk == Health::Trouble(Trouble::LedgerSetAside) {
+            if self.disk == Health::Trouble(Trouble::LedgerLacking) {
                 self.disk = Health::Fine;
             }
             self.hold();

@@ -281,7 +281,7 @@ fn a_part_of_the_daemon_that_failed_is_a_part_of_the_status() {
 async fn when_the_link_dies_the_status_does_not_say_that_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    desk.set_hub(HubLink::Connected, wall_clock());
+    desk.set_hub(HubLink::Connected, UnixMillis(1));
     let desk = Arc::new(std::sync::Mutex::new(desk));
     let dies = crate::hub_link::offline_at_the_end(&desk, async { panic!("an error of ours") });
     let died = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(dies)).await;

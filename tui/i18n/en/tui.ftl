@@ -171,7 +171,7 @@ trouble-disk-full = The disk is full. Nothing can be recorded until there is roo
 trouble-disk-quota = This user's share of the disk is used up. Nothing can be recorded until there is room. Remove files, or tell an operator.
 trouble-disk-read-only = The disk can only be read. Nothing can be recorded. Start this computer anew, and tell an operator: the disk may be failing.
 trouble-disk-fails = The disk does not take what is written. Nothing can be recorded. Tell an operator.
-trouble-ledger-set-aside = A file was damaged and is kept aside. Tell an operator.
+trouble-ledger-lacking = Entries that the hub has are lacking on this disk. They come back when the hub is reached. Just go on, and tell an operator.
 trouble-ledger-end-cut = The desk stopped while it was writing. The last tap before that may be missing: scan that pass again. What was counted is not counted twice.
 trouble-ledger-mended = { $entries ->
     [one] One entry on the disk was damaged and is right again. Nothing is lost, but the disk may be failing. Tell an operator.

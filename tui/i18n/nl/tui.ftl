@@ -171,7 +171,7 @@ trouble-disk-full = De schijf is vol. Er kan niets genoteerd worden tot er plaat
 trouble-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Er kan niets genoteerd worden tot er plaats is. Verwijder bestanden of verwittig een beheerder.
 trouble-disk-read-only = De schijf kan alleen gelezen worden. Er kan niets genoteerd worden. Start deze computer opnieuw en verwittig een beheerder: de schijf is misschien stuk.
 trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd worden. Verwittig een beheerder.
-trouble-ledger-set-aside = Een bestand was beschadigd en is opzijgezet. Verwittig een beheerder.
+trouble-ledger-lacking = Noteringen die de centrale heeft, ontbreken op deze schijf. Ze komen terug zodra de centrale bereikbaar is. Ga gewoon verder, en verwittig een beheerder.
 trouble-ledger-end-cut = De balie viel stil terwijl ze iets opschreef. De laatste pas van daarvoor ontbreekt misschien: scan die pas opnieuw. Wat geteld was, telt geen twee keer.
 trouble-ledger-mended = { $entries ->
     [one] Eén regel op de schijf was beschadigd en is hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.

@@ -13,10 +13,11 @@ use serde::Serialize;
 use syncd::desk_api::client::{ClientError, DeskClient};
 use syncd::desk_api::types::CardCheckView;
 
-use super::{CliError, Exit, json_of};
+use super::{CliError, Exit};
 use crate::card_desk::{CardDesk, Purpose};
 use crate::readers::Readers;
-use crate::{say, say_error};
+use service::out::json_of;
+use service::{say, say_error};
 
 /// What is done with the card on the reader.
 #[derive(Debug, Subcommand)]

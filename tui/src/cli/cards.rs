@@ -7,9 +7,10 @@ use jiff::civil::Date;
 use syncd::desk_api::client::DeskClient;
 use syncd::desk_api::types::{RequestBody, RequestState, RequestView};
 
-use super::{CliError, Exit, json_of};
+use super::{CliError, Exit};
 use crate::i18n::Texts;
-use crate::say;
+use service::out::json_of;
+use service::say;
 
 /// What is asked about a card.
 #[derive(Debug, Subcommand)]

@@ -92,7 +92,7 @@ impl Texts {
             Trouble::DiskQuota => fl!(loader, "trouble-disk-quota"),
             Trouble::DiskReadOnly => fl!(loader, "trouble-disk-read-only"),
             Trouble::DiskFails => fl!(loader, "trouble-disk-fails"),
-            Trouble::LedgerSetAside => fl!(loader, "trouble-ledger-set-aside"),
+            Trouble::LedgerLacking => fl!(loader, "trouble-ledger-lacking"),
             Trouble::LedgerEndCut => fl!(loader, "trouble-ledger-end-cut"),
             Trouble::LedgerMended { entries } => {
                 fl!(loader, "trouble-ledger-mended", entries = entries)
@@ -240,7 +240,7 @@ mod tests {
             Trouble::DiskQuota,
             Trouble::DiskReadOnly,
             Trouble::DiskFails,
-            Trouble::LedgerSetAside,
+            Trouble::LedgerLacking,
             Trouble::LedgerEndCut,
             Trouble::LedgerMended { entries: 2 },
             Trouble::LedgerDamaged { saved: 7, lost: 3 },

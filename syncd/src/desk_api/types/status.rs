@@ -111,9 +111,11 @@ pub enum Trouble {
     /// The disk fails.
     #[error("the disk does not take what is written: nothing can be recorded")]
     DiskFails,
-    /// A ledger file was damaged.
-    #[error("a ledger file was damaged and is kept aside; tell an operator")]
-    LedgerSetAside,
+    /// Entries that the hub has acknowledged are not on this disk.
+    #[error(
+        "entries that the hub has are lacking on this disk; they come back from the hub. Tell an operator"
+    )]
+    LedgerLacking,
     /// The end of a ledger file was not whole, and is kept aside.
     #[error(
         "the end of a ledger file was not whole and is kept aside: the last tap before the desk stopped may be missing"
@@ -251,7 +253,7 @@ impl Trouble {
     pub fn stops_recording(&self) -> bool {
         match self {
             Self::DiskFull | Self::DiskQuota | Self::DiskReadOnly | Self::DiskFails => true,
-            Self::LedgerSetAside
+            Self::LedgerLacking
             | Self::LedgerEndCut
             | Self::LedgerMended { .. }
             | Self::LedgerDamaged { .. }
