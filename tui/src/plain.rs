@@ -12,7 +12,7 @@ use crossterm::event::KeyCode;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::DeskClient;
-use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubLink, HubState, Status};
+use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubState, Status};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
@@ -315,22 +315,10 @@ fn row_line(row: &HistoryRow, texts: &Texts) -> String {
 
 /// The link to the hub, what waits, and what is the matter with the desk, in one line.
 pub fn status_line(status: &Status, texts: &Texts) -> String {
-    let link = match &status.hub {
-        HubLink::Connected => fl!(texts.loader, "status-connected"),
-        HubLink::Offline { .. } => {
-            let since = jiff::Timestamp::from_millisecond(status.hub_since)
-                .unwrap_or_default()
-                .to_zoned(venue_zone());
-            let time = since.strftime("%H:%M").to_string();
-            if status.records() {
-                fl!(texts.loader, "status-offline", time = time)
-            } else {
-                fl!(texts.loader, "status-offline-only", time = time)
-            }
-        }
-        HubLink::CannotStore { .. } => fl!(texts.loader, "status-hub-cannot-store"),
-        HubLink::Refused { .. } => fl!(texts.loader, "status-refused"),
-    };
+    let since = jiff::Timestamp::from_millisecond(status.hub_since)
+        .unwrap_or_default()
+        .to_zoned(venue_zone());
+    let link = texts.link(&status.hub, &since.strftime("%H:%M").to_string(), status.records());
     let link = format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
     let mut troubles = Vec::new();
     for health in [&status.disk, &status.store, &status.clock] {

@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use i18n_embed_fl::fl;
-use syncd::desk_api::types::HubLink;
 use tui::i18n::{Language, Texts};
 
 use crate::table::{Caused, Row, Shown, rows};
@@ -14,7 +12,7 @@ const BEFORE: &str = "\
 # What can be the matter with a desk
 
 This page is printed from the table that the test `tests/tests/troubles` walks through with the real programs. A trouble
-without a row does not compile. After a change of the table: `STEMPEL_WRITE_DOCS=1 cargo nextest run -p stempel-tests -E 'test(the_page_says)'`.
+without a row does not compile. After a change of the table: `UPDATE_DOCS=1 cargo nextest run -p stempel-tests -E 'test(the_page_says)'`.
 
 *Status* is where `GET /v1/status` (and `stempel status --json`) says it. What a reader of cards can have is in
 [readers.md](readers.md), what the hub can have at the end of this page.
@@ -46,12 +44,7 @@ fn said(row: &Row, language: Language) -> String {
         Shown::Disk(it) | Shown::PassList(it) | Shown::Clock(it) | Shown::Beside(it) => {
             texts.trouble(it)
         }
-        Shown::Hub(HubLink::Connected) => fl!(texts.loader, "status-connected"),
-        Shown::Hub(HubLink::Offline { .. }) => {
-            fl!(texts.loader, "status-offline", time = "13:49")
-        }
-        Shown::Hub(HubLink::CannotStore { .. }) => fl!(texts.loader, "status-hub-cannot-store"),
-        Shown::Hub(HubLink::Refused { .. }) => fl!(texts.loader, "status-refused"),
+        Shown::Hub(link) => texts.link(link, "13:49", true),
     }
 }
 
@@ -73,7 +66,8 @@ fn page() -> String {
         };
         let [nl, en] = [Language::Nl, Language::En].map(|language| said(&row, language));
         let (name, meanwhile, ends) = (row.name, row.meanwhile, row.ends);
-        writeln!(page, "| `{place}`: `{name}` | {caused} | {nl} | {en} | {meanwhile} | {ends} |").unwrap();
+        writeln!(page, "| `{place}`: `{name}` | {caused} | {nl} | {en} | {meanwhile} | {ends} |")
+            .unwrap();
     }
     page.push('\n');
     page.push_str(HUB);
@@ -84,7 +78,7 @@ fn page() -> String {
 fn the_page_says_what_the_table_does() {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/troubles.md"));
     let page = page();
-    if std::env::var_os("STEMPEL_WRITE_DOCS").is_some() {
+    if std::env::var_os("UPDATE_DOCS").is_some() {
         std::fs::write(path, &page).unwrap();
     }
     assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page);

@@ -94,7 +94,9 @@ pub fn link_name(link: &HubLink) -> Option<&'static str> {
 impl Row {
     fn of(shown: Shown, caused: Caused) -> Self {
         let name = match &shown {
-            Shown::Disk(it) | Shown::PassList(it) | Shown::Clock(it) | Shown::Beside(it) => name(it),
+            Shown::Disk(it) | Shown::PassList(it) | Shown::Clock(it) | Shown::Beside(it) => {
+                name(it)
+            }
             Shown::Hub(link) => link_name(link).expect("a link that stands is no trouble"),
         };
         let goes_on = GoesOn::Recording;
@@ -242,11 +244,7 @@ pub fn rows() -> Vec<Row> {
                     passes: 1_058,
                     of: 2_000,
                 }),
-                here!(
-                    "the store is cut in half, without a hub",
-                    cut_the_store_in_half,
-                    start_hub
-                ),
+                here!("the store is cut in half, without a hub", cut_the_store_in_half, start_hub),
             )
         },
         Row {

@@ -5,7 +5,7 @@ use crdt_model::decide::Reason;
 use hardware::reader::NoReader;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{Problem, ProblemKind, Trouble};
+use syncd::desk_api::types::{HubLink, Problem, ProblemKind, Trouble};
 
 use super::Texts;
 use crate::scan::NotRead;
@@ -81,6 +81,18 @@ impl Texts {
             NoReader::System { detail } => {
                 fl!(loader, "no-reader-system", detail = detail.as_str())
             }
+        }
+    }
+
+    /// How the link to the hub stands, since this time of the day. A desk that `records` nothing is not told to go on.
+    pub fn link(&self, link: &HubLink, since: &str, records: bool) -> String {
+        let loader = &self.loader;
+        match link {
+            HubLink::Connected => fl!(loader, "status-connected"),
+            HubLink::Offline { .. } if records => fl!(loader, "status-offline", time = since),
+            HubLink::Offline { .. } => fl!(loader, "status-offline-only", time = since),
+            HubLink::CannotStore { .. } => fl!(loader, "status-hub-cannot-store"),
+            HubLink::Refused { .. } => fl!(loader, "status-refused"),
         }
     }
 

@@ -372,19 +372,12 @@ fn status_height(lines: &[Line<'_>], width: u16) -> u16 {
 fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
     let loader = &drawing.texts.loader;
     let since = drawing.minutes(status.hub_since);
-    let (link, style) = match &status.hub {
-        HubLink::Connected => (fl!(loader, "status-connected"), Style::new()),
-        // Whoever can record nothing is not told to go on.
-        HubLink::Offline { .. } if !status.records() => {
-            (fl!(loader, "status-offline-only", time = since), drawing.theme.trouble())
+    let link = drawing.texts.link(&status.hub, &since, status.records());
+    let style = match &status.hub {
+        HubLink::Connected => Style::new(),
+        HubLink::Offline { .. } | HubLink::CannotStore { .. } | HubLink::Refused { .. } => {
+            drawing.theme.trouble()
         }
-        HubLink::Offline { .. } => {
-            (fl!(loader, "status-offline", time = since), drawing.theme.trouble())
-        }
-        HubLink::CannotStore { .. } => {
-            (fl!(loader, "status-hub-cannot-store"), drawing.theme.trouble())
-        }
-        HubLink::Refused { .. } => (fl!(loader, "status-refused"), drawing.theme.trouble()),
     };
     let pending = fl!(loader, "status-pending", pending = status.pending);
     let mut spans = vec![Span::styled(format!(" {link} "), style), Span::raw(pending)];
