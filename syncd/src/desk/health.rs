@@ -199,7 +199,9 @@ impl Desk {
         }
         self.health.tried = Some(Instant::now());
         let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
-        self.health.disk = probe(self.folder.root(), bytes).err();
+        let taken = probe(self.folder.root(), bytes);
+        // A disk that takes a new file is not well where a ledger file cannot be written.
+        self.health.disk = taken.err().or_else(|| self.look_at_files());
     }
 
     /// The store was opened anew, or another one was begun.

@@ -16,6 +16,7 @@ use sync_protocol::desk::OwnList;
 
 use super::Desk;
 use crate::desk_api::types::{Health, Trouble};
+use crate::disk::DiskTrouble;
 use crate::ledger_files::{Damage, LedgerFileError, Repair};
 
 /// So long it is shown that something was put right: long enough for a volunteer to see it and to tell somebody. What
@@ -31,8 +32,6 @@ pub(super) struct Salvaged {
     at_hub: BTreeMap<(Date, Writer), u64>,
     /// What is shown, and until when.
     shown: Option<(Trouble, Option<Instant>)>,
-    /// The last look at the files found one that could not be written again.
-    look_failed: bool,
 }
 
 impl Salvaged {
@@ -229,17 +228,26 @@ impl Desk {
 
     /// Looks whether the ledger files are still there, without waiting for a tap, and writes again what is not.
     pub fn check_ledger_files(&mut self) {
+        if let Some(trouble) = self.look_at_files() {
+            self.disk_failed(trouble);
+        }
+    }
+
+    /// What stands in the way of the ledger files, where something does.
+    pub(super) fn look_at_files(&mut self) -> Option<DiskTrouble> {
         let checked = self.files.check();
-        let failed_before = std::mem::replace(&mut self.salvaged.look_failed, checked.is_err());
-        if checked.is_ok() && failed_before {
-            self.disk = Health::Fine;
-            self.publish_status();
-        }
-        if let Err(error) = checked {
-            tracing::error!(%error, "a ledger file that was removed could not be written again");
-            self.ledger_failed(&error);
-        }
         self.note_written_again();
+        match checked {
+            Ok(()) => None,
+            Err(LedgerFileError::Disk { path, error }) => {
+                tracing::debug!(file = %path.display(), %error, "a ledger file cannot be written again");
+                Some(DiskTrouble::of_failed_write(&error))
+            }
+            Err(error @ LedgerFileError::Merge(_)) => {
+                tracing::error!(%error, "a ledger file cannot be written again");
+                None
+            }
+        }
     }
 
     /// Says what of the files was written again.

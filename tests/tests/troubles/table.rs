@@ -161,7 +161,7 @@ pub fn rows() -> Vec<Row> {
             )
         },
         Row {
-            goes_on: GoesOn::Nothing(ProblemKind::Disk),
+            goes_on: GoesOn::Nothing(ProblemKind::DiskReadOnly),
             meanwhile: "as with a full disk",
             ends: "by itself, when the disk can be written",
             ..Row::of(
