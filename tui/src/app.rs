@@ -353,9 +353,8 @@ impl Model {
 
     /// What a message makes of the model, and what is to be done.
     pub fn update(&mut self, message: Message) -> Vec<Command> {
-        // What was typed or tapped behind the key that ended the console is nobody's any more.
         if self.over {
-            return Vec::new();
+            return Vec::new(); // What comes behind the key that ended the console is nobody's any more.
         }
         match message {
             Message::Tick(now) => self.tick(now),
