@@ -50,8 +50,9 @@ const PICTURE_PIECE: usize = 3500;
 /// So long sled's lock is waited for where the desk starts: sled gives it up a moment after it was closed.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Records that are checked before the desk answers for the first time: a tenth of a second.
-const CHECKED_AT_START: usize = 20_000;
+/// Records that are checked before the desk answers for the first time: the whole of a small list, and of a large one
+/// what takes some hundredths of a second. The rest is checked while the desk works.
+const CHECKED_AT_START: usize = 5_000;
 
 /// The store.
 #[derive(Debug)]

@@ -72,9 +72,9 @@ async fn a_desk_that_starts_on_a_full_disk_has_its_passes_when_there_is_room_wit
     for start in 1..=2 {
         // Once after a kill, once after an end as it should be.
         if start == 1 {
-            desk.kill()
+            desk.kill();
         } else {
-            desk.stop()
+            desk.stop();
         }
         small.fill();
         desk.go();

@@ -22,6 +22,9 @@ const LOCK_PATIENCE_AT_WORK: Duration = Duration::from_millis(200);
 /// Bytes that a disk must take before what went wrong in sled is sled's own fault: it writes 512 KiB at once.
 const PROBE_BYTES: usize = 1024 * 1024;
 
+/// Records that are read at once.
+const CHECKED_AT_ONCE: usize = 1000;
+
 /// Damaged sleds that are kept until the next is whole: the first had most, the last has what is newest.
 const KEPT_ASIDE: usize = 2;
 
@@ -210,10 +213,9 @@ impl Store {
     pub fn check(&mut self, at_most: usize) -> bool {
         let mut left = at_most;
         while left > 0 {
-            let part = left.min(at_most.min(1000));
-            match self.check_part(part) {
-                Ok(true) => left -= part,
-                Ok(false) => return false,
+            match self.check_part(left.min(CHECKED_AT_ONCE)) {
+                Ok(Some(read)) => left = left.saturating_sub(read),
+                Ok(None) => return false,
                 Err(error) => {
                     self.noted::<()>(Err(error));
                     return false;
@@ -223,16 +225,17 @@ impl Store {
         true
     }
 
-    fn check_part(&mut self, at_most: usize) -> Result<bool, StoreError> {
+    /// Checks a part of one tree: how many records were read; nothing where everything is checked.
+    fn check_part(&mut self, at_most: usize) -> Result<Option<usize>, StoreError> {
         let mut changes = Vec::new();
         let Self { current, aside, denied, ended, .. } = self;
         let own = current.iter_mut().map(|shelf| (true, shelf));
         let next = own
             .chain(aside.iter_mut().map(|shelf| (false, shelf)))
             .find(|(_, shelf)| shelf.check.finding() == Finding::NotYet);
-        let Some((is_current, shelf)) = next else { return Ok(false) };
+        let Some((is_current, shelf)) = next else { return Ok(None) };
         let (number, revision) = (shelf.number, shelf.tally().revision);
-        shelf.check_some(at_most, |tree, _, value| {
+        let read = shelf.check_some(at_most, |tree, _, value| {
             let Ok(record) = minicbor::decode::<PassRecord>(value) else { return };
             if tree != Tree::Passes {
                 return;
@@ -271,7 +274,7 @@ impl Store {
             Finding::Damaged(why) if is_current => self.set_aside(why),
             Finding::Whole | Finding::Damaged(_) => {}
         }
-        Ok(true)
+        Ok(Some(read))
     }
 
     /// The current one is filled and whole.

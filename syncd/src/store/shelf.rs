@@ -14,7 +14,7 @@ use sled::transaction::{
 };
 
 use super::StoreError;
-use super::check::{Check, Finding};
+use super::check::Check;
 use super::record::{CHECKSUM_BYTES, Tally, Tree, checksum, closed, opened};
 use crate::paths::write_durably;
 
@@ -271,7 +271,7 @@ impl Shelf {
         Ok(())
     }
 
-    /// Checks so many more records; `each` sees every one that proves itself whole. Whether there are more.
+    /// Checks at the most so many more records; `each` sees every one that proves itself whole. How many were read.
     ///
     /// # Errors
     /// [`StoreError`] where the disk cannot be read: that is no finding, and the check goes on there later.
@@ -279,8 +279,8 @@ impl Shelf {
         &mut self,
         at_most: usize,
         mut each: impl FnMut(Tree, &[u8], &[u8]),
-    ) -> Result<bool, StoreError> {
-        let Some((tree, after)) = self.check.place() else { return Ok(false) };
+    ) -> Result<usize, StoreError> {
+        let Some((tree, after)) = self.check.place() else { return Ok(0) };
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut check = std::mem::take(&mut self.check);
         let read = guarded(|| {
@@ -306,6 +306,7 @@ impl Shelf {
             }
             Ok(read)
         });
+        let count = read.as_ref().copied().unwrap_or_default();
         match read {
             Ok(read) if read == at_most => {}
             Ok(_) => check.end_of_tree(self.proves.then(|| self.tally.of(tree))),
@@ -316,7 +317,7 @@ impl Shelf {
             Err(error) => check.broken_tree(&error),
         }
         self.check = check;
-        Ok(self.check.finding() == Finding::NotYet)
+        Ok(count)
     }
 
     /// Removes a sled that is closed, with what is beside it.

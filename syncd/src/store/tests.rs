@@ -429,6 +429,20 @@ fn a_damaged_store_for_whose_successor_there_was_no_room_gets_one_later() {
 }
 
 #[test]
+fn a_loss_in_a_list_that_is_too_long_for_the_start_is_found_while_the_desk_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 4000);
+    tamper(&path, |database| drop(database.open_tree("cards").unwrap().remove(card(3999))));
+    let mut store = opened(&path);
+    assert!(!store.is_whole(), "nobody knows yet");
+    assert_eq!(store.trouble(), None);
+    check_all(&mut store);
+    let trouble = store.trouble();
+    assert!(matches!(trouble, Some(StoreTrouble::Damaged { of: 4000, .. })), "{trouble:?}");
+}
+
+#[test]
 fn however_often_a_store_is_damaged_only_a_few_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
