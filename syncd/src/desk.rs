@@ -269,10 +269,15 @@ impl Desk {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
             let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
-            if held < sequence && !self.files.is_incomplete() {
+            if held < sequence {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
-                self.disk = Health::Trouble(Trouble::LedgerLacking);
-                if let Err(error) = self.files.set_incomplete(day, &writer, sequence) {
+                // Where this start found damage, that says more.
+                if !self.shows_damage() {
+                    self.disk = Health::Trouble(Trouble::LedgerLacking);
+                }
+                if !self.files.is_incomplete()
+                    && let Err(error) = self.files.set_incomplete(day, &writer, sequence)
+                {
                     self.ledger_failed(&error);
                 }
             }

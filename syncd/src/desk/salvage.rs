@@ -117,6 +117,11 @@ impl Desk {
         shown.map_or(Health::Fine, |(trouble, _)| Health::Trouble(trouble.clone()))
     }
 
+    /// Whether it is said that a part of a file cannot be read.
+    pub(super) fn shows_damage(&self) -> bool {
+        matches!(self.salvaged.shown, Some((Trouble::LedgerDamaged { .. }, _)))
+    }
+
     /// Finds the lists of copies of which the hub has acknowledged nothing: those wait for its word.
     pub(super) fn take_up_copies(&mut self) {
         let (device, acknowledged) = (self.writer.device, &self.acknowledged);
@@ -129,7 +134,9 @@ impl Desk {
             waiting.map(|(day, writer, firsts)| ((day, writer), firsts)).collect();
         // A start before this one found the damage.
         let lost = self.files.missing_count();
-        if self.files.is_incomplete() && lost > 0 && self.salvaged.shown.is_none() {
+        let lacking = self.disk == Health::Trouble(Trouble::LedgerLacking);
+        let said = lacking || self.salvaged.shown.is_some();
+        if self.files.is_incomplete() && lost > 0 && !said {
             let lists = self.salvaged.held_back.keys();
             let lengths = lists.filter_map(|(day, writer)| {
                 Some(self.files.ledger(*day)?.position(writer).sequence)

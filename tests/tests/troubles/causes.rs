@@ -107,6 +107,16 @@ impl World {
     }
 }
 
+/// What the desk said to its operators, where the walk broke off.
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = fs::read_to_string(self.desk.folder.with_extension("log"));
+            println!("the desk's log:\n{}", log.unwrap_or_default());
+        }
+    }
+}
+
 pub async fn stop_hub(world: &mut World) {
     world.hub.stop();
 }

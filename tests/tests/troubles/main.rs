@@ -7,6 +7,7 @@ mod causes;
 mod document;
 mod table;
 
+use crdt_model::decide::Reason;
 use syncd::desk_api::client::ClientError;
 use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
@@ -38,6 +39,11 @@ async fn goes_on(world: &mut World, row: &Row) {
         GoesOn::Recording => {
             let answer = world.tap().await.unwrap();
             assert!(answer.entry.is_some(), "{}: {answer:?}", row.name);
+        }
+        GoesOn::KnownPasses => {
+            let answer = world.tap().await.unwrap();
+            let asked = answer.reason == Some(Reason::PassNotFound);
+            assert!(answer.entry.is_some() || asked, "{}: {answer:?}", row.name);
         }
         GoesOn::Nothing(kind) => match world.tap_until_refused().await {
             ClientError::Problem(problem) => {

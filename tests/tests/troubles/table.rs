@@ -33,6 +33,8 @@ pub enum Caused {
 pub enum GoesOn {
     /// Everything is recorded.
     Recording,
+    /// Known passes are recorded; others are asked about, and nobody is stopped for that.
+    KnownPasses,
     /// Nothing is recorded, and whoever taps is told so by this problem.
     Nothing(ProblemKind),
 }
@@ -236,6 +238,7 @@ pub fn rows() -> Vec<Row> {
             )
         },
         Row {
+            goes_on: GoesOn::KnownPasses,
             meanwhile: "everything with the passes that prove whole; others are unknown; blocked cards stay blocked",
             ends: "when the hub has sent the whole list again",
             ..Row::of(
