@@ -1,4 +1,5 @@
 //! What a test does to a desk and its hub to cause a trouble, and to end it.
+#![allow(clippy::unused_async, reason = "causes and cures have one form, whether they wait or not")]
 
 use std::fs;
 use std::path::PathBuf;
