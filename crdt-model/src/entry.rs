@@ -333,7 +333,9 @@ impl Located {
             },
             kind => Fact::Newer { kind },
         };
-        let first_place = raw.first_place.map(|(writer, index)| EntryRef { day, writer, index });
+        // A desk copies its own entries. One that named another desk's as its copy would count in that one's place.
+        let own = raw.first_place.filter(|(first, _)| first.device == writer.device);
+        let first_place = own.map(|(writer, index)| EntryRef { day, writer, index });
         Ok(Self { entry: Entry { at, subject, fact }, first_place })
     }
 }

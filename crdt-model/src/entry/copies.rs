@@ -40,6 +40,7 @@ mod tests {
     use super::super::tests::{day, samples, writer};
     use super::super::{EntryRef, Located};
     use super::*;
+    use crate::ids::{DeviceId, Writer};
 
     #[test]
     fn a_copy_is_the_same_entry_with_its_first_place() {
@@ -55,6 +56,10 @@ mod tests {
             assert_eq!(Located::decode(&copy, day(), &writer(2)), Ok(located));
             let again = copy_of(&copy, &EntryRef { writer: writer(2), index: 0, ..first }).unwrap();
             assert_eq!(Located::decode(&again, day(), &writer(3)), Ok(located));
+            // Invariant 13: nobody's entry is a copy of another desk's.
+            let strange = Writer { device: DeviceId([8; 16]), epoch: 2 };
+            let read = Located::decode(&copy, day(), &strange).map(|it| it.first_place);
+            assert_eq!(read, Ok(None));
         }
     }
 }

@@ -402,15 +402,17 @@ fn a_change_whose_list_is_broken_off_before_it_is_still_proved_by_itself() {
 fn a_ledger_knows_which_of_its_entries_are_copies() {
     let mut ledger = Ledger::new(ledger_id());
     let first = EntryRef { day: ledger_id().day, writer: desk(1), index: 7 };
+    // Another list of the same desk.
+    let other = Writer { epoch: 2, ..desk(1) };
     let entry = entry(0);
     let copy = crate::entry::copy_of(&entry.encode(ledger_id().day, &desk(1)), &first).unwrap();
-    let plain = entry.encode(ledger_id().day, &desk(2));
+    let plain = entry.encode(ledger_id().day, &other);
     let bytes = [&plain[..], &copy];
-    let extension = ledger.extension(desk(2), 1, bytes).unwrap();
+    let extension = ledger.extension(other, 1, bytes).unwrap();
     ledger.extend(&extension).unwrap();
-    let place = |index| EntryRef { index, writer: desk(2), ..first };
+    let place = |index| EntryRef { index, writer: other, ..first };
     assert_eq!([ledger.first_place(&place(0)), ledger.first_place(&place(1))], [None, Some(first)]);
-    assert_eq!(ledger.entry_bytes_of(&desk(2), 0).collect::<Vec<_>>(), bytes);
-    ledger.remove(&desk(2));
-    assert!(ledger.is_empty() && ledger.first_places_of(&desk(2)).next().is_none());
+    assert_eq!(ledger.entry_bytes_of(&other, 0).collect::<Vec<_>>(), bytes);
+    ledger.remove(&other);
+    assert!(ledger.is_empty() && ledger.first_places_of(&other).next().is_none());
 }
