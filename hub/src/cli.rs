@@ -87,6 +87,13 @@ enum Command {
     },
 }
 
+impl Command {
+    /// Whether it may be the first command that a new hub is given.
+    fn begins_a_hub(&self) -> bool {
+        matches!(self, Self::Serve { .. } | Self::Venue(_) | Self::Import(_) | Self::CardKeys(_))
+    }
+}
+
 #[derive(Debug, Subcommand)]
 enum StockCommand {
     /// Lists limited rewards with their grants.
@@ -273,7 +280,12 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Command::SampleData { passes, seed, today } = arguments.command {
         return sample_data(passes, seed, today);
     }
-    let folder = HubFolder::create(arguments.folder.unwrap_or_else(default_folder))?;
+    let folder = arguments.folder.unwrap_or_else(default_folder);
+    let folder = if arguments.command.begins_a_hub() {
+        HubFolder::create(folder)?
+    } else {
+        HubFolder::existing(folder)?
+    };
     match arguments.command {
         Command::Serve { listen } => {
             let stop = Stop::on_signals().map_err(CliError::Signals)?;

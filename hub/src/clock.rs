@@ -80,12 +80,13 @@ pub struct Span(pub i64);
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.unsigned_abs() / 1000;
+        // To the nearest: what is three hours is not said to be two.
+        let seconds = self.0.unsigned_abs().saturating_add(500) / 1000;
         match seconds {
             0..120 => write!(f, "{seconds} s"),
-            120..7_200 => write!(f, "{} min", seconds / 60),
-            7_200..172_800 => write!(f, "{} h", seconds / 3_600),
-            _ => write!(f, "{} days", seconds / 86_400),
+            120..7_200 => write!(f, "{} min", (seconds + 30) / 60),
+            7_200..172_800 => write!(f, "{} h", (seconds + 1_800) / 3_600),
+            _ => write!(f, "{} days", (seconds + 43_200) / 86_400),
         }
     }
 }

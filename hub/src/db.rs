@@ -60,6 +60,14 @@ pub enum HubError {
         /// Which folder.
         folder: PathBuf,
     },
+    /// No hub was begun here: a typing error must not look like a hub without desks.
+    #[error(
+        "there is no hub in {folder}: `venue add`, `import` and `serve` begin one; `--folder` says where it is"
+    )]
+    NoHub {
+        /// Which folder.
+        folder: PathBuf,
+    },
     /// There is no such venue, device or pass.
     #[error("there is no {what} named {name}")]
     NoSuch {
@@ -117,6 +125,19 @@ impl HubFolder {
             .create(&root)
             .map_err(|error| HubError::Disk { path: root.clone(), error })?;
         Ok(Self { root })
+    }
+
+    /// The folder of a hub that was begun.
+    ///
+    /// # Errors
+    /// [`HubError::NoHub`].
+    pub fn existing(root: impl Into<PathBuf>) -> Result<Self, HubError> {
+        let root = root.into();
+        // A disk that cannot be asked is no sign that nothing is there.
+        match root.join("hub.db").try_exists() {
+            Ok(false) => Err(HubError::NoHub { folder: root }),
+            Ok(true) | Err(_) => Ok(Self { root }),
+        }
     }
 
     /// Where it is.

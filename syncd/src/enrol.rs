@@ -1,5 +1,6 @@
 //! Enrolling: a new desk shows its invitation to the hub that the invitation names, and to no other.
 
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -68,13 +69,22 @@ pub async fn enrol(folder: &Path, invitation: &str) -> Result<Enrolment, EnrolEr
                 folder: folder.root().display().to_string(),
             });
         }
-        Err(IdentityError::NotEnrolled) => {}
+        // A damaged one is what a new invitation is for.
+        Err(IdentityError::NotEnrolled | IdentityError::Damaged { .. }) => {}
         Err(error) => return Err(error.into()),
     }
     folder
         .create()
         .map_err(|error| IdentityError::Disk { path: folder.root().to_owned(), error })?;
-    let (_, der) = key(&folder)?;
+    let (_, der) = match key(&folder) {
+        // So is a damaged key: it is left beside, for whoever wants to save it.
+        Err(IdentityError::Damaged { path, .. }) => {
+            fs::rename(&path, path.with_extension("damaged"))
+                .map_err(|error| IdentityError::Disk { path, error })?;
+            key(&folder)?
+        }
+        found => found?,
+    };
     let (_endpoint, connection, pinned) =
         connect(&der, invitation.hub_key, &invitation.addresses).await?;
     debug_assert!(!pinned.other_key.load(Ordering::Relaxed), "a connection has the pinned key");

@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crdt_model::ids::VenueId;
+use data_encoding::HEXLOWER;
+use ring::digest::{SHA256, digest};
 use ring::rand::SystemRandom;
 use ring::signature::Ed25519KeyPair;
 use serde::{Deserialize, Serialize};
@@ -69,13 +71,20 @@ pub enum IdentityError {
     },
 }
 
-impl Enrolment {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// [`IdentityError`].
-    pub fn read(folder: &DeskFolder) -> Result<Self, IdentityError> {
-        let path = folder.enrolment();
+/// The file: a flipped bit in the venue's name would have the desk write ledgers that nobody asks for, and one in the
+/// look-up key would make all its cards unknown. So it proves itself, and there are two of it.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    #[serde(flatten)]
+    enrolment: Enrolment,
+    /// The SHA-256 of the rest, in hexadecimal. 0.1.0 wrote none.
+    #[serde(default)]
+    check: Option<String>,
+}
+
+impl Kept {
+    fn read(path: PathBuf) -> Result<Self, IdentityError> {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -83,18 +92,69 @@ impl Enrolment {
             }
             Err(error) => return Err(IdentityError::Disk { path, error }),
         };
-        serde_json::from_slice(&bytes)
-            .map_err(|error| IdentityError::Damaged { path, why: error.to_string() })
+        let kept: Self = match serde_json::from_slice(&bytes) {
+            Ok(kept) => kept,
+            Err(error) => return Err(IdentityError::Damaged { path, why: error.to_string() }),
+        };
+        match &kept.check {
+            Some(check) if *check != kept.enrolment.check() => {
+                let why = "it is not what was written".to_owned();
+                Err(IdentityError::Damaged { path, why })
+            }
+            _ => Ok(kept),
+        }
+    }
+}
+
+impl Enrolment {
+    /// Reads it. Where the file is damaged, its copy is read, and the file is written again.
+    ///
+    /// # Errors
+    /// [`IdentityError`].
+    pub fn read(folder: &DeskFolder) -> Result<Self, IdentityError> {
+        let first = Kept::read(folder.enrolment());
+        // Removed, it is not to come back: that is how a desk is enrolled anew.
+        if matches!(first, Err(IdentityError::NotEnrolled)) {
+            return Err(IdentityError::NotEnrolled);
+        }
+        let copy = Kept::read(folder.enrolment_copy()).ok().filter(|copy| copy.check.is_some());
+        let (kept, whole) = match (first, copy) {
+            (Ok(first), Some(copy)) if first.check.is_some() => {
+                let same = first.enrolment == copy.enrolment;
+                (first, same)
+            }
+            (Ok(first), None) => (first, false),
+            (_, Some(copy)) => {
+                tracing::error!(
+                    "enrolment.json is damaged; its copy is read, and it is written again"
+                );
+                (copy, false)
+            }
+            (Err(error), None) => return Err(error),
+        };
+        // A disk that takes nothing is said elsewhere: what was read is right.
+        if !whole && let Err(error) = kept.enrolment.write(folder) {
+            tracing::warn!(%error, "the enrolment could not be written again");
+        }
+        Ok(kept.enrolment)
     }
 
-    /// Keeps it.
+    /// Keeps it, twice.
     ///
     /// # Errors
     /// [`IdentityError::Disk`].
     pub fn write(&self, folder: &DeskFolder) -> Result<(), IdentityError> {
-        let path = folder.enrolment();
-        let json = serde_json::to_vec_pretty(self).unwrap_or_default();
-        write_durably(&path, &json).map_err(|error| IdentityError::Disk { path, error })
+        let kept = Kept { enrolment: self.clone(), check: Some(self.check()) };
+        let json = serde_json::to_vec_pretty(&kept).unwrap_or_default();
+        for path in [folder.enrolment_copy(), folder.enrolment()] {
+            write_durably(&path, &json).map_err(|error| IdentityError::Disk { path, error })?;
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> String {
+        let rest = serde_json::to_vec(self).unwrap_or_default();
+        HEXLOWER.encode(digest(&SHA256, &rest).as_ref())
     }
 }
 
@@ -120,4 +180,65 @@ pub fn key(folder: &DeskFolder) -> Result<(DeviceKey, Vec<u8>), IdentityError> {
     let key = DeviceKey::from_pkcs8(&der)
         .map_err(|error| IdentityError::Damaged { path, why: error.to_string() })?;
     Ok((key, der))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proven::damage;
+
+    fn enrolment() -> Enrolment {
+        Enrolment {
+            venue: "museum-de-reede".parse().unwrap(),
+            venue_name: "Museum De Reede".to_owned(),
+            desk_name: "Balie 1".to_owned(),
+            time_zone: "Europe/Brussels".to_owned(),
+            hub_addresses: vec!["hub.example:4433".to_owned()],
+            hub_key: [1; 32],
+            lookup_key: [2; 32],
+            request_key: Some([3; 32]),
+        }
+    }
+
+    #[test]
+    fn no_damage_to_the_enrolment_gives_another_one() {
+        let disk = tempfile::tempdir().unwrap();
+        let folder = DeskFolder::new(disk.path());
+        enrolment().write(&folder).unwrap();
+        let whole = fs::read(folder.enrolment()).unwrap();
+        // With the copy it is read, whatever happens to the first, and is whole again.
+        for damaged in damage::each_of(&whole).step_by(61) {
+            fs::write(folder.enrolment(), damaged).unwrap();
+            assert_eq!(Enrolment::read(&folder).unwrap(), enrolment());
+            assert!(fs::read(folder.enrolment()).unwrap() == whole);
+        }
+        // Without it, it is the same or nothing.
+        for damaged in damage::each_of(&whole) {
+            fs::remove_file(folder.enrolment_copy()).ok();
+            fs::write(folder.enrolment(), damaged).unwrap();
+            match Enrolment::read(&folder) {
+                Ok(read) => assert_eq!(read, enrolment()),
+                Err(error) => assert!(matches!(error, IdentityError::Damaged { .. }), "{error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_earlier_version_wrote_is_read_and_then_proves_itself() {
+        let disk = tempfile::tempdir().unwrap();
+        let folder = DeskFolder::new(disk.path());
+        fs::write(folder.enrolment(), serde_json::to_vec(&enrolment()).unwrap()).unwrap();
+        assert_eq!(Enrolment::read(&folder).unwrap(), enrolment());
+        assert!(Kept::read(folder.enrolment()).unwrap().check.is_some());
+        assert!(folder.enrolment_copy().exists());
+    }
+
+    #[test]
+    fn an_enrolment_that_was_removed_does_not_come_back() {
+        let disk = tempfile::tempdir().unwrap();
+        let folder = DeskFolder::new(disk.path());
+        enrolment().write(&folder).unwrap();
+        fs::remove_file(folder.enrolment()).unwrap();
+        assert!(matches!(Enrolment::read(&folder), Err(IdentityError::NotEnrolled)));
+    }
 }

@@ -15,6 +15,7 @@ pub mod enrolment;
 pub mod hub_link;
 pub mod ledger_files;
 pub mod paths;
+mod proven;
 pub mod request_box;
 pub mod stock_file;
 pub mod store;

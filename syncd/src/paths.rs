@@ -17,6 +17,7 @@ use ring::digest::{SHA256, digest};
 /// | `ledger/<venue>/<day>.automerge` | the ledgers: the truth |
 /// | `desk.key` | the desk's private key |
 /// | `enrolment.json` | the venue, the hub's addresses and pinned key |
+/// | `enrolment.copy` | the same, for when that is damaged |
 /// | `settings.json` | what the volunteers chose |
 /// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
 /// | `store/` | sled, and what proves it whole: may be deleted at any time |
@@ -57,6 +58,10 @@ impl DeskFolder {
     /// What enrolment gave.
     pub fn enrolment(&self) -> PathBuf {
         self.root.join("enrolment.json")
+    }
+    /// The same, for when that is damaged.
+    pub fn enrolment_copy(&self) -> PathBuf {
+        self.root.join("enrolment.copy")
     }
     /// What the volunteers chose.
     pub fn settings(&self) -> PathBuf {

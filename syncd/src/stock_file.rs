@@ -10,6 +10,7 @@ use crdt_model::stock::{GrantId, GrantedUnits};
 use minicbor::{Decode, Encode};
 
 use crate::paths::write_durably;
+use crate::proven::{prove, proven};
 
 /// The file's contents.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
@@ -35,9 +36,10 @@ pub struct StockFile {
 }
 
 impl StockFile {
-    /// Opens the file. One that cannot be read holds nothing: the hub says it again.
+    /// Opens the file. One that cannot be read, or does not prove itself whole, holds nothing: the hub says it again. A
+    /// flipped bit in a grant's number would let the desk hand its units out anew.
     pub fn open(path: &Path) -> Self {
-        let kept = fs::read(path).ok().and_then(|bytes| minicbor::decode(&bytes).ok());
+        let kept = fs::read(path).ok().and_then(|bytes| minicbor::decode(proven(&bytes)?).ok());
         Self { path: path.to_owned(), kept: kept.unwrap_or_default() }
     }
 
@@ -52,7 +54,7 @@ impl StockFile {
     /// Whatever the file system says; then what was kept before still is.
     pub fn keep(&mut self, stock: Stock) -> io::Result<()> {
         if stock != self.kept {
-            write_durably(&self.path, &minicbor::to_vec(&stock).unwrap_or_default())?;
+            write_durably(&self.path, &prove(minicbor::to_vec(&stock).unwrap_or_default()))?;
             self.kept = stock;
         }
         Ok(())
@@ -78,7 +80,10 @@ mod tests {
         };
         StockFile::open(&path).keep(stock.clone()).unwrap();
         assert_eq!(*StockFile::open(&path).kept(), stock);
-        fs::write(&path, "not this").unwrap();
-        assert_eq!(*StockFile::open(&path).kept(), Stock::default());
+        let whole = fs::read(&path).unwrap();
+        for damaged in crate::proven::damage::each_of(&whole) {
+            fs::write(&path, damaged).unwrap();
+            assert_eq!(*StockFile::open(&path).kept(), Stock::default());
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::process::Output;
 
 use stempel_tests::{Desk, Hub, catalogue, output, pass_number};
 use syncd::desk_api::types::HubLink;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a command that must fail says.
 fn said(output: &Output) -> String {
@@ -110,4 +111,36 @@ fn a_malformed_catalogue_names_line_and_field_and_changes_nothing() {
     let show = output("stempel-hub", &[&hub[0], &hub[1], "show", "totals", "--json"]);
     assert!(String::from_utf8_lossy(&show.stdout).contains("\"passes\":0"), "{show:?}");
     assert!(import(&catalogue(3, 1)).status.success());
+}
+
+/// What the desk API answers to a body: the status line.
+async fn posted(desk: &Desk, path: &str, body: &str) -> String {
+    let mut line = tokio::net::UnixStream::connect(desk.folder.join("desk.sock")).await.unwrap();
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nhost: desk\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    line.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).await.unwrap();
+    answer.lines().next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_not_understood_takes_nothing_back_and_books_nothing() {
+    let world = tempfile::tempdir().unwrap();
+    let hub = Hub::start(world.path(), &catalogue(2, 0));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    desk.client.tap(&pass_number(0)).await.unwrap();
+    for body in ["[]", r#"{"entri":"2026-11-27/x/0"}"#, r#"{"Entry":"x"}"#, r#"{"entry":null}"#] {
+        let status = posted(&desk, "/v1/voids", body).await;
+        assert!(status.contains("422"), "{body}: {status}");
+    }
+    let number = pass_number(1);
+    for body in [format!(r#"["{number}"]"#), format!(r#"{{"pass":"{number}","chekc":"x"}}"#)] {
+        let status = posted(&desk, "/v1/taps", &body).await;
+        assert!(status.contains("422"), "{body}: {status}");
+    }
+    assert_eq!(desk.client.history().await.unwrap().len(), 1, "one tap, and nothing since");
+    assert!(posted(&desk, "/v1/voids", "{}").await.contains("200"), "this is the last one");
 }

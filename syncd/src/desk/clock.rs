@@ -287,7 +287,8 @@ impl DeskClock {
 
     /// What is the matter with the clock.
     pub fn health(&self) -> Health {
-        let minutes = |by: i64| by.unsigned_abs() / 60_000;
+        // To the nearest: a clock that is three hours ahead is not said to be two.
+        let minutes = |by: i64| by.unsigned_abs().saturating_add(30_000) / 60_000;
         Health::Trouble(match self.standing {
             Standing::Right => return Health::Fine,
             Standing::Off(by) => Trouble::ClockOff { minutes: minutes(by), ahead: by > 0 },

@@ -221,6 +221,7 @@ impl Desk {
                 self.kept(kept);
             }
         }
+        self.refresh_names();
         self.stop_keeping();
     }
 

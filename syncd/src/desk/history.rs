@@ -66,6 +66,28 @@ impl Desk {
         self.refresh_hub_states();
     }
 
+    /// Names the passes, activities and rewards of rows that were made while the pass list could not be read.
+    pub(super) fn refresh_names(&mut self) {
+        let mut named = Vec::new();
+        for (at, row) in self.history.iter().enumerate() {
+            let Some(place) = row.answer.entry else { continue };
+            let Some(entry) = self.entry(&place) else { continue };
+            let now = self.answer_of(place, entry);
+            let pass = row.answer.pass.is_none() && now.pass.is_some();
+            let title = row.answer.title.is_none() && now.title.is_some();
+            if pass || title {
+                named.push((at, now));
+            }
+        }
+        for (at, now) in named {
+            let Some(row) = self.history.get_mut(at) else { continue };
+            row.answer.pass = row.answer.pass.take().or(now.pass);
+            row.answer.title = row.answer.title.take().or(now.title);
+            let row = row.clone();
+            self.publish(Event::Row(Box::new(row)));
+        }
+    }
+
     fn answer_of(&self, place: EntryRef, entry: &Entry) -> Answer {
         let record = match entry.subject {
             Subject::Pass(pass) => self.store.pass(pass),

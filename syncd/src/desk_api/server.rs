@@ -132,15 +132,22 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// A JSON body, its errors as problems.
+/// A JSON body, its errors as problems: an object, for serde would take an array for a struct as well.
 struct Body<T>(T);
 
 impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
+        match Json::<serde_json::Map<String, serde_json::Value>>::from_request(request, state).await
+        {
+            Ok(Json(body)) => {
+                let body = serde_json::from_value(serde_json::Value::Object(body));
+                body.map(Self).map_err(|error| {
+                    let status = StatusCode::UNPROCESSABLE_ENTITY;
+                    problem(ProblemKind::InvalidData, status, error.to_string())
+                })
+            }
             Err(rejection) => {
                 let kind = match &rejection {
                     JsonRejection::JsonSyntaxError(_) => ProblemKind::InvalidSyntax,

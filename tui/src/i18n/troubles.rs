@@ -155,11 +155,12 @@ impl Texts {
     /// So many minutes, in the unit in which there are at least two.
     fn span(&self, minutes: u64) -> String {
         let loader = &self.loader;
-        let (hours, days) = (minutes / 60, minutes / (24 * 60));
-        match (hours, days) {
-            (..2, _) => fl!(loader, "span-minutes", count = minutes),
-            (..48, _) => fl!(loader, "span-hours", count = hours),
-            (_, ..730) => fl!(loader, "span-days", count = days),
+        // To the nearest: somebody sets the clock by it.
+        let (hours, days) = ((minutes + 30) / 60, (minutes + 12 * 60) / (24 * 60));
+        match (minutes, hours) {
+            (..120, _) => fl!(loader, "span-minutes", count = minutes),
+            (_, ..48) => fl!(loader, "span-hours", count = hours),
+            _ if days < 730 => fl!(loader, "span-days", count = days),
             _ => fl!(loader, "span-years", count = (days / 365)),
         }
     }

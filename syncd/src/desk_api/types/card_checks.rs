@@ -11,7 +11,7 @@ use super::hidden_debug;
 /// Body of `POST /v1/card-checks`: a card was put on a reader. The daemon holds the keys and says what to
 /// ask the card; whoever has the reader carries question and answer.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CardCheckRequest {
     /// The card's chip.
     pub chip_number: ChipNumber,
@@ -28,7 +28,7 @@ pub struct CardCheckRequest {
 
 /// Body of `POST /v1/card-checks/{check}/answers`: what the card said, or why it said nothing.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CardAnswer {
     /// Its answer, in upper-case hexadecimal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -78,7 +78,7 @@ pub struct RewardView {
 
 /// Body of `PUT /v1/desk/activity`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ActivityRequest {
     /// The contract's `eventId`.
     pub event_id: String,

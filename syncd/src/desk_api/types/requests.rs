@@ -10,7 +10,7 @@ use super::hidden_debug;
 /// Body of `POST /v1/requests`: what is asked of the hub about somebody's card. It is sealed at once;
 /// the desk cannot read it again.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE", tag = "type")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", tag = "type", deny_unknown_fields)]
 pub enum RequestBody {
     /// A pass was sold.
     #[serde(rename_all = "camelCase")]

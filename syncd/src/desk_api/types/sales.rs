@@ -9,7 +9,7 @@ use super::taps::Answer;
 
 /// Body of `POST /v1/ticket-sales`: tickets for one pass, all at one tariff.
 #[derive(Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SaleRequest {
     /// As in [`TapRequest`](super::TapRequest).
     pub pass: String,

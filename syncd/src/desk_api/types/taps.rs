@@ -3,14 +3,14 @@
 use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::ledger::EntryRef;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::hidden_debug;
 use super::passes::PassView;
 
 /// Body of `POST /v1/taps`: one card on the reader, or a number typed.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TapRequest {
     /// A chip number, a UiTPAS number, a museumPASS number or an external card, as read or typed.
     pub pass: String,
@@ -24,7 +24,7 @@ pub struct TapRequest {
 
 /// Body of `POST /v1/redemptions`.
 #[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RedemptionRequest {
     /// As in [`TapRequest`].
     pub pass: String,
@@ -37,11 +37,16 @@ pub struct RedemptionRequest {
 
 /// Body of `POST /v1/voids`: what to take back.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct VoidRequest {
-    /// The entry, as [`Answer::entry`] named it; without it, the last one of this desk.
-    #[serde(default)]
+    /// The entry, as [`Answer::entry`] named it; without it, the last one of this desk. What names nothing (`null`) is
+    /// no way to ask for the last one: a script that has lost the name would take back another visitor's entry.
+    #[serde(default, deserialize_with = "named", skip_serializing_if = "Option::is_none")]
     pub entry: Option<EntryRef>,
+}
+
+fn named<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// What an answer or a row of the history is about.
