@@ -35,6 +35,7 @@ use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 use tokio::sync::{Notify, broadcast};
 
+use self::clock::kept::KeptClock;
 use self::clock::{DeskClock, Evidence};
 use crate::card_key_file::CardKeyFile;
 use crate::desk_api::types::{
@@ -142,6 +143,8 @@ pub struct Desk {
     ended_at: BTreeMap<Writer, UnixMillis>,
     /// The hub's clock as it was kept last for the next start.
     hub_clock_kept: UnixMillis,
+    /// The same, while this computer's clock is wrong.
+    kept_clock: KeptClock,
     history: VecDeque<HistoryRow>,
     next_row: u64,
     today: (Option<Date>, TodayCount),
@@ -237,6 +240,7 @@ impl Desk {
             last_at: UnixMillis(0),
             ended_at: BTreeMap::new(),
             hub_clock_kept: UnixMillis(0),
+            kept_clock: KeptClock::open(folder.clock(), clock::kept::boot()),
             history: VecDeque::new(),
             next_row: 1,
             today: (None, TodayCount::default()),
@@ -293,6 +297,9 @@ impl Desk {
 
     fn take_up_ledgers(&mut self, reading: Reading) {
         self.clock = DeskClock::new(reading, self.evidence_of_time(), self.policy.clock_tolerance);
+        if let Some(hub) = self.kept_clock.hub_now(reading) {
+            self.clock.take_up_measured(reading, hub);
+        }
         self.take_up_copies();
         let now = self.clock.latest();
         self.hub_since = now;
@@ -339,6 +346,7 @@ impl Desk {
             }
             self.publish_status();
         }
+        self.kept_clock.keep(reading, self.clock.hubs_word());
         self.clock.latest()
     }
 

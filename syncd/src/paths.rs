@@ -20,6 +20,7 @@ use ring::digest::{SHA256, digest};
 /// | `enrolment.copy` | the same, for when that is damaged |
 /// | `settings.json` | what the volunteers chose |
 /// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
+/// | `clock` | what the hub's clock said, while this computer's is wrong |
 /// | `store/` | sled, and what proves it whole: may be deleted at any time |
 /// | `desk.sock`, `desk.lock` | the desk API and the lock of the running daemon |
 #[derive(Debug, Clone)]
@@ -78,6 +79,10 @@ impl DeskFolder {
     /// What this desk may hand out of limited rewards.
     pub fn stock(&self) -> PathBuf {
         self.root.join("stock")
+    }
+    /// What the hub's clock said while this computer's was wrong.
+    pub fn clock(&self) -> PathBuf {
+        self.root.join("clock")
     }
     /// The card keys, sealed to this desk.
     pub fn card_keys(&self) -> PathBuf {

@@ -69,6 +69,12 @@ async fn a_clock_that_is_wrong_while_linked_is_said_and_entries_are_dated_by_the
     desk.wait_for("the end of the link", |status| !connected(status)).await;
     clock.set("+2d");
     counts_now(&desk, 2).await;
+    // A daemon that is started again still knows it: the computer was not.
+    desk.stop();
+    desk.go_by(&clock);
+    let off = |status: &Status| matches!(trouble(status), Some(Trouble::ClockOff { .. }));
+    desk.wait_for("the trouble with the clock", off).await;
+    was_counted(&desk, 2).await;
     clock.set("+0");
     desk.wait_for("the right clock", |status| trouble(status).is_none()).await;
     was_counted(&desk, 2).await;

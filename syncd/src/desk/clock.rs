@@ -10,6 +10,8 @@ use sync_protocol::heartbeat::Ticks;
 
 use crate::desk_api::types::{Health, Trouble};
 
+pub(super) mod kept;
+
 /// This release's date: it is not earlier than that. Moved on with each release, by hand, so that a build is the same
 /// whenever it is made: 1 November 2026.
 pub(crate) const RELEASED: UnixMillis = UnixMillis(1_793_491_200_000);
@@ -159,6 +161,20 @@ impl DeskClock {
         };
         clock.standing = clock.judge(now).1;
         clock
+    }
+
+    /// Takes up what the hub's clock shows now, as it was measured by another run of the daemon, in which it was believed
+    /// against this computer's clock.
+    pub fn take_up_measured(&mut self, now: Reading, hub: UnixMillis) {
+        let anchor = Anchor { time: hub, steady: now.steady };
+        self.hub = Some(Measured { anchor, error: 0, believed: true });
+        (self.not_before, self.resume, self.contact) = (anchor, anchor, Some(anchor));
+        self.standing = self.judge(now).1;
+    }
+
+    /// The hub's time, where the desk goes by that and this computer's clock is wrong.
+    pub fn hubs_word(&self) -> Option<UnixMillis> {
+        matches!(self.standing, Standing::Off(_)).then(|| self.latest())
     }
 
     /// The policy's word on how far clocks may be apart.

@@ -213,3 +213,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_another_run_of_the_daemon_knew_of_a_wrong_clock_still_holds() {
+    let mut clock = linked_yesterday(DAY);
+    assert_eq!(trouble(&clock), None, "a day ahead is plausible");
+    clock.take_up_measured(reading(0, DAY), truth(0));
+    assert_eq!(trouble(&clock), Some(Trouble::ClockOff { minutes: 24 * 60, ahead: true }));
+    assert_eq!(off(&mut clock, reading(HOUR, DAY)), 0);
+    assert_eq!(clock.hubs_word(), Some(truth(HOUR)));
+    assert_eq!((off(&mut clock, reading(DAY, 0)), trouble(&clock)), (0, None));
+    assert_eq!(clock.hubs_word(), None, "they agree");
+}
