@@ -86,6 +86,7 @@ impl Desk {
     /// The state of the pass list, for the status.
     pub(super) fn store_health(&self) -> Health {
         let trouble = match self.store.trouble() {
+            None if self.have().0 == 0 => Trouble::PassListLacking,
             // The disk says it, and what is in memory is read.
             None | Some(StoreTrouble::Failing(_)) => return Health::Fine,
             Some(StoreTrouble::Damaged { detail, passes, of }) => {

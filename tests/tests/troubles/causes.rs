@@ -231,6 +231,14 @@ pub async fn cut_the_store_in_half(world: &mut World) {
     world.desk.go();
 }
 
+pub async fn remove_the_store(world: &mut World) {
+    world.all_sent().await;
+    world.hub.stop();
+    world.desk.stop();
+    fs::remove_dir_all(world.desk.folder.join("store")).unwrap();
+    world.desk.go();
+}
+
 pub async fn put_forward(world: &mut World) {
     world.all_sent().await;
     world.desk.set_clock(THREE_HOURS);

@@ -71,6 +71,7 @@ pub fn name(trouble: &Trouble) -> &'static str {
         Trouble::NameUsedTwice => "name-used-twice",
         Trouble::PassListDamaged { .. } => "pass-list-damaged",
         Trouble::PassListOfEarlierVersion { .. } => "pass-list-of-earlier-version",
+        Trouble::PassListLacking => "pass-list-lacking",
         Trouble::PassListClosed { .. } => "pass-list-closed",
         Trouble::ClockOff { .. } => "clock-off",
         Trouble::ClockImplausible { .. } => "clock-implausible",
@@ -248,6 +249,15 @@ pub fn rows() -> Vec<Row> {
                     of: 2_000,
                 }),
                 here!("the store is cut in half, without a hub", cut_the_store_in_half, start_hub),
+            )
+        },
+        Row {
+            goes_on: GoesOn::KnownPasses,
+            meanwhile: "cards are unknown: taken provisionally where the policy allows",
+            ends: "when the hub has sent the list",
+            ..Row::of(
+                Shown::PassList(Trouble::PassListLacking),
+                here!("the store is removed while the desk is off", remove_the_store, start_hub),
             )
         },
         Row {

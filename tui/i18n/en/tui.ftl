@@ -189,6 +189,7 @@ trouble-part-fails = A part of the program keeps failing. What you record is kep
 trouble-socket-gone = A new console cannot start. This one goes on working. Tell an operator.
 trouble-pass-list-damaged = The pass list was damaged: { $passes } of { $of } passes are here, the rest is fetched. Until then cards may be unknown.
 trouble-pass-list-of-earlier-version = The program is new and fetches the pass list anew. Until then the old list is used.
+trouble-pass-list-lacking = This desk has no pass list: cards are unknown. The list comes by itself when there is internet.
 trouble-pass-list-closed = The pass list cannot be opened now. Cards are unknown until then. It is tried again by itself.
 span-minutes = { $count } minutes
 span-hours = { $count } hours

@@ -189,6 +189,7 @@ trouble-part-fails = Een deel van het programma valt telkens uit. Wat u noteert,
 trouble-socket-gone = Een nieuwe console kan niet starten. Deze werkt gewoon verder. Verwittig een beheerder.
 trouble-pass-list-damaged = De passenlijst was beschadigd: { $passes } van { $of } passen zijn er, de rest wordt opgehaald. Tot dan zijn kaarten misschien onbekend.
 trouble-pass-list-of-earlier-version = Het programma is nieuw en haalt de passenlijst opnieuw op. Tot dan wordt de oude lijst gebruikt.
+trouble-pass-list-lacking = De balie heeft geen passenlijst: kaarten zijn onbekend. De lijst komt vanzelf als er internet is.
 trouble-pass-list-closed = De passenlijst kan nu niet geopend worden. Tot dan zijn kaarten onbekend. Het wordt vanzelf opnieuw geprobeerd.
 span-minutes = { $count } minuten
 span-hours = { $count } uur

@@ -122,6 +122,7 @@ impl Texts {
             Trouble::PassListOfEarlierVersion { .. } => {
                 fl!(loader, "trouble-pass-list-of-earlier-version")
             }
+            Trouble::PassListLacking => fl!(loader, "trouble-pass-list-lacking"),
             Trouble::PassListClosed { .. } => fl!(loader, "trouble-pass-list-closed"),
             Trouble::ClockOff { minutes, ahead: true } => {
                 fl!(loader, "trouble-clock-ahead", span = self.span(*minutes))
@@ -261,6 +262,7 @@ mod tests {
             Trouble::NameUsedTwice,
             Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
             Trouble::PassListOfEarlierVersion { passes: 2 },
+            Trouble::PassListLacking,
             Trouble::PassListClosed { detail: "a lock".to_owned() },
             Trouble::ClockOff { minutes: 90, ahead: true },
             Trouble::ClockOff { minutes: 90, ahead: false },

@@ -177,6 +177,9 @@ pub enum Trouble {
         /// Passes that can be looked up.
         passes: u64,
     },
+    /// There is no pass list: the hub has sent none yet, or it was removed.
+    #[error("there is no pass list on this disk: cards are unknown until the hub has sent it")]
+    PassListLacking,
     /// The pass list cannot be opened now; that is tried again every few seconds.
     #[error("the pass list cannot be opened now ({detail}); until then cards are unknown")]
     #[serde(rename_all = "camelCase")]
@@ -261,6 +264,7 @@ impl Trouble {
             | Self::NameUsedTwice
             | Self::PassListDamaged { .. }
             | Self::PassListOfEarlierVersion { .. }
+            | Self::PassListLacking
             | Self::PassListClosed { .. }
             | Self::ClockOff { .. }
             | Self::ClockImplausible { .. }
