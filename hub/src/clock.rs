@@ -219,7 +219,8 @@ pub async fn doubt(pool: &SqlitePool) -> Result<Option<Doubt>, HubError> {
     Ok(witnesses(&mut connection, wall_clock()).await?.doubt())
 }
 
-/// Stores what a desk's clock shows, whenever it says so: at its hello, and at each beat.
+/// Stores what a desk's clock showed at its hello. Only a hello says whether anything waits at the desk; beats move
+/// the offset alone.
 ///
 /// `holds_all` says whether the hub holds everything that the desk has written. Where it does, and both
 /// clocks agree, whatever it sends later was written later.

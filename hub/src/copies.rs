@@ -14,19 +14,24 @@ use crdt_model::ids::DeviceId;
 use crdt_model::time::UnixMillis;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::db::{HubError, wall_clock, write};
+use crate::storage::Storage;
 
 /// Between two looks at who is heard.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
+/// Where the last look was longer ago than this, nobody knows when the packets since then came.
+const LATE_LOOK: Duration = Duration::from_secs(2);
+
 /// What comes so soon after another run began may have been on its way: a dead daemon's last words.
 const ON_ITS_WAY: Duration = Duration::from_secs(3);
 
-/// A desk counts as used twice until nothing has shown it for so long, in milliseconds: a day.
+/// A desk stays marked for a day after the last sighting of a copy: in milliseconds.
 const SHOWN_FOR: i64 = 24 * 60 * 60 * 1000;
 
-/// Between two notes of one desk in the database.
+/// Between two notes of one desk in the database, in milliseconds.
 const NOTED_EACH: i64 = 60 * 60 * 1000;
 
 /// What is asked of a line: where it comes from, and how many packets have come.
@@ -65,6 +70,11 @@ impl Line {
             self.packets = packets;
             self.heard_at = now;
         }
+    }
+
+    /// Leaves out what came since the last look, for nobody knows when it came.
+    fn skip(&mut self) {
+        self.packets = self.heard.packets();
     }
 }
 
@@ -126,6 +136,12 @@ impl Lines {
         Place { lines: self.clone(), device, id, used_twice: told }
     }
 
+    /// Begins to look again after a pause: packets that came in the pause count for nothing. A line that died in the
+    /// pause would otherwise seem to be heard after it.
+    fn skip_to_now(&self) {
+        self.all().values_mut().flatten().for_each(Line::skip);
+    }
+
     /// Looks who is heard, and gives the desks of which two runs live side by side, with where they are. Their
     /// sessions are told.
     fn look(&self, now: Instant) -> Vec<(DeviceId, SocketAddr, SocketAddr)> {
@@ -159,10 +175,25 @@ impl Lines {
     ///
     /// # Errors
     /// [`HubError`], where they cannot be noted.
-    pub(crate) async fn watch(&self, pool: &SqlitePool) -> Result<(), HubError> {
+    pub(crate) async fn watch(
+        &self,
+        pool: &SqlitePool,
+        storage: &Arc<Storage>,
+    ) -> Result<(), HubError> {
         let mut noted: HashMap<DeviceId, UnixMillis> = HashMap::new();
+        let mut noting: JoinSet<Result<(), HubError>> = JoinSet::new();
+        let mut looked: Option<Instant> = None;
         loop {
             tokio::time::sleep(LOOK_EACH).await;
+            while let Some(done) = noting.try_join_next() {
+                done.unwrap_or(Ok(()))?;
+            }
+            let late = looked.is_none_or(|at| at.elapsed() > LATE_LOOK);
+            looked = Some(Instant::now());
+            if late {
+                self.skip_to_now();
+                continue;
+            }
             let now = wall_clock();
             noted.retain(|_, at| (now.0 - at.0).abs() < NOTED_EACH);
             for (device, one, other) in self.look(Instant::now()) {
@@ -173,9 +204,25 @@ impl Lines {
                     %device, %one, %other,
                     "a desk is used twice: its folder was copied, and two computers record under one name. Nothing is lost; enrol one of them anew, with a folder of its own"
                 );
-                note_used_twice(pool, device, now).await?;
+                // In a task of its own: a note may wait minutes for the writer's turn, and looking goes on.
+                noting.spawn(note_when_possible(pool.clone(), storage.clone(), device, now));
                 noted.insert(device, now);
             }
+        }
+    }
+}
+
+/// Notes it as soon as the disk takes it.
+async fn note_when_possible(
+    pool: SqlitePool,
+    storage: Arc<Storage>,
+    device: DeviceId,
+    now: UnixMillis,
+) -> Result<(), HubError> {
+    loop {
+        match note_used_twice(&pool, device, now).await {
+            Err(error) if storage.note(&error).is_some() => tokio::time::sleep(LOOK_EACH).await,
+            noted => return noted,
         }
     }
 }
@@ -258,6 +305,17 @@ mod tests {
         packets[1].come();
         assert!(lines.look(later()).is_empty(), "what was on its way proves nothing");
         assert!(places.iter().all(|place| !*place.used_twice.borrow()));
+    }
+
+    #[test]
+    fn packets_that_came_while_nobody_looked_make_no_copy() {
+        let (lines, packets, _places) = two_lines([1, 2]);
+        packets[0].come();
+        lines.skip_to_now();
+        packets[1].come();
+        assert!(lines.look(later()).is_empty(), "nobody knows when the first line's packet came");
+        packets[0].come();
+        assert_eq!(lines.look(later()).len(), 1);
     }
 
     #[test]

@@ -170,6 +170,11 @@ impl HubFolder {
             .write(true)
             .mode(0o600)
             .open(&path)
+            // A lock needs no writing: a hub that starts on a read-only disk waits until it can be written.
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
+                _ => Err(error),
+            })
             .map_err(failed)?;
         let mut tries = 1;
         loop {

@@ -263,13 +263,10 @@ fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<
         async move { of.storage.watch(&of.pool).await }
     });
     let of = shared.clone();
-    let copies =
-        tasks.supervise("copies", move || {
-            let of = of.clone();
-            async move {
-                of.lines.watch(&of.pool).await.inspect_err(|error| drop(of.storage.note(error)))
-            }
-        });
+    let copies = tasks.supervise("copies", move || {
+        let of = of.clone();
+        async move { of.lines.watch(&of.pool, &of.storage).await }
+    });
     let (failures, folder) = (tasks.failures(), folder.clone());
     let status = tasks.supervise("status", move || {
         let (failures, folder) = (failures.clone(), folder.clone());
@@ -326,6 +323,7 @@ type Known = (Option<Vec<u8>>, i64, i64, i64, String, Option<i64>);
 
 /// The command line changes the database from another process: desks are told all the same.
 async fn watch_for_changes(shared: &Shared) -> Result<(), HubError> {
+    // Nothing is known at first: where this task was started again, the first look tells what changed meanwhile.
     let mut known = None;
     loop {
         let found: Result<Known, _> = sqlx::query_as(
@@ -341,7 +339,7 @@ async fn watch_for_changes(shared: &Shared) -> Result<(), HubError> {
         .await;
         match found.map_err(HubError::from) {
             Ok(found) => {
-                if known.as_ref().is_some_and(|known| *known != found) {
+                if known.as_ref() != Some(&found) {
                     shared.changed.send_modify(|count| *count += 1);
                 }
                 known = Some(found);

@@ -336,6 +336,7 @@ pub(crate) fn granted_by_residence<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::HubFolder;
 
     #[test]
     fn a_malformed_file_names_line_and_field() {
@@ -351,6 +352,27 @@ mod tests {
         );
         assert!(wrong("{\"passes\": [").starts_with("line 1"));
         assert!(wrong("").contains("EOF"));
+    }
+
+    #[tokio::test]
+    async fn a_checkin_code_of_fewer_than_four_letters_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let pool = HubFolder::create(folder.path()).unwrap().database().await.unwrap();
+        for (code, taken) in [("", false), ("   ", false), ("abc", false), ("zaal", true)] {
+            let file = format!(
+                r#"{{"venues": [{{"id": "museum", "name": "Museum"}}], "activities": [{{
+                    "eventId": "expo", "title": "Expo", "venue": "museum", "checkinPoints": 1,
+                    "checkinCodes": [{{"code": "stempel:expo"}}, {{"code": "{code}"}}]}}]}}"#
+            );
+            match import(&pool, &read(&file).unwrap()).await {
+                Ok(_) => assert!(taken, "{code:?}"),
+                Err(error) => {
+                    let said = error.to_string();
+                    assert!(!taken, "{code:?}: {said}");
+                    assert!(said.starts_with("activities[0].checkinCodes[1].code: "), "{said}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub struct Device {
     pub used_twice_since: Option<i64>,
     /// When it last sent entries again that this hub, restored from an older copy, had lost.
     pub sent_again_at: Option<i64>,
-    /// How many that were.
+    /// How many that were, as the desk says: at most as many as the hub now holds of it.
     pub sent_again: u64,
     /// The run of its daemon that came last, and the one before it.
     #[serde(skip)]
@@ -289,7 +289,7 @@ fn device(row: &SqliteRow) -> Result<Device, HubError> {
             .then(|| row.get::<Option<i64>, _>(10))
             .flatten(),
         sent_again_at: row.get(12),
-        sent_again: row.get::<Option<i64>, _>(13).map_or(0, from_sql),
+        sent_again: row.get::<Option<i64>, _>(13).map_or(0, from_sql).min(from_sql(row.get(8))),
         runs: [row.get(14), row.get(15)],
     })
 }

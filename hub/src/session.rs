@@ -1,6 +1,7 @@
 //! One desk's session: what it says goes to the database, what it lacks comes from there.
 
 mod noted;
+mod patience;
 mod shares;
 mod told;
 
@@ -32,10 +33,12 @@ use crate::registry::{self, Device};
 use crate::storage::{Storage, StorageTrouble};
 use crate::{card_keys, catalogue, clock, holders, requests, stock};
 
+use noted::Found;
+
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// So long a desk may take to say hello. Anybody may open a line; nobody may keep one without a word.
+/// How long the hub waits for a Hello. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// So long the last words may take to arrive.
@@ -234,14 +237,17 @@ impl Session {
                 used_twice = told::used_twice(&mut self.place) => {
                     self.say(&HubMessage::UsedTwice(used_twice)).await?;
                 }
-                () = sleep_until(self.note_at), if self.is_to_note() => self.note_have().await?,
+                () = sleep_until(self.note_at), if self.is_to_note() => {
+                    let noting = self.note_have();
+                    self.while_it_waits(noting).await??;
+                }
                 () = sleep_until(self.silent_at.unwrap_or(self.note_at)), if self.silent_at.is_some() => {
                     return Err(SessionEnd::Line("the desk fell silent".to_owned()));
                 }
                 () = &mut first_word, if self.desk.is_none() => {
                     return Err(SessionEnd::Line("no hello came".to_owned()));
                 }
-                // Sent behind the select, for half a frame must not be given up.
+                // Runs outside the select: a cancelled `write_all` would leave half a frame on the wire.
                 () = std::future::ready(()), if more => more = self.send_what_is_next().await?,
             }
         }
@@ -290,8 +296,9 @@ impl Session {
             HubEvent::RequestReceived(request) => {
                 let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
-                let Some(answer) = requests::answer(&self.pool, device, &key, &request).await?
-                else {
+                let pool = self.pool.clone();
+                let answering = requests::answer(&pool, device, &key, &request);
+                let Some(answer) = self.while_it_waits(answering).await?? else {
                     return Ok(());
                 };
                 self.changed.send_modify(|count| *count += 1);
@@ -299,18 +306,24 @@ impl Session {
             }
             HubEvent::WantedReceived(wanted) => {
                 let device = self.enrolled_desk().await?;
-                let answer = stock::grant(&self.pool, device, &wanted).await?;
+                let pool = self.pool.clone();
+                let granting = stock::grant(&pool, device, &wanted);
+                let answer = self.while_it_waits(granting).await??;
                 self.say_grants(answer.grants, Some(answer.none_left)).await
             }
             HubEvent::ClosingReceived(closing) => {
                 let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
-                let granted = stock::close(&self.pool, device, &key, &closing).await?;
+                let pool = self.pool.clone();
+                let closing = stock::close(&pool, device, &key, &closing);
+                let granted = self.while_it_waits(closing).await??;
                 self.say_grants(granted, None).await
             }
             HubEvent::CardKeysWanted(sealing_key) => {
                 let device = self.enrolled_desk().await?;
-                card_keys::keep_sealing_key(&self.pool, device, &sealing_key).await?;
+                let pool = self.pool.clone();
+                let keeping = card_keys::keep_sealing_key(&pool, device, &sealing_key);
+                self.while_it_waits(keeping).await??;
                 if let Some(desk) = &mut self.desk {
                     desk.card_keys = None;
                 }
@@ -342,15 +355,11 @@ impl Session {
         let now = wall_clock();
         let lost = device.entries < hello.acknowledged;
         self.offset = hello.clock.saturating_sub(now.0);
-        self.note_hello(&device, &hello, lost).await?;
         let catalogue_now =
             catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
         let venue_now = venue_version(&self.pool, &device.venue).await?;
         let holders_now = holders::version(&self.pool).await?;
         let card_keys = card_keys::announced(&self.pool, device.device).await?;
-        if lost {
-            self.note_lost(&device, &hello, now).await?;
-        }
         self.desk = Some(Desk {
             device: device.device,
             venue: device.venue.clone(),
@@ -378,8 +387,8 @@ impl Session {
         }
         let held = self.held(&hello.pending).await?;
         self.announce(&hello.pending);
-        self.take_place(&device, hello.run, now).await?;
-        let Device { venue_name, name, .. } = device;
+        let came_back = self.take_place(&device, hello.run);
+        let Device { venue_name, name, .. } = device.clone();
         self.say(&HubMessage::Welcome(Welcome {
             protocol: PROTOCOL_VERSION,
             clock: now.0,
@@ -395,6 +404,7 @@ impl Session {
             clock_doubtful: clock::doubt(&self.pool).await?.is_some(),
         }))
         .await?;
+        self.note_hello(&device, &hello, Found { at: now, lost, came_back }).await?;
         let used_twice = self.place.as_mut().map(|place| *place.used_twice.borrow_and_update());
         match used_twice {
             Some(used_twice) => self.say(&HubMessage::UsedTwice(used_twice)).await,
@@ -503,7 +513,9 @@ impl Session {
         let (venue, device) = (desk.venue.clone(), desk.device);
         let _span = tracing::debug_span!("sync", %venue, %device, first = batch.first);
         let Batch { day, writer, first, .. } = batch;
-        match ledgers::take(&self.pool, &venue, device, &batch).await? {
+        let pool = self.pool.clone();
+        let taking = ledgers::take(&pool, &venue, device, &batch);
+        match self.while_it_waits(taking).await?? {
             Taken::Held { sequence, new } => {
                 if new {
                     self.changed.send_modify(|count| *count += 1);

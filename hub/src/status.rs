@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use service::tasks::Failures;
 use tokio::sync::watch;
 
+use crate::clock::{self, Doubt};
 use crate::db::{HubError, HubFolder, wall_clock};
 use crate::registry::{self, Device};
 use crate::storage::{self, StorageTrouble};
@@ -52,6 +53,8 @@ pub struct HubStatus {
     pub serving: bool,
     /// Why nothing can be stored, where that is so.
     pub storage: Option<StorageTrouble>,
+    /// Why the hub's own clock is in doubt, where it is.
+    pub clock_doubt: Option<Doubt>,
     /// Room that is left, in bytes, where the system tells.
     pub room: Option<u64>,
     /// Desks that are enrolled and not revoked.
@@ -82,7 +85,9 @@ fn tasks_of(failures: &Failures) -> Vec<FailedTask> {
 
 fn write(file: &File, kept: &Kept) -> io::Result<()> {
     let mut bytes = serde_json::to_vec(kept).unwrap_or_default();
-    bytes.resize(FILE_BYTES.max(bytes.len()), b' ');
+    // Over everything that stands there: a file that was longer once must not end in what it said then.
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(FILE_BYTES);
+    bytes.resize(FILE_BYTES.max(length).max(bytes.len()), b' ');
     file.write_all_at(&bytes, 0)
 }
 
@@ -99,7 +104,7 @@ pub(crate) async fn keep(
         options.write(true).create(true).truncate(false).mode(0o600).open(folder.status())?;
     loop {
         let tasks = tasks_of(&failures.borrow_and_update());
-        // A disk that takes nothing is found by whoever asks; the next change is written anyhow.
+        // A failed write is ignored: `status` tests the disk itself.
         let _ = write(&file, &Kept { tasks });
         // What fails no more is to be said, too.
         let changed = tokio::time::timeout(Duration::from_secs(30), failures.changed()).await;
@@ -118,6 +123,7 @@ pub async fn status(folder: &HubFolder) -> Result<HubStatus, HubError> {
     let mut status = HubStatus {
         serving,
         storage: None,
+        clock_doubt: None,
         room: storage::room(folder.root()).map(|(left, _)| left),
         desks: 0,
         heard: 0,
@@ -139,11 +145,13 @@ pub async fn status(folder: &HubFolder) -> Result<HubStatus, HubError> {
                 status.sent_again.push(device);
             }
         }
-        storage::try_to_store(&pool).await
+        status.clock_doubt = clock::doubt(&pool).await?;
+        storage::look(folder.root(), &pool).await
     };
-    if let Err(error) = looked.await {
-        status.storage = Some(storage::trouble_in(folder.root(), &error).ok_or(error)?);
-    }
+    status.storage = match looked.await {
+        Ok(found) => found,
+        Err(error) => Some(storage::trouble_in(folder.root(), &error).ok_or(error)?),
+    };
     if serving {
         let kept = fs::read(folder.status()).unwrap_or_default();
         status.failed_tasks = serde_json::from_slice::<Kept>(&kept).unwrap_or_default().tasks;
@@ -164,10 +172,11 @@ mod tests {
             still_fails: true,
             why: shortened(why),
         };
-        for tasks in [vec![failed(&"x".repeat(1000)), failed("y")], vec![failed("no")], vec![]] {
+        let long = failed(&"é".repeat(1000));
+        for tasks in [vec![long.clone(), failed("y")], vec![long; 20], vec![failed("no")], vec![]] {
             write(file.as_file(), &Kept { tasks: tasks.clone() }).unwrap();
             let bytes = fs::read(file.path()).unwrap();
-            assert_eq!(bytes.len(), FILE_BYTES);
+            assert!(bytes.len() >= FILE_BYTES);
             assert_eq!(serde_json::from_slice::<Kept>(&bytes).unwrap().tasks, tasks);
         }
     }

@@ -1,8 +1,8 @@
 //! Whether the hub can store anything: a disk that is full, read-only or failing is noticed, said once, and
 //! over as soon as the disk takes something again.
 //!
-//! Two things are left behind by a disk that failed, and neither may outlive it. SQLite ends a transaction by
-//! itself where the disk is full, so that the rollback behind it fails, and sqlx counts the connection as
+//! A failed disk leaves two kinds of broken connections; both must be dropped. SQLite ends a transaction by
+//! itself where the disk is full, so that the rollback after that fails, and sqlx counts the connection as
 //! inside a transaction for ever; and a connection that was opened on a read-only disk stays read-only. So no
 //! connection that was made before the last failure is used again ([`Storage::connection_is_sound`]).
 
@@ -153,7 +153,7 @@ impl Storage {
         if failed_at.is_some_and(|at| at.elapsed() <= age) {
             return Ok(false);
         }
-        // A rollback that a dropped transaction asked for is behind this.
+        // ping() runs after a queued rollback of a dropped transaction.
         connection.ping().await?;
         Ok(!connection.is_in_transaction())
     }
@@ -172,19 +172,9 @@ impl Storage {
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(LOOK_EACH).await;
-                match room(&self.folder) {
-                    Some((_, true)) => {
-                        self.set(&StorageTrouble::ReadOnly);
-                        continue;
-                    }
-                    Some((left, false)) if left < ENOUGH_ROOM => {
-                        self.set(&StorageTrouble::Full);
-                        continue;
-                    }
-                    Some(_) | None => {}
-                }
-                match try_to_store(pool).await {
-                    Ok(()) => break,
+                match look(&self.folder, pool).await {
+                    Ok(None) => break,
+                    Ok(Some(found)) => self.set(&found),
                     Err(error) if self.note(&error).is_some() => {}
                     Err(error) => return Err(error),
                 }
@@ -195,11 +185,28 @@ impl Storage {
     }
 }
 
+/// Looks whether the hub can store: whether its disk has room and takes writes, and then whether SQLite does. What
+/// the server goes by when it takes desks again, and what `status` says.
+///
+/// # Errors
+/// [`HubError`], which may say what is the matter with the disk ([`trouble_in`]).
+pub(crate) async fn look(
+    folder: &Path,
+    pool: &SqlitePool,
+) -> Result<Option<StorageTrouble>, HubError> {
+    match room(folder) {
+        Some((_, true)) => return Ok(Some(StorageTrouble::ReadOnly)),
+        Some((left, false)) if left < ENOUGH_ROOM => return Ok(Some(StorageTrouble::Full)),
+        Some(_) | None => {}
+    }
+    try_to_store(pool).await.map(|()| None)
+}
+
 /// Writes something to the disk and takes it away again.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
+async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
     let insert =
         sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('tried', zeroblob(?))");
     write(pool, insert.bind(TRIED_BYTES)).await?;

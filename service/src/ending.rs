@@ -12,7 +12,7 @@ use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal as Signals, SignalKind, signal};
 use tokio::sync::watch;
 
-/// So long a program that was told to stop may take. Service managers and people wait longer before they
+/// The longest time a program may take to stop. Service managers and people wait longer before they
 /// kill; everything that was acknowledged is on the disk at any moment.
 pub const END_WITHIN: Duration = Duration::from_secs(3);
 

@@ -75,7 +75,8 @@ pub struct Heartbeat {
     begun: bool,
     /// The hub has said that it answers beats.
     answered_here: bool,
-    /// Beats without an answer, oldest first. The hello is number 0. At most [`HUB_PATIENCE`] / [`ASK_AGAIN`].
+    /// Beats without an answer, oldest first. The hello is number 0. At most [`HUB_PATIENCE`] / [`ASK_AGAIN`] while the
+    /// hub says nothing; a hub that waits minutes for its database says that it lives, and is asked on.
     asked: VecDeque<(u64, Ticks)>,
     next_number: u64,
     last_asked: Ticks,

@@ -155,7 +155,7 @@ pub struct DeskBeat {
 /// The hub's answer to a [`DeskBeat`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
 pub struct HubBeat {
-    /// The number that was asked.
+    /// The number that was asked. One that nobody asked is a sign of life of a hub that cannot answer yet.
     #[n(0)]
     pub number: u64,
     /// The hub's clock, in milliseconds since the epoch.
@@ -507,7 +507,7 @@ pub enum HubMessage {
     /// Whether another daemon uses this desk's key, too. Only said to a desk that told its [`Hello::run`].
     #[n(15)]
     UsedTwice(#[n(0)] bool),
-    /// The answer to [`DeskMessage::Beat`].
+    /// The answer to [`DeskMessage::Beat`], or a sign of life without a question.
     #[n(14)]
     Beat(#[n(0)] HubBeat),
 }

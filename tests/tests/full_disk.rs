@@ -1,6 +1,6 @@
 //! Disks that are full or read-only, as small file systems in memory: the desk says what is the matter, gives nothing
-//! up, and heals by itself when there is room. Mounting needs root, as in CI; where it is not allowed these tests say so
-//! and do nothing (`syncd`'s own tests tell the errors apart without a mount).
+//! up, and heals by itself when there is room. Mounting needs root, as in CI; where it is not possible
+//! `STEMPEL_NO_MOUNTS=1` leaves these tests out (`syncd`'s own tests tell the errors apart without a mount).
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use std::fs;

@@ -5,7 +5,7 @@ use service::say;
 
 use super::{CliError, time};
 use crate::db::HubFolder;
-use crate::status;
+use crate::{clock, status};
 
 pub(super) async fn show(folder: &HubFolder, json: bool) -> Result<(), CliError> {
     let status = status::status(folder).await?;
@@ -19,6 +19,9 @@ pub(super) async fn show(folder: &HubFolder, json: bool) -> Result<(), CliError>
         Some(trouble) => say!(
             "disk: nothing can be stored, for {trouble}. Desks keep what they record; make room or mend the disk, and the hub goes on by itself"
         ),
+    }
+    if let Some(doubt) = &status.clock_doubt {
+        say!("clock: IN DOUBT: {doubt}. {}", clock::NEXT_STEP);
     }
     if let Some(room) = status.room {
         say!("room: {} MiB", room / (1024 * 1024));

@@ -15,6 +15,10 @@ use crate::db::HubError;
 use crate::ledgers::encoded;
 use crate::stock;
 
+/// Letters of a check-in code at the least: desks compare whatever is scanned or typed with the codes of the venue,
+/// and a shorter code would be taken for what it is not.
+const FEWEST_CODE_LETTERS: usize = 4;
+
 impl Importing<'_> {
     pub(super) async fn card_system(&mut self, row: &CardSystemRow) -> Result<(), ImportError> {
         let id = i64::from(row.id.0);
@@ -79,6 +83,14 @@ impl Importing<'_> {
         let field = format!("activities[{place}].venue");
         if venue.is_none() {
             return together(field, &format!("there is no venue {}", row.venue));
+        }
+        for (number, row) in row.checkin_codes.iter().enumerate() {
+            if row.code.trim().chars().count() < FEWEST_CODE_LETTERS {
+                return together(
+                    format!("activities[{place}].checkinCodes[{number}].code"),
+                    &format!("a check-in code has at least {FEWEST_CODE_LETTERS} letters"),
+                );
+            }
         }
         let (id, before) = self
             .known(

@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crdt_model::time::UnixMillis;
+use sqlx::SqlitePool;
 use sync_protocol::heartbeat::DESK_SILENCE;
 use sync_protocol::message::{DeskBeat, Hello, HubBeat, HubMessage};
 use tokio::time::Instant;
 
-use super::{Session, SessionEnd};
+use super::{Session, SessionEnd, told};
 use crate::clock;
+use crate::copies::note_used_twice;
 use crate::db::{HubError, to_sql, wall_clock, write};
 use crate::registry::Device;
 
@@ -24,30 +26,36 @@ const OFFSET_NOTED: i64 = 1_000;
 /// heard within the hour.
 pub(super) const OFFSET_NOTED_EACH: Duration = Duration::from_secs(10 * 60);
 
+/// What the hub found when a desk came.
+pub(super) struct Found {
+    pub(super) at: UnixMillis,
+    /// The hub holds less than the desk was told: it was restored from an older copy.
+    pub(super) lost: bool,
+    /// The desk's run came back after another run: there are two copies of the desk.
+    pub(super) came_back: bool,
+}
+
 impl Session {
-    /// Stores that the desk came, with which software, in which run, and what its clock shows.
+    /// Stores that the desk came, with which software, in which run, what its clock shows, and what the hub found
+    /// out. Called after the Welcome, for each note may have to wait for the writer's turn.
     pub(super) async fn note_hello(
-        &self,
+        &mut self,
         device: &Device,
         hello: &Hello,
-        lost: bool,
-    ) -> Result<(), HubError> {
-        let holds_all = hello.pending.is_empty() && !lost;
-        let desk_clock = UnixMillis(hello.clock);
-        clock::note_desk_clock(&self.pool, device.device, desk_clock, holds_all).await?;
-        let same_software = device.software.as_ref() == Some(&hello.software);
-        if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
-            return Ok(());
-        }
-        let update = sqlx::query(
-            "UPDATE device SET software = ?1,
-                    run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
-             WHERE id = ?3",
-        )
-        .bind(&hello.software)
-        .bind(hello.run)
-        .bind(&device.device.0[..]);
-        write(&self.pool, update).await
+        found: Found,
+    ) -> Result<(), SessionEnd> {
+        let pool = self.pool.clone();
+        let noting = async {
+            note_desk(&pool, device, hello, found.lost).await?;
+            if found.lost {
+                told::note_lost(&pool, device, hello, found.at).await?;
+            }
+            if found.came_back {
+                note_used_twice(&pool, device.device, found.at).await?;
+            }
+            Ok::<(), HubError>(())
+        };
+        Ok(self.while_it_waits(noting).await??)
     }
 
     /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
@@ -58,40 +66,70 @@ impl Session {
         let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
         let due = self.offset_due <= Instant::now();
         self.offset_moved = (moved || due).then_some(offset);
+        self.say(&HubMessage::Beat(self.hub_beat(beat.number))).await
+    }
+
+    pub(super) fn hub_beat(&self, number: u64) -> HubBeat {
         let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
-        let beat = HubBeat { number: beat.number, clock: now.0, clock_doubtful };
-        self.say(&HubMessage::Beat(beat)).await
+        HubBeat { number, clock: wall_clock().0, clock_doubtful }
     }
 
     pub(super) fn is_to_note(&self) -> bool {
         self.have.is_some() || self.offset_moved.is_some()
     }
 
-    /// Notes what the desk said last that it has, how its clock goes, and that it was heard, for the operators.
-    pub(super) async fn note_have(&mut self) -> Result<(), HubError> {
+    /// Stores the versions and clock offset that the desk last reported, and the time of contact. Not whether the
+    /// hub holds everything that the desk has written: a beat does not say how much waits there.
+    pub(super) fn note_have(&mut self) -> impl Future<Output = Result<(), HubError>> + use<> {
         let (have, moved) = (self.have.take(), self.offset_moved.take());
-        let Some(desk) = self.desk.as_ref().filter(|_| have.is_some() || moved.is_some()) else {
-            return Ok(());
-        };
+        let device = self.desk.as_ref().map(|desk| desk.device);
+        let device = device.filter(|_| have.is_some() || moved.is_some());
         self.note_at = Instant::now() + NOTED_EACH;
         if let Some(offset) = moved {
             self.offset = offset;
             self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
         }
-        let now = wall_clock().0;
-        let update = sqlx::query(
-            "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
+        let (now, pool) = (wall_clock().0, self.pool.clone());
+        async move {
+            let Some(device) = device else { return Ok(()) };
+            let update = sqlx::query(
+                "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
              venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
              clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
-        )
-        .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
-        .bind(have.map(|(_, venue)| to_sql(venue)))
-        .bind(moved)
-        .bind(moved.map(|_| now))
-        .bind(now)
-        .bind(&desk.device.0[..]);
-        write(&self.pool, update).await
+            )
+            .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
+            .bind(have.map(|(_, venue)| to_sql(venue)))
+            .bind(moved)
+            .bind(moved.map(|_| now))
+            .bind(now)
+            .bind(&device.0[..]);
+            write(&pool, update).await
+        }
     }
+}
+
+/// Stores that the desk came, with which software, in which run, and what its clock shows.
+async fn note_desk(
+    pool: &SqlitePool,
+    device: &Device,
+    hello: &Hello,
+    lost: bool,
+) -> Result<(), HubError> {
+    let holds_all = hello.pending.is_empty() && !lost;
+    clock::note_desk_clock(pool, device.device, UnixMillis(hello.clock), holds_all).await?;
+    let same_software = device.software.as_ref() == Some(&hello.software);
+    if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
+        return Ok(());
+    }
+    let update = sqlx::query(
+        "UPDATE device SET software = ?1,
+                run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
+         WHERE id = ?3",
+    )
+    .bind(&hello.software)
+    .bind(hello.run)
+    .bind(&device.device.0[..]);
+    write(pool, update).await
 }
 
 /// When a desk that beats and says nothing from now on is given up.

@@ -26,7 +26,7 @@ struct Growing {
     bytes: usize,
 }
 
-/// The batches of the next stretch of the log, and the version behind it. Rows of one list are put
+/// The batches of the next stretch of the log, and the version after it. Rows of one list are put
 /// together, each batch ending where a row ends, for there its device's seal fits.
 pub(super) async fn next(pool: &SqlitePool, desk: &Desk) -> Result<(Vec<Batch>, u64), SessionEnd> {
     let mut reading = pool.begin().await?;

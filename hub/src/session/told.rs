@@ -2,13 +2,17 @@
 //! the desk was copied, that this hub was restored.
 
 use crdt_model::time::UnixMillis;
+use sqlx::SqlitePool;
 use sync_protocol::message::{GoodbyeKind, Hello};
 
 use super::{Session, SessionEnd};
-use crate::copies::{Place, note_used_twice};
+use crate::copies::Place;
 use crate::db::{HubError, to_sql, write};
 use crate::registry::Device;
 use crate::storage::StorageTrouble;
+
+/// Between two notes of one desk that this hub was restored, in milliseconds: an hour.
+const LOST_NOTED_EACH: u64 = 60 * 60 * 1000;
 
 impl Session {
     /// Says goodbye to a desk whose entries could not be stored. Always an error, for the session is over.
@@ -25,15 +29,10 @@ impl Session {
         }
     }
 
-    /// The desk tells its run: it takes its place among the lines, and where this is one of two copies of a desk,
-    /// that is noted and the desk told.
-    pub(super) async fn take_place(
-        &mut self,
-        device: &Device,
-        run: Option<u32>,
-        now: UnixMillis,
-    ) -> Result<(), SessionEnd> {
-        let Some(run) = run else { return Ok(()) };
+    /// The desk tells its run: it takes its place among the lines. Gives whether its run came back after another one,
+    /// which only one of two copies of a desk does: that is to be noted, and the desk is told.
+    pub(super) fn take_place(&mut self, device: &Device, run: Option<u32>) -> bool {
+        let Some(run) = run else { return false };
         // A daemon never goes on with an old run. One that comes back after another began lived beside it.
         let came_back = device.runs[0] != Some(run) && device.runs[1] == Some(run);
         if came_back {
@@ -41,36 +40,40 @@ impl Session {
                 device = %device.device, desk = device.name, venue = %device.venue, from = %self.connection.remote_address(),
                 "a desk is used twice: two computers record under its name in turn. Nothing is lost; enrol one of them anew, with a folder of its own"
             );
-            note_used_twice(&self.pool, device.device, now).await?;
         }
         let known = came_back || device.used_twice_since.is_some();
         let heard = Box::new(self.connection.clone());
         self.place = Some(self.shared.lines.enter(device.device, run, known, heard));
-        Ok(())
-    }
-
-    /// This hub was restored from an older copy: how much the desk sends again is noted for the operators.
-    pub(super) async fn note_lost(
-        &self,
-        device: &Device,
-        hello: &Hello,
-        now: UnixMillis,
-    ) -> Result<(), HubError> {
-        let lost = hello.acknowledged.saturating_sub(device.entries);
-        tracing::warn!(
-            device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
-            "this hub was restored from an older copy: the desk sends again what it had sent before"
-        );
-        let update =
-            sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
-                .bind(now.0)
-                .bind(to_sql(lost))
-                .bind(&device.device.0[..]);
-        write(&self.pool, update).await
+        came_back
     }
 }
 
-/// Waits until it changes whether another daemon has the desk's key, too.
+/// This hub was restored from an older copy: how much the desk sends again is noted for the operators. It is the desk
+/// that says how much the hub held, so one desk is noted at most once in [`LOST_NOTED_EACH`], and what is shown is
+/// bounded by what the hub holds of it ([`Device::sent_again`]).
+pub(super) async fn note_lost(
+    pool: &SqlitePool,
+    device: &Device,
+    hello: &Hello,
+    now: UnixMillis,
+) -> Result<(), HubError> {
+    let lately = |at: i64| now.0.abs_diff(at) < LOST_NOTED_EACH;
+    if device.sent_again_at.is_some_and(lately) {
+        return Ok(());
+    }
+    let lost = hello.acknowledged.saturating_sub(device.entries);
+    tracing::warn!(
+        device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
+        "this hub was restored from an older copy, says a desk: it sends again what it had sent before"
+    );
+    let update = sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
+        .bind(now.0)
+        .bind(to_sql(lost))
+        .bind(&device.device.0[..]);
+    write(pool, update).await
+}
+
+/// Resolves when the used-twice flag changes.
 pub(super) async fn used_twice(place: &mut Option<Place>) -> bool {
     let Some(place) = place else { return std::future::pending().await };
     match place.used_twice.changed().await {

@@ -70,21 +70,68 @@ pub fn hello(protocol: u16) -> DeskMessage {
 
 /// Says hello in this run of a daemon, and gives whether the hub says that the desk is used twice.
 async fn used_twice(hub: &RunningHub, desk: &TestDesk, run: u32) -> bool {
+    say_hello(hub, desk, run, 0, |_| {}).await
+}
+
+/// The same of a desk of which the hub has said that it holds so many entries, with what else the hub says before.
+async fn say_hello(
+    hub: &RunningHub,
+    desk: &TestDesk,
+    run: u32,
+    acknowledged: u64,
+    mut said: impl FnMut(HubMessage),
+) -> bool {
     let DeskMessage::Hello(hello) = hello(PROTOCOL_VERSION) else { panic!("a hello") };
-    let hello = DeskMessage::Hello(Hello { run: Some(run), ..hello });
+    let hello = DeskMessage::Hello(Hello { run: Some(run), acknowledged, ..hello });
     let (_endpoint, connection) = desk.connect(hub.address).await;
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     send.write_all(&frame(&hello.to_bytes())).await.unwrap();
     let mut reader = FrameReader::default();
     loop {
         while let Some(contents) = reader.next_frame().unwrap() {
-            if let HubMessage::UsedTwice(used_twice) = HubMessage::from_bytes(contents).unwrap() {
-                return used_twice;
+            match HubMessage::from_bytes(contents).unwrap() {
+                HubMessage::UsedTwice(used_twice) => return used_twice,
+                other => said(other),
             }
         }
         let chunk = receive.read_chunk(usize::MAX, true).await.unwrap().expect("an answer");
         reader.push(&chunk.bytes);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_is_welcomed_and_hears_of_the_hub_while_another_process_writes() {
+    let hub = RunningHub::start().await;
+    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    // An import is one transaction of minutes.
+    let mut import = Some(hub.pool.begin_with("BEGIN IMMEDIATE").await.unwrap());
+    let mut said = Vec::new();
+    say_hello(&hub, &desk, 1, 0, |message| {
+        if matches!(message, HubMessage::Beat(_)) {
+            // It is dropped in a task of its own, and with that given up.
+            import.take();
+        }
+        said.push(message);
+    })
+    .await;
+    assert!(matches!(said[..], [HubMessage::Welcome(_), HubMessage::Beat(_)]), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_desk_that_claims_to_have_sent_what_the_hub_never_held_is_noted_once_and_without_its_number()
+ {
+    let hub = RunningHub::start().await;
+    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let noted = async || {
+        let devices = hub::registry::devices(&hub.pool).await.unwrap();
+        (devices[0].sent_again_at, devices[0].sent_again)
+    };
+    say_hello(&hub, &desk, 1, u64::MAX, |_| {}).await;
+    let first = noted().await;
+    assert!(first.0.is_some());
+    assert_eq!(first.1, 0, "the hub holds none of its entries");
+    say_hello(&hub, &desk, 1, u64::MAX, |_| {}).await;
+    assert_eq!(noted().await, first);
 }
 
 /// Two copies of a desk that are never linked at the same time.
@@ -367,7 +414,9 @@ async fn the_welcome_tells_how_far_the_log_of_the_desks_own_venue_goes() {
     let hub = RunningHub::start().await;
     let mut one = TestDesk::enrolled(&hub.pool, "Balie 1").await;
     one.append(check_in(1, 0));
-    one.talk(hub.address, |desk| !desk.acknowledged.is_empty()).await;
+    // A Welcome, too, says how far the list is held: up to 0.
+    let writer = one.writer;
+    one.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&1)).await;
     sqlx::query(
         "INSERT INTO accepted (version, venue, day, writer, first, last, signature)
          VALUES (900, 'another-venue', 1, x'00', 1, 1, x'00')",

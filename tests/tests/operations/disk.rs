@@ -2,17 +2,20 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use stempel_tests::small_disk::{SmallDisk, mount, unmount};
+use stempel_tests::small_disk::{BindMount, SmallDisk};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
 use syncd::desk_api::types::{HubLink, Status};
 
 use super::{assert_holds, tap};
 
-fn must_mount(arguments: &[&str], folder: &Path) {
-    assert!(mount(arguments, folder), "{arguments:?}");
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 fn cannot_store(why_has: &'static str) -> impl Fn(&Status) -> bool {
@@ -68,11 +71,7 @@ async fn a_hub_whose_disk_was_full_goes_on_by_itself_and_nothing_is_lost_or_doub
         hub.go();
         hub
     });
-    let begun = Instant::now();
-    while said() == 2 {
-        assert!(begun.elapsed() < PATIENCE, "it says nothing");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    wait_until("the word that the disk is full", || said() > 2);
     disk.make_room();
     let _hub = starts.join().unwrap();
     one.wait_for("the link", |status| status.hub == HubLink::Connected).await;
@@ -93,20 +92,31 @@ async fn a_hub_whose_disk_was_read_only_for_a_while_goes_on_by_itself() {
     desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
     let behind = world.path().join("behind");
     fs::create_dir(&behind).unwrap();
-    let at = folder.display().to_string();
-    must_mount(&["--bind", &at], &behind);
+    let _behind = BindMount::new(&folder, &behind);
     disk.fill();
     let mut entries = tap(&desk, 0..5).await;
     desk.wait_for("the word that the hub's disk is full", cannot_store("full")).await;
-    must_mount(&["--bind", &at], &folder);
-    must_mount(&["-o", "remount,bind,ro"], &folder);
+    let read_only = BindMount::read_only(&folder, &folder);
     fs::remove_file(behind.join("ballast")).unwrap();
     desk.wait_for("the word that it is read-only", cannot_store("read-only")).await;
     entries.extend(tap(&desk, 5..10).await);
     let status = hub.json(&["status"]);
     assert_eq!(status["storage"]["trouble"], "read-only", "{status}");
-    unmount(&folder);
+    drop(read_only);
     desk.wait_for("pending 0", |status| status.pending == 0).await;
     assert_holds(&hub, &entries);
-    unmount(&behind);
+    // A hub that starts on a read-only disk waits until it can be written.
+    hub.stop();
+    let read_only = BindMount::read_only(&folder, &folder);
+    let log = world.path().join("hub.log");
+    let said = move || fs::read_to_string(&log).unwrap().matches("its disk is read-only").count();
+    let before = said();
+    let starts = std::thread::spawn(move || {
+        hub.go();
+        hub
+    });
+    wait_until("the word that it is read-only", || said() > before);
+    drop(read_only);
+    let _hub = starts.join().unwrap();
+    desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
 }

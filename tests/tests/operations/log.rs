@@ -153,6 +153,9 @@ async fn whatever_becomes_of_its_log_a_hub_takes_entries_and_ends() {
     assert_eq!(hub.json(&["show", "totals"])["entries"], 40);
 }
 
+/// A daemon that says nothing for so long hangs: the slowest machine with much to do answers sooner.
+const HANGS_FROM: Duration = Duration::from_secs(10);
+
 fn make_fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
@@ -171,10 +174,12 @@ async fn a_daemon_that_hangs_in_its_disk_ends_all_the_same_when_it_is_told_to() 
     let client = desk.client.clone();
     let chooses = tokio::spawn(async move { client.choose_activity(ACTIVITY).await });
     let hangs = async {
-        while tokio::time::timeout(Duration::from_millis(500), desk.client.status()).await.is_ok() {
+        while tokio::time::timeout(HANGS_FROM, desk.client.status()).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     tokio::time::timeout(PATIENCE, hangs).await.expect("the desk hangs");
+    assert!(!chooses.is_finished(), "the choice is not written");
     let (status, _) = daemon.end().await;
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()), "it ended itself: {status}");
     chooses.abort();
