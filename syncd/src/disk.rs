@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -107,6 +107,25 @@ impl From<DiskTrouble> for Trouble {
             DiskTrouble::ReadOnly => Self::DiskReadOnly,
             DiskTrouble::Fails => Self::DiskFails,
         }
+    }
+}
+
+/// A trial of the disk, to be made without holding any lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The folder that is to take a file.
+    pub folder: PathBuf,
+    /// The size of the file.
+    pub bytes: usize,
+}
+
+impl Trial {
+    /// Makes the trial.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn run(&self) -> Result<(), DiskTrouble> {
+        probe(&self.folder, self.bytes)
     }
 }
 

@@ -13,7 +13,7 @@ use super::denied::{Change, Denial, NOT_IN_STORE};
 use super::record::Tree;
 use super::shelf::{Shelf, numbers};
 use super::{Cursor, Store, StoreError, at_hand, number};
-use crate::disk::probe;
+use crate::disk::{DiskTrouble, Trial, probe};
 use crate::paths::sync_folder_of;
 
 /// How long to wait for sled's lock while the desk works.
@@ -322,9 +322,16 @@ impl Store {
         Ok(())
     }
 
+    /// What is to be tried out before [`Store::heal`], where something is closed or repeats an old error.
+    pub fn trial(&self) -> Option<Trial> {
+        let needed = self.closed.is_some() || self.failing.is_some();
+        needed.then(|| Trial { folder: self.folder.clone(), bytes: PROBE_BYTES })
+    }
+
     /// Sees to what is the matter: sets a damaged sled aside, and opens what is closed or repeats an old error.
+    /// `tried` is what a trial of the disk said just now ([`Store::trial`]); without it the disk is tried out here.
     /// Whether anything changed.
-    pub fn heal(&mut self) -> bool {
+    pub fn heal(&mut self, tried: Option<Result<(), DiskTrouble>>) -> bool {
         let noticed = self.noticed.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let mut changed = noticed.is_some();
         if let Some(error) = noticed
@@ -335,7 +342,8 @@ impl Store {
         if self.closed.is_none() && self.failing.is_none() {
             return changed;
         }
-        if let Err(trouble) = probe(&self.folder, PROBE_BYTES) {
+        let tried = tried.unwrap_or_else(|| probe(&self.folder, PROBE_BYTES));
+        if let Err(trouble) = tried {
             let known = self.closed.as_ref().map_or(self.failing, |(_, disk)| *disk);
             changed |= known != Some(trouble);
             match &mut self.closed {

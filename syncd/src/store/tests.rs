@@ -37,7 +37,7 @@ fn opened(path: &Path) -> Store {
 /// What the desk does in the background.
 fn check_all(store: &mut Store) {
     while store.check(1000) {}
-    store.heal();
+    store.heal(None);
     while store.check(1000) {}
 }
 
@@ -272,7 +272,7 @@ fn whatever_is_lost_by_a_cut_or_a_flipped_bit_is_said_and_no_blocked_pass_is_wel
         check_all(&mut store);
         assert_eq!(status(&store, 1), Some(CardStatus::Blocked), "{what}");
         let lost = (2..=LAST).any(|n| status(&store, n) != Some(CardStatus::Active));
-        store.heal();
+        store.heal(None);
         let trouble = store.trouble();
         assert!(!lost || trouble.is_some(), "{what}: some are lost and nothing is said");
         noticed += usize::from(trouble.is_some());
@@ -413,12 +413,12 @@ fn damage_that_a_look_up_finds_is_seen_to_while_the_desk_works() {
     let shelf = store.current.as_ref().unwrap();
     shelf.trees[Tree::Passes as usize].insert(key(4), &b"not what was written"[..]).unwrap();
     assert_eq!(status(&store, 4), None, "nobody knows");
-    assert!(store.heal());
+    assert!(store.heal(None));
     assert!(store.is_damaged() && store.is_writable());
     assert_eq!(numbers(&path).unwrap(), [2, 1]);
     assert_eq!(status(&store, 5), Some(CardStatus::Active));
     assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
-    assert!(!store.heal(), "once is enough");
+    assert!(!store.heal(None), "once is enough");
 }
 
 #[test]
@@ -434,7 +434,7 @@ fn what_the_operating_system_refuses_sets_no_store_aside() {
         StoreError::Disk { path: path.clone(), error: error() },
     ] {
         store.noted::<()>(Err(error));
-        assert!(store.heal());
+        assert!(store.heal(None));
         assert_eq!(store.trouble(), None);
         assert_eq!(numbers(&path).unwrap(), [1]);
         assert_eq!(status(&store, 5), Some(CardStatus::Active));
@@ -453,7 +453,7 @@ fn a_damaged_store_for_whose_successor_there_was_no_room_gets_one_later() {
     store.closed = Some(("no room".to_owned(), Some(DiskTrouble::Full)));
     assert!(matches!(store.trouble(), Some(StoreTrouble::Closed { .. })));
     assert_eq!(status(&store, 5), Some(CardStatus::Active), "it is read all the same");
-    assert!(store.heal());
+    assert!(store.heal(None));
     assert!(matches!(store.trouble(), Some(StoreTrouble::Damaged { passes: 9, of: 9, .. })));
     refill(&mut store, &path, &items);
 }

@@ -1,0 +1,75 @@
+//! What the hub said for a small file of its own (an answer to a request, the grants), where the file could not be
+//! written. It does not depend on the cursors, so no other session is needed: it is kept in memory, and each look after
+//! the disk writes it again. For as long as it is not written, the desk says that the disk does not do what it is asked.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crdt_model::stock::GrantedUnits;
+use sync_protocol::request::{RequestAnswer, RequestId};
+
+use super::Desk;
+use crate::disk::DiskTrouble;
+
+/// Answers and grants that are not written yet. At the most one answer for each request that waits.
+#[derive(Debug, Default)]
+pub(super) struct Unkept {
+    answers: BTreeMap<RequestId, RequestAnswer>,
+    grants: Option<Vec<GrantedUnits>>,
+    trouble: Option<DiskTrouble>,
+}
+
+impl Unkept {
+    /// Why something is not written yet.
+    pub(super) fn trouble(&self) -> Option<DiskTrouble> {
+        self.trouble
+    }
+}
+
+impl Desk {
+    /// Keeps the hub's answer to a request: at once, or as soon as its file can be written.
+    pub(super) fn keep_answer(&mut self, answer: RequestAnswer) {
+        self.unkept.answers.insert(answer.id, answer);
+        self.keep_what_was_not_kept();
+    }
+
+    /// Keeps what the hub says that this desk may hand out: at once, or as soon as its file can be written.
+    pub(super) fn keep_grants(&mut self, grants: Vec<GrantedUnits>) {
+        self.unkept.grants = Some(grants);
+        self.keep_what_was_not_kept();
+    }
+
+    /// Writes what is not written yet.
+    pub(super) fn keep_what_was_not_kept(&mut self) {
+        if self.unkept.answers.is_empty() && self.unkept.grants.is_none() {
+            return;
+        }
+        let written = self.write_the_unkept().err();
+        let trouble = written.as_ref().map(DiskTrouble::of_failed_write);
+        if let (Some(error), true) = (&written, self.unkept.trouble != trouble) {
+            tracing::error!(%error, "a request or the stock file cannot be written; it is tried again");
+        }
+        self.unkept.trouble = trouble;
+        if trouble.is_some() {
+            self.health.alarm().notify_one();
+        }
+    }
+
+    fn write_the_unkept(&mut self) -> io::Result<()> {
+        // One file that cannot be written keeps no other from being written.
+        let mut failed = None;
+        for (id, answer) in std::mem::take(&mut self.unkept.answers) {
+            if let Err(error) = self.requests.answered(&answer) {
+                self.unkept.answers.insert(id, answer);
+                failed = Some(error);
+            }
+        }
+        if let Some(grants) = self.unkept.grants.take()
+            && let Err(error) = self.granted(grants.clone())
+        {
+            self.unkept.grants = Some(grants);
+            failed = Some(error);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
