@@ -73,3 +73,71 @@ impl Desk {
         failed.map_or(Ok(()), Err)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crdt_model::ids::RewardId;
+    use crdt_model::stock::{GrantId, Units};
+    use sync_protocol::request::{RequestKind, SealedRequest};
+
+    use super::*;
+    use crate::desk::tests::desk;
+    use crate::desk_api::types::{Health, Trouble};
+
+    fn look(desk: &mut Desk) {
+        let tried = desk.trials().run();
+        desk.look_after(&tried);
+    }
+
+    #[test]
+    fn an_answer_and_grants_whose_files_cannot_be_written_end_no_session_and_are_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        desk.begin_to_keep();
+        let session = desk.keeping();
+        let id = RequestId([1; 16]);
+        let request = SealedRequest { id, sealed: vec![1; 40] };
+        desk.requests.add(&request, RequestKind::ReportLost, 20, None).unwrap();
+        // As root may do whatever it wants, something else stands in the way.
+        let (requests, moved) = (folder.path().join("requests"), folder.path().join("moved"));
+        fs::rename(&requests, &moved).unwrap();
+        fs::write(&requests, "no folder").unwrap();
+        let stock = folder.path().join("stock");
+        fs::create_dir(&stock).unwrap();
+        desk.keep_answer(RequestAnswer { id, refused: None });
+        let units = Units { first: 3, count: 5 };
+        desk.keep_grants(vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }]);
+        look(&mut desk);
+        assert_eq!(desk.status().disk, Health::Trouble(Trouble::DiskFails));
+        assert!(desk.keeps(), "the catalogue does not depend on it");
+        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 1));
+        fs::remove_dir(&stock).unwrap();
+        look(&mut desk);
+        assert_eq!(desk.stock_file.kept().grants.len(), 1, "one does not wait for the other");
+        fs::remove_file(&requests).unwrap();
+        fs::rename(&moved, &requests).unwrap();
+        look(&mut desk);
+        assert_eq!(desk.status().disk, Health::Fine);
+        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 0));
+    }
+
+    #[test]
+    fn a_trouble_that_ends_without_a_word_is_published_by_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        look(&mut desk);
+        let mut events = desk.subscribe();
+        look(&mut desk);
+        assert!(events.try_recv().is_err(), "nothing changed");
+        desk.note_diverged();
+        look(&mut desk);
+        assert!(desk.status().beside.contains(&Trouble::NameUsedTwice));
+        assert!(events.try_recv().is_ok());
+        desk.forget_diverged();
+        look(&mut desk);
+        assert!(events.try_recv().is_ok());
+        assert_eq!(desk.status().beside, []);
+    }
+}
