@@ -41,7 +41,7 @@ pub enum DaemonError {
         "another stempel-syncd is already running on {folder}. One daemon serves a desk; use that one, or stop it first"
     )]
     AlreadyRunning {
-        /// Which folder.
+        /// The desk's folder.
         folder: PathBuf,
     },
     /// The folder cannot be used.
@@ -49,9 +49,9 @@ pub enum DaemonError {
         "the desk's folder {folder} cannot be written ({error}). Nothing could be recorded there, so the desk does not start. Choose another with --folder, or change who owns it"
     )]
     Folder {
-        /// Which.
+        /// The desk's folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The socket's path is taken by something else.
@@ -59,17 +59,17 @@ pub enum DaemonError {
         "the socket path {socket} is taken: {what}. Choose another with --socket, or remove what is there"
     )]
     SocketTaken {
-        /// Which.
+        /// The socket's path.
         socket: PathBuf,
-        /// By what.
+        /// What stands at that path.
         what: String,
     },
     /// The socket cannot be opened.
     #[error("the socket {socket} cannot be opened ({error}). Choose another path with --socket")]
     Socket {
-        /// Which.
+        /// The socket's path.
         socket: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The desk cannot start.

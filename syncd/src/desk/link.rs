@@ -52,7 +52,7 @@ pub enum LinkError {
     Ended {
         /// The hub's sentence.
         sentence: String,
-        /// Why.
+        /// The reason, as the protocol names it.
         kind: GoodbyeKind,
     },
 }
@@ -96,7 +96,7 @@ impl Desk {
     /// Notes how the link to the hub stands.
     pub fn set_hub(&mut self, link: HubLink, wall: UnixMillis) {
         if link != HubLink::Connected && std::mem::take(&mut self.confirmed) {
-            // So long the catalogue was what the hub had.
+            // Until now the catalogue was what the hub had.
             let at = u64::try_from(wall.0).unwrap_or_default();
             let kept = self.store.set_cursor(Cursor::CatalogueAt, at);
             if let Err(error) = kept.and_then(|()| self.store.flush()) {

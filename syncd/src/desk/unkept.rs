@@ -48,11 +48,9 @@ impl Desk {
         let trouble = written.as_ref().map(DiskTrouble::of_failed_write);
         if let (Some(error), true) = (&written, self.unkept.trouble != trouble) {
             tracing::error!(%error, "a request or the stock file cannot be written; it is tried again");
-        }
-        self.unkept.trouble = trouble;
-        if trouble.is_some() {
             self.health.alarm().notify_one();
         }
+        self.unkept.trouble = trouble;
     }
 
     fn write_the_unkept(&mut self) -> io::Result<()> {

@@ -191,8 +191,8 @@ impl Store {
         }
     }
 
-    /// Notes what a failed write says: what the operating system refuses is no damage. sled may have taken a part of it in memory, and repeats its error: it is opened
-    /// anew.
+    /// Notes what a failed write says: what the operating system refuses is no damage. sled may have taken a part of the
+    /// write in memory, and repeats its error, so it is opened anew.
     pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
         let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
         if let Some(trouble) = disk {

@@ -24,9 +24,9 @@ pub enum StoreError {
     /// The folder cannot be made, read or moved.
     #[error("{path}: {error}")]
     Disk {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: std::io::Error,
     },
     /// Something is not as it was written.
@@ -35,7 +35,7 @@ pub enum StoreError {
     /// The store is not open; it is tried again.
     #[error("{why}")]
     Closed {
-        /// Why.
+        /// The reason, as a fragment of a sentence.
         why: String,
         /// What is the matter with the disk, where it is that.
         disk: Option<DiskTrouble>,
@@ -85,7 +85,7 @@ pub enum StoreTrouble {
     },
     /// It cannot be opened.
     Closed {
-        /// Why.
+        /// The reason, as a fragment of a sentence.
         why: String,
         /// What is the matter with the disk, where it is that.
         disk: Option<DiskTrouble>,
