@@ -464,7 +464,9 @@ impl Desk {
     }
 
     fn publish_status(&self) {
-        self.publish(Event::Status(Box::new(self.status())));
+        let status = self.status();
+        self.health.note_published(&status);
+        self.publish(Event::Status(Box::new(status)));
     }
 
     fn publish(&self, event: Event) {

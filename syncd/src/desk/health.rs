@@ -5,13 +5,13 @@
 //! The link to the hub does not end because the disk takes nothing: what was recorded before is sent. What the hub
 //! says then cannot be kept, so the desk takes none of it until it begins another session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::{Health, Trouble};
+use crate::desk_api::types::{Health, Status, Trouble};
 use crate::disk::{DiskTrouble, Trial};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{StoreError, StoreTrouble};
@@ -65,9 +65,9 @@ pub struct Tried {
     store: Option<Result<(), DiskTrouble>>,
 }
 
-/// What a look at the desk found, as far as it can change without anybody saying so.
+/// What of the status can change without an event of its own: some troubles end with time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Seen {
+struct Said {
     disk: Health,
     store: Health,
     passes: u64,
@@ -83,8 +83,8 @@ pub(super) struct DeskHealth {
     missed: bool,
     /// When the disk was tried out last.
     tried: Option<Instant>,
-    /// What the last look found and published: troubles that end with time change nothing else.
-    seen: Option<Seen>,
+    /// What was published last.
+    published: Mutex<Option<Said>>,
     /// Counts up where a session must end, so that another begins.
     keeping: u64,
     /// Told when something is the matter.
@@ -94,6 +94,20 @@ pub(super) struct DeskHealth {
 impl DeskHealth {
     pub(super) fn alarm(&self) -> Arc<Notify> {
         self.alarm.clone()
+    }
+
+    fn published(&self) -> MutexGuard<'_, Option<Said>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This status is published.
+    pub(super) fn note_published(&self, status: &Status) {
+        *self.published() = Some(Said {
+            disk: status.disk.clone(),
+            store: status.store.clone(),
+            passes: status.passes,
+            beside: status.beside.clone(),
+        });
     }
 }
 
@@ -189,15 +203,6 @@ impl Desk {
         self.health.keeping
     }
 
-    fn seen(&self) -> Seen {
-        Seen {
-            disk: self.disk_health(),
-            store: self.store_health(),
-            passes: self.store.passes(),
-            beside: self.said_beside(),
-        }
-    }
-
     /// What is to be tried out before the next look.
     pub fn trials(&mut self) -> Trials {
         let due = self.health.tried.is_none_or(|at| at.elapsed() >= TRIED_EVERY);
@@ -234,11 +239,15 @@ impl Desk {
         if self.health.missed && self.health.disk.is_none() && self.store.is_writable() {
             self.begin_another_session();
         }
-        let seen = self.seen();
-        let fine = seen.disk == Health::Fine && seen.store == Health::Fine;
-        if self.health.seen.as_ref() != Some(&seen) {
-            tracing::info!(disk = ?seen.disk, store = ?seen.store, "the desk's state changed");
-            self.health.seen = Some(seen);
+        let now = Said {
+            disk: self.disk_health(),
+            store: self.store_health(),
+            passes: self.store.passes(),
+            beside: self.said_beside(),
+        };
+        let fine = now.disk == Health::Fine && now.store == Health::Fine;
+        if self.health.published().as_ref() != Some(&now) {
+            tracing::info!(disk = ?now.disk, store = ?now.store, "the desk's state changed");
             self.publish_status();
         }
         match (more, fine) {

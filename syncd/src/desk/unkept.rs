@@ -137,5 +137,11 @@ mod tests {
         look(&mut desk);
         assert!(events.try_recv().is_ok());
         assert_eq!(desk.status().beside, []);
+        while events.try_recv().is_ok() {}
+        desk.disk_failed(DiskTrouble::Full);
+        assert!(events.try_recv().is_ok());
+        desk.disk_took_it();
+        look(&mut desk);
+        assert!(events.try_recv().is_ok(), "it was said between two looks");
     }
 }
