@@ -18,11 +18,13 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 
+use crate::out::printable_lines;
+
 /// Bytes that wait to be written at the most: some ten thousand lines, which is minutes of an ordinary
 /// log, and nothing that a small computer misses.
 const MOST_BYTES: usize = 2 * 1024 * 1024;
 
-/// So long the end of the program waits for the last lines. A pipe that nobody empties takes none.
+/// How long the end of the program waits for the last lines. A pipe that nobody empties takes none.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// The variable that says what is logged, as `tracing_subscriber::EnvFilter` reads it.
@@ -165,9 +167,9 @@ impl Log {
         Self(queue)
     }
 
-    /// Writes a line as it is: what a program says last.
-    pub fn say(&self, line: &str) {
-        self.0.push(format!("{line}\n").as_bytes());
+    /// Writes what a program says last, fit for a terminal.
+    pub fn say(&self, text: &str) {
+        self.0.push(format!("{}\n", printable_lines(text)).as_bytes());
     }
 }
 

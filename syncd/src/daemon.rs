@@ -27,6 +27,9 @@ use crate::paths::DeskFolder;
 /// The pause between an alarm and the look.
 const ALARM_PAUSE: Duration = Duration::from_millis(100);
 
+/// The pause between two parts of a check of the pass list, so that taps get the lock: `std::sync::Mutex` is not fair.
+const CHECK_PAUSE: Duration = Duration::from_millis(5);
+
 /// Between two looks at the ledger files: a removed file is noticed without a tap.
 const FILES_LOOKED_AT_EACH: Duration = Duration::from_secs(5);
 
@@ -38,7 +41,7 @@ pub enum DaemonError {
         "another stempel-syncd is already running on {folder}. One daemon serves a desk; use that one, or stop it first"
     )]
     AlreadyRunning {
-        /// Which folder.
+        /// The desk's folder.
         folder: PathBuf,
     },
     /// The folder cannot be used.
@@ -46,9 +49,9 @@ pub enum DaemonError {
         "the desk's folder {folder} cannot be written ({error}). Nothing could be recorded there, so the desk does not start. Choose another with --folder, or change who owns it"
     )]
     Folder {
-        /// Which.
+        /// The desk's folder.
         folder: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The socket's path is taken by something else.
@@ -56,17 +59,17 @@ pub enum DaemonError {
         "the socket path {socket} is taken: {what}. Choose another with --socket, or remove what is there"
     )]
     SocketTaken {
-        /// Which.
+        /// The socket's path.
         socket: PathBuf,
-        /// By what.
+        /// What stands at that path.
         what: String,
     },
     /// The socket cannot be opened.
     #[error("the socket {socket} cannot be opened ({error}). Choose another path with --socket")]
     Socket {
-        /// Which.
+        /// The socket's path.
         socket: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: io::Error,
     },
     /// The desk cannot start.
@@ -173,14 +176,18 @@ fn serve(
 async fn look_after(desk: SharedDesk) -> Infallible {
     let alarm = lock(&desk).alarm();
     loop {
-        // A look tries the disk out, so this thread is given to it.
-        let next = tokio::task::block_in_place(|| lock(&desk).look_after());
+        // A look tries the disk out, so this thread is given to it. Nobody waits for the trial: it runs without the lock.
+        let next = tokio::task::block_in_place(|| {
+            let trials = lock(&desk).trials();
+            let tried = trials.run();
+            lock(&desk).look_after(&tried)
+        });
         match next {
-            NextLook::AtOnce => tokio::task::yield_now().await,
+            NextLook::AtOnce => tokio::time::sleep(CHECK_PAUSE).await,
             NextLook::After(wait) => {
                 let alarmed = tokio::time::timeout(wait, alarm.notified()).await.is_ok();
                 if alarmed {
-                    // Whatever cries for help at every turn is looked at once in a while.
+                    // Limits how often a repeated alarm triggers a look.
                     tokio::time::sleep(ALARM_PAUSE).await;
                 }
             }
@@ -217,26 +224,52 @@ async fn tell_failures(
     Ok(())
 }
 
-/// Makes the folder and takes its lock. The lock goes with the process, however that ends.
-fn take_folder(folder: &DeskFolder) -> Result<File, DaemonError> {
+/// Makes the folder and takes its locks: that of the folder itself, which needs no room on the disk, and that of
+/// `desk.lock` where this file is there or can be made. Every daemon takes the first, so that two of them exclude each
+/// other whatever the disk took from either. The locks go with the process, however that ends.
+fn take_folder(folder: &DeskFolder) -> Result<Vec<File>, DaemonError> {
     let failed = |error| DaemonError::Folder { folder: folder.root().to_owned(), error };
     folder.create().map_err(failed)?;
+    let of_folder = File::open(folder.root()).map_err(failed)?;
     let path = folder.lock();
     let opened =
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    let file = match opened {
-        Ok(file) => file,
-        // A lock needs no room: on such a disk that of the file that is there will do, or of the folder itself.
-        Err(error) if DiskTrouble::of(&error).is_some() => {
-            File::open(&path).or_else(|_| File::open(folder.root())).map_err(failed)?
-        }
+    let of_file = match opened {
+        Ok(file) => Some(file),
+        Err(error) if DiskTrouble::of(&error).is_some() => File::open(&path).ok(),
         Err(error) => return Err(failed(error)),
     };
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => {
-            Err(DaemonError::AlreadyRunning { folder: folder.root().to_owned() })
+    let (mut locked, mut refused) = (Vec::new(), None);
+    for file in [Some(of_folder), of_file].into_iter().flatten() {
+        match file.try_lock() {
+            Ok(()) => locked.push(file),
+            Err(TryLockError::WouldBlock) => {
+                return Err(DaemonError::AlreadyRunning { folder: folder.root().to_owned() });
+            }
+            // Some file systems lock no folders, or nothing that is open for reading only.
+            Err(TryLockError::Error(error)) => refused = Some(error),
         }
-        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+    match refused {
+        Some(error) if locked.is_empty() => Err(failed(error)),
+        Some(_) | None => Ok(locked),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_daemons_exclude_each_other_also_where_one_could_not_make_its_lock_file() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = DeskFolder::new(root.path());
+        let first = take_folder(&folder).unwrap();
+        // As after a start on a full disk.
+        std::fs::remove_file(folder.lock()).unwrap();
+        let second = take_folder(&folder);
+        assert!(matches!(second, Err(DaemonError::AlreadyRunning { .. })), "{second:?}");
+        drop(first);
+        assert_eq!(take_folder(&folder).unwrap().len(), 2);
     }
 }

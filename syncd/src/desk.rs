@@ -14,6 +14,7 @@ mod sales;
 mod salvage;
 mod standing;
 mod stock;
+mod unkept;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
@@ -51,7 +52,7 @@ use crate::store::{Cursor, Store};
 
 pub use answers::Refusal;
 pub use clock::Reading;
-pub use health::NextLook;
+pub use health::{NextLook, Trials, Tried};
 pub use link::LinkError;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
@@ -155,6 +156,7 @@ pub struct Desk {
     disk: Health,
     health: health::DeskHealth,
     notes: notes::Notes,
+    unkept: unkept::Unkept,
     /// The number of this run of the daemon. Unlike the epoch it never changes.
     run: u32,
     events: broadcast::Sender<Event>,
@@ -215,12 +217,12 @@ impl Desk {
             files,
             salvaged: salvage::Salvaged::default(),
             settings,
-            activities: store.activities(),
-            rewards: store.rewards(),
-            coupons: store.coupons(),
-            card_systems: store.card_systems(),
-            clock: DeskClock::new(now, Evidence::default(), store.policy().clock_tolerance),
-            policy: store.policy(),
+            activities: Vec::new(),
+            rewards: Vec::new(),
+            coupons: Vec::new(),
+            card_systems: Vec::new(),
+            clock: DeskClock::new(now, Evidence::default(), Policy::default().clock_tolerance),
+            policy: Policy::default(),
             holding: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(&folder.stock()),
@@ -250,11 +252,13 @@ impl Desk {
             disk: Health::Fine,
             health,
             notes: notes::Notes::default(),
+            unkept: unkept::Unkept::default(),
             run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),
             folder,
         };
+        desk.take_up_catalogue();
         desk.take_up_repairs(&repairs);
         desk.take_up_acknowledgements();
         desk.take_up_ledgers(now);
@@ -265,6 +269,16 @@ impl Desk {
     /// The key to which the hub seals what is for this desk alone.
     fn sealing_key(&self) -> DeskSealingKey {
         DeskSealingKey::of(&self.key)
+    }
+
+    /// Takes up the small parts of the catalogue from the store.
+    fn take_up_catalogue(&mut self) {
+        self.activities = self.store.activities();
+        self.rewards = self.store.rewards();
+        self.coupons = self.store.coupons();
+        self.card_systems = self.store.card_systems();
+        self.policy = self.store.policy();
+        self.clock.set_tolerance(self.policy.clock_tolerance);
     }
 
     /// Takes up what the store knows of what the hub has.
@@ -458,7 +472,9 @@ impl Desk {
     }
 
     fn publish_status(&self) {
-        self.publish(Event::Status(Box::new(self.status())));
+        let status = self.status();
+        self.health.note_published(&status);
+        self.publish(Event::Status(Box::new(status)));
     }
 
     fn publish(&self, event: Event) {

@@ -3,7 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -41,6 +41,22 @@ impl DiskTrouble {
         }
     }
 
+    /// What an error says of the disk where it may come from damaged contents as well: what is there is not what was
+    /// written only where a file ends too early, is not there, or is asked for at an impossible place. Whatever else the
+    /// operating system says (no descriptors left, no memory, no permission) proves no damage.
+    pub fn unless_damage(error: &io::Error) -> Option<Self> {
+        Self::of(error).or_else(|| {
+            let number = error.raw_os_error().or_else(|| number_in(&error.to_string()));
+            number.filter(|number| !may_be_damage(*number)).map(|_| Self::Fails)
+        })
+    }
+
+    /// [`Self::unless_damage`] of the text of a panic or of an error that was cloned.
+    pub fn unless_damage_in_text(text: &str) -> Option<Self> {
+        let system = number_in(text).filter(|number| !may_be_damage(*number));
+        Self::of_text(text).or(system.map(|_| Self::Fails))
+    }
+
     /// What a write that failed says of the disk.
     pub fn of_failed_write(error: &io::Error) -> Self {
         Self::of(error).unwrap_or(Self::Fails)
@@ -68,6 +84,21 @@ impl DiskTrouble {
     }
 }
 
+/// The operating system's number in the text of its error, as `Display` and as `Debug` write it.
+fn number_in(text: &str) -> Option<i32> {
+    let behind = ["os error ", "Os { code: "].iter().find_map(|it| Some(text.split_once(it)?.1))?;
+    let end = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    behind[..end].parse().ok()
+}
+
+/// Whether damaged contents can lead to this error of the operating system.
+fn may_be_damage(number: i32) -> bool {
+    matches!(
+        Errno::from_raw_os_error(number),
+        Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::INVAL | Errno::OVERFLOW
+    )
+}
+
 impl From<DiskTrouble> for Trouble {
     fn from(trouble: DiskTrouble) -> Self {
         match trouble {
@@ -76,6 +107,25 @@ impl From<DiskTrouble> for Trouble {
             DiskTrouble::ReadOnly => Self::DiskReadOnly,
             DiskTrouble::Fails => Self::DiskFails,
         }
+    }
+}
+
+/// A trial of the disk, to be made without holding any lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trial {
+    /// The folder that is to take a file.
+    pub folder: PathBuf,
+    /// The size of the file.
+    pub bytes: usize,
+}
+
+impl Trial {
+    /// Makes the trial.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn run(&self) -> Result<(), DiskTrouble> {
+        probe(&self.folder, self.bytes)
     }
 }
 
@@ -127,6 +177,29 @@ mod tests {
         }
         let other = io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
         assert_eq!(DiskTrouble::of(&other), None, "a file that is cut off is no full disk");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_no_damage_and_a_file_that_is_gone_may_be() {
+        for (errno, wanted) in [
+            (Errno::MFILE, Some(DiskTrouble::Fails)),
+            (Errno::NFILE, Some(DiskTrouble::Fails)),
+            (Errno::NOMEM, Some(DiskTrouble::Fails)),
+            (Errno::ACCESS, Some(DiskTrouble::Fails)),
+            (Errno::NOSPC, Some(DiskTrouble::Full)),
+            (Errno::NOENT, None),
+            (Errno::INVAL, None),
+        ] {
+            let error = io::Error::from_raw_os_error(errno.raw_os_error());
+            assert_eq!(DiskTrouble::unless_damage(&error), wanted);
+            // As sled clones it.
+            let cloned = io::Error::new(error.kind(), format!("{error:?}"));
+            assert_eq!(DiskTrouble::unless_damage(&cloned), wanted, "{cloned:?}");
+            let panic = format!("called `Result::unwrap()` on an `Err` value: {error:?}");
+            assert_eq!(DiskTrouble::unless_damage_in_text(&panic), wanted);
+        }
+        let short = io::Error::new(io::ErrorKind::UnexpectedEof, "failed to fill whole buffer");
+        assert_eq!(DiskTrouble::unless_damage(&short), None);
     }
 
     #[test]

@@ -34,7 +34,7 @@ const BACKOFF_CANNOT_STORE: Duration = Duration::from_secs(5);
 /// The longest wait.
 const BACKOFF_LONGEST: Duration = Duration::from_secs(30);
 
-/// So often this computer's clocks are looked at where nobody asks for anything: a clock that was set is noticed
+/// How often this computer's clocks are looked at where nobody asks for anything: a clock that was set is noticed
 /// before the next visitor comes.
 const LOOK_AT_CLOCKS: Duration = Duration::from_secs(5);
 
@@ -122,6 +122,7 @@ pub async fn look_at_clocks(desk: SharedDesk) -> Infallible {
 
 async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infallible {
     let mut longest = BACKOFF_FIRST;
+    let mut began_anew = false;
     loop {
         let welcomed = Arc::new(std::sync::atomic::AtomicBool::new(false));
         let begun = Instant::now();
@@ -132,16 +133,23 @@ async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infall
             Ok(Err(broken)) => broken,
             Err(_) => Broken::Panicked,
         };
+        let good = begun.elapsed() >= CONNECT_TIMEOUT + GOOD_LINK;
         if welcomed.load(std::sync::atomic::Ordering::Relaxed) {
-            let good = begun.elapsed() >= CONNECT_TIMEOUT + GOOD_LINK;
             longest = if good { BACKOFF_FIRST } else { longest.min(BACKOFF_WELCOMED) };
         }
         if broken.is_of_this_desk() {
             longest = BACKOFF_LONGEST;
         }
-        if matches!(broken, Broken::BegunAnew) {
-            tracing::info!("the session with the hub begins anew");
-            continue;
+        let begins_anew = matches!(broken, Broken::BegunAnew);
+        let again = std::mem::replace(&mut began_anew, begins_anew);
+        if begins_anew {
+            // Once at once. Where the desk cannot keep what the hub says in the next session either, that does not pass
+            // within a second.
+            if good || !again {
+                tracing::info!("the session with the hub begins anew");
+                continue;
+            }
+            longest = BACKOFF_CANNOT_STORE;
         }
         let link = broken.link();
         match &link {

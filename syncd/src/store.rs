@@ -38,7 +38,7 @@ use sync_protocol::message::SealedPart;
 use tokio::sync::Notify;
 
 use self::check::Finding;
-use self::denied::{Change, Denial, Denied};
+use self::denied::{Change, Denial, Denied, NOT_IN_STORE};
 use self::record::Tree;
 use self::shelf::{Shelf, Stopped, Writing, encoded};
 pub use self::trouble::{StoreError, StoreTrouble};
@@ -47,7 +47,7 @@ use crate::disk::DiskTrouble;
 /// sled is at ease with values below 4 KiB: a picture is kept in pieces.
 const PICTURE_PIECE: usize = 3500;
 
-/// So long sled's lock is waited for where the desk starts: sled gives it up a moment after it was closed.
+/// How long to wait for sled's lock at start: sled releases it shortly after the database is dropped.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Records that are checked before the desk answers for the first time: the whole of a small list, and of a large one
@@ -201,8 +201,9 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn apply(&mut self, items: &[Item], version: u64) -> Result<(), StoreError> {
-        let Some(shelf) = &self.current else { return Err(self.is_closed()) };
-        let (denied, freed) = self.denials(items, shelf.number, shelf.tally().revision + 1);
+        let shelf = self.writable()?;
+        let (number, revision) = (shelf.number, shelf.tally().revision + 1);
+        let (denied, freed) = self.denials(items, number, revision);
         // Blocked first, freed last: what comes between must not make a blocked card welcome.
         self.take_denials(&denied)?;
         self.write(|writing| {
@@ -229,7 +230,9 @@ impl Store {
                 match Denial::of(record, card, shelf, revision) {
                     // Said again of this store, it is to be known of this store.
                     Some(denial)
-                        if known.is_none_or(|it| !it.says_as(&denial) || it.shelf != shelf) =>
+                        if known.is_none_or(|it| {
+                            !it.says_as(&denial) || it.shelf != shelf || it.revision == NOT_IN_STORE
+                        }) =>
                     {
                         denied.push((name, Some(denial)));
                     }
@@ -257,20 +260,23 @@ impl Store {
     }
 
     fn is_closed(&self) -> StoreError {
-        let (why, disk) = self.closed.clone().unwrap_or_default();
+        let failing = || ("it takes nothing until it is opened anew".to_owned(), self.failing);
+        let (why, disk) = self.closed.clone().unwrap_or_else(failing);
         StoreError::Closed { why, disk }
+    }
+
+    /// The sled that is written, where it takes writes.
+    fn writable(&mut self) -> Result<&mut Shelf, StoreError> {
+        let closed = self.is_closed();
+        let shelf = self.current.as_mut().filter(|_| self.failing.is_none());
+        shelf.ok_or(closed)
     }
 
     fn write(
         &mut self,
         work: impl Fn(&mut Writing<'_>) -> Result<(), Stopped>,
     ) -> Result<(), StoreError> {
-        if let (Some(shelf), Some(trouble)) = (&self.current, self.failing) {
-            let why = format!("sled {} takes nothing until it is opened anew", shelf.number);
-            return Err(StoreError::Closed { why, disk: Some(trouble) });
-        }
-        let Some(shelf) = &mut self.current else { return Err(self.is_closed()) };
-        let written = shelf.write(work);
+        let written = self.writable()?.write(work);
         written.map_err(|error| self.failed(error))
     }
 
@@ -314,14 +320,10 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn flush(&mut self) -> Result<(), StoreError> {
-        let Some(shelf) = &mut self.current else { return Err(self.is_closed()) };
-        if let Some(trouble) = self.failing {
-            let why = "it is to be opened anew".to_owned();
-            return Err(StoreError::Closed { why, disk: Some(trouble) });
-        }
+        let (path, changed) = (self.folder.join("at-hand"), self.at_hand_changed);
+        let shelf = self.writable()?;
         let mut flushed = shelf.flush();
-        let path = self.folder.join("at-hand");
-        if flushed.is_ok() && self.at_hand_changed {
+        if flushed.is_ok() && changed {
             let written = at_hand::write(&path, shelf);
             self.at_hand_changed = written.is_err();
             flushed = written.map_err(|error| StoreError::Disk { path, error });
@@ -376,7 +378,7 @@ pub enum Cursor {
     Holders,
     /// When the hub last said that the catalogue is up to date, in milliseconds since the epoch.
     CatalogueAt,
-    /// The hub's clock at its last welcome, in milliseconds since the epoch.
+    /// The hub's clock as it was kept last, in milliseconds since the epoch.
     HubClock,
 }
 

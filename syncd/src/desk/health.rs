@@ -5,14 +5,14 @@
 //! The link to the hub does not end because the disk takes nothing: what was recorded before is sent. What the hub
 //! says then cannot be kept, so the desk takes none of it until it begins another session.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::{Health, Trouble};
-use crate::disk::{DiskTrouble, probe};
+use crate::desk_api::types::{Health, Status, Trouble};
+use crate::disk::{DiskTrouble, Trial};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{StoreError, StoreTrouble};
 
@@ -43,6 +43,37 @@ pub enum NextLook {
     After(Duration),
 }
 
+/// What is tried out before [`Desk::look_after`]: without the desk's lock, for a disk may take seconds.
+#[derive(Debug, Clone)]
+pub struct Trials {
+    disk: Option<Trial>,
+    store: Option<Trial>,
+}
+
+impl Trials {
+    /// Makes the trials.
+    pub fn run(&self) -> Tried {
+        let run = |trial: &Option<Trial>| trial.as_ref().map(Trial::run);
+        Tried { disk: run(&self.disk), store: run(&self.store) }
+    }
+}
+
+/// What the trials said, where they were made.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried {
+    disk: Option<Result<(), DiskTrouble>>,
+    store: Option<Result<(), DiskTrouble>>,
+}
+
+/// What of the status can change without an event of its own: some troubles end with time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said {
+    disk: Health,
+    store: Health,
+    passes: u64,
+    beside: Vec<Trouble>,
+}
+
 /// What is known of disk and link to the store.
 #[derive(Debug, Default)]
 pub(super) struct DeskHealth {
@@ -52,6 +83,8 @@ pub(super) struct DeskHealth {
     missed: bool,
     /// When the disk was tried out last.
     tried: Option<Instant>,
+    /// What was published last.
+    published: Mutex<Option<Said>>,
     /// Counts up where a session must end, so that another begins.
     keeping: u64,
     /// Told when something is the matter.
@@ -61,6 +94,20 @@ pub(super) struct DeskHealth {
 impl DeskHealth {
     pub(super) fn alarm(&self) -> Arc<Notify> {
         self.alarm.clone()
+    }
+
+    fn published(&self) -> MutexGuard<'_, Option<Said>> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// This status is published.
+    pub(super) fn note_published(&self, status: &Status) {
+        *self.published() = Some(Said {
+            disk: status.disk.clone(),
+            store: status.store.clone(),
+            passes: status.passes,
+            beside: status.beside.clone(),
+        });
     }
 }
 
@@ -79,7 +126,7 @@ impl Desk {
                 None
             }
         };
-        let taken = self.health.disk.or(store);
+        let taken = self.health.disk.or(store).or(self.unkept.trouble());
         taken.map_or_else(|| self.disk_shown(), |trouble| Health::Trouble(trouble.into()))
     }
 
@@ -139,16 +186,10 @@ impl Desk {
         self.health.alarm.notify_one();
     }
 
-    /// Something that the hub said could not be kept, because of the disk.
-    pub(super) fn not_kept(&mut self, trouble: DiskTrouble) {
-        self.disk_failed(trouble);
-        self.stop_keeping();
-    }
-
     /// Whether the store took what it was given. Where it did not, the session goes on without keeping anything.
     pub(super) fn kept(&mut self, done: Result<(), StoreError>) -> bool {
         let Err(error) = done else { return true };
-        // Once: on a full disk a log is the last thing that is needed.
+        // Log once per session, so that the log does not fill the disk further.
         if !self.health.missed {
             tracing::error!(%error, "the store does not take what the hub says; it is told again later");
         }
@@ -163,55 +204,63 @@ impl Desk {
         self.health.keeping
     }
 
-    /// Looks after disk and pass list: tries out, opens anew, checks a part. To be called after the alarm, and when
-    /// the last look said.
-    pub fn look_after(&mut self) -> NextLook {
-        let before = (self.disk_health(), self.store_health(), self.store.passes());
-        self.try_disk();
-        let healed = self.store.heal();
+    /// What is to be tried out before the next look.
+    pub fn trials(&mut self) -> Trials {
+        let due = self.health.tried.is_none_or(|at| at.elapsed() >= TRIED_EVERY);
+        if due {
+            self.health.tried = Some(Instant::now());
+        }
+        let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
+        let disk = due.then(|| Trial { folder: self.folder.root().to_owned(), bytes });
+        Trials { disk, store: self.store.trial() }
+    }
+
+    /// Looks after disk and pass list: takes up what the trials said, opens anew, checks a part. To be called after the
+    /// alarm, and when the last look said.
+    pub fn look_after(&mut self, tried: &Tried) -> NextLook {
+        let before = self.store_health();
+        if let Some(taken) = tried.disk {
+            // A disk that takes a new file is not well where a ledger file cannot be written.
+            self.health.disk = taken.err().or_else(|| self.look_at_files());
+        }
+        self.keep_what_was_not_kept();
+        let healed = self.store.heal(tried.store);
         let more = self.store.check(CHECKED_AT_ONCE);
-        // What was written lately is written out, so that the next start can tell whether all of it is there.
-        if self.store.is_writable()
+        // What was written lately is written out, so that the next start can tell whether all of it is there. Not
+        // between two parts of a check: those come every few milliseconds.
+        if !more
+            && self.store.is_writable()
             && let Err(error) = self.store.flush()
         {
             tracing::error!(%error, "the store could not be written out");
         }
-        let after = (self.disk_health(), self.store_health(), self.store.passes());
-        if healed || before.1 != after.1 {
+        if healed || before != self.store_health() {
             self.take_up_store();
         }
         if self.health.missed && self.health.disk.is_none() && self.store.is_writable() {
             self.begin_another_session();
         }
-        if before != after {
-            tracing::info!(disk = ?after.0, store = ?after.1, "the desk's state changed");
+        let now = Said {
+            disk: self.disk_health(),
+            store: self.store_health(),
+            passes: self.store.passes(),
+            beside: self.said_beside(),
+        };
+        let fine = now.disk == Health::Fine && now.store == Health::Fine;
+        if self.health.published().as_ref() != Some(&now) {
+            tracing::info!(disk = ?now.disk, store = ?now.store, "the desk's state changed");
             self.publish_status();
         }
-        match (more, &after) {
+        match (more, fine) {
             (true, _) => NextLook::AtOnce,
-            (false, (Health::Fine, Health::Fine, _)) => NextLook::After(FINE_EVERY),
-            (false, _) => NextLook::After(TROUBLE_EVERY),
+            (false, true) => NextLook::After(FINE_EVERY),
+            (false, false) => NextLook::After(TROUBLE_EVERY),
         }
-    }
-
-    fn try_disk(&mut self) {
-        if self.health.tried.is_some_and(|at| at.elapsed() < TRIED_EVERY) {
-            return;
-        }
-        self.health.tried = Some(Instant::now());
-        let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
-        let taken = probe(self.folder.root(), bytes);
-        // A disk that takes a new file is not well where a ledger file cannot be written.
-        self.health.disk = taken.err().or_else(|| self.look_at_files());
     }
 
     /// The store was opened anew, or another one was begun.
     fn take_up_store(&mut self) {
-        self.activities = self.store.activities();
-        self.rewards = self.store.rewards();
-        self.coupons = self.store.coupons();
-        self.card_systems = self.store.card_systems();
-        self.policy = self.store.policy();
+        self.take_up_catalogue();
         self.take_up_acknowledgements();
         // What the hub acknowledged meanwhile is known here only.
         let kept: Vec<_> =

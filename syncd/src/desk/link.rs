@@ -28,7 +28,7 @@ use crate::store::Cursor;
 /// Pages with so many items are written out before the next thing is done.
 const FLUSHED_AT_ONCE: usize = 20;
 
-/// So often the hub's clock is kept for the next start, in milliseconds: a beat comes every few seconds, and the
+/// How often the hub's clock is kept for the next start, in milliseconds: a beat comes every few seconds, and the
 /// store writes all that it is given.
 const HUB_CLOCK_KEPT_EACH: i64 = 60_000;
 
@@ -52,7 +52,7 @@ pub enum LinkError {
     Ended {
         /// The hub's sentence.
         sentence: String,
-        /// Why.
+        /// The reason, as the protocol names it.
         kind: GoodbyeKind,
     },
 }
@@ -96,7 +96,7 @@ impl Desk {
     /// Notes how the link to the hub stands.
     pub fn set_hub(&mut self, link: HubLink, wall: UnixMillis) {
         if link != HubLink::Connected && std::mem::take(&mut self.confirmed) {
-            // So long the catalogue was what the hub had.
+            // Until now the catalogue was what the hub had.
             let at = u64::try_from(wall.0).unwrap_or_default();
             let kept = self.store.set_cursor(Cursor::CatalogueAt, at);
             if let Err(error) = kept.and_then(|()| self.store.flush()) {
@@ -217,7 +217,7 @@ impl Desk {
                 self.salvaged.note_at_hub(day, writer, held);
                 // Two desks share one key. The hub sets apart what this one sent; the rest goes on.
                 tracing::error!(%day, %writer, "the hub's list is not the one on this disk");
-                self.disk = Health::Trouble(Trouble::NameUsedTwice);
+                self.note_diverged();
             }
             // What comes behind something that could not be kept would hide that it is lacking.
             DeskEvent::Shared(_)
@@ -237,14 +237,10 @@ impl Desk {
                 if let Some(sentence) = &answer.refused {
                     tracing::warn!(id = %answer.id, sentence, "the hub did not do what was asked");
                 }
-                if let Err(error) = self.requests.answered(&answer) {
-                    self.not_kept(DiskTrouble::of_failed_write(&error));
-                }
+                self.keep_answer(answer);
             }
             DeskEvent::Granted { grants, answered, none_left } => {
-                if let Err(error) = self.granted(grants) {
-                    self.not_kept(DiskTrouble::of_failed_write(&error));
-                }
+                self.keep_grants(grants);
                 self.note_answered(&answered, &none_left);
             }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
@@ -290,6 +286,7 @@ impl Desk {
         self.whole_at = Some(welcome.venue_version);
         self.grants_listed = false;
         self.salvaged.begin_session();
+        self.forget_diverged();
         // A hub without a catalogue replaces nothing.
         if welcome.catalogue_version > 0 && self.have().0 == welcome.catalogue_version {
             self.note_up_to_date(wall);

@@ -12,7 +12,7 @@ use service::tasks::Failures;
 use super::Desk;
 use crate::desk_api::types::Trouble;
 
-/// So long it is said that a part of the daemon failed, where it has run since.
+/// How long it is said that a part of the daemon failed, where it has run since.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);
 
 /// How many entries of each list the hub had acknowledged.
@@ -33,6 +33,8 @@ struct Restored {
 pub(super) struct Notes {
     restored: Option<Restored>,
     used_twice: bool,
+    /// In this session the hub said that a list there is not the one on this disk.
+    diverged: bool,
     failures: Failures,
     socket: Option<String>,
 }
@@ -67,6 +69,16 @@ impl Desk {
         self.notes.used_twice = used_twice;
     }
 
+    /// The hub has another list under this desk's name: two computers recorded in it.
+    pub(super) fn note_diverged(&mut self) {
+        self.notes.diverged = true;
+    }
+
+    /// A session begins: the hub says again whether a list diverges.
+    pub(super) fn forget_diverged(&mut self) {
+        self.notes.diverged = false;
+    }
+
     /// A task of the daemon failed.
     pub fn note_failures(&mut self, failures: Failures) {
         self.notes.failures = failures;
@@ -93,7 +105,7 @@ impl Desk {
         if let Some(detail) = &notes.socket {
             said.push(Trouble::SocketGone { detail: detail.clone() });
         }
-        if notes.used_twice {
+        if notes.used_twice || notes.diverged {
             said.push(Trouble::NameUsedTwice);
         }
         if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {

@@ -19,7 +19,7 @@ use crate::desk_api::types::{Health, Trouble};
 use crate::disk::DiskTrouble;
 use crate::ledger_files::{Damage, LedgerFileError, Repair};
 
-/// So long it is shown that something was put right: long enough for a volunteer to see it and to tell somebody. What
+/// How long it is shown that something was put right: long enough for a volunteer to see it and to tell somebody. What
 /// is lost is shown for as long as the daemon runs.
 const SHOWN_FOR: Duration = Duration::from_secs(15 * 60);
 

@@ -140,7 +140,6 @@ impl Desk {
 
     /// What the hub says that this desk may hand out now.
     pub(super) fn granted(&mut self, grants: Vec<GrantedUnits>) -> io::Result<()> {
-        self.grants_listed = true;
         // The hub no longer lists what it has heard to be given back. A desk that has closed gives
         // back what was on its way, too.
         let Stock { closing: kept, doubted, .. } = self.stock_file.kept();
@@ -150,6 +149,7 @@ impl Desk {
         let closing = grants.iter().filter(closing).map(|it| it.grant).collect();
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
         self.stock_file.keep(Stock { grants, closing, doubted })?;
+        self.grants_listed = true;
         self.hold();
         Ok(())
     }

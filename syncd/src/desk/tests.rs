@@ -13,7 +13,7 @@ use crate::desk_api::types::CardCheckRequest;
 
 const DAY: i64 = 86_400_000;
 
-fn desk(folder: &std::path::Path) -> Desk {
+pub(super) fn desk(folder: &std::path::Path) -> Desk {
     let folder = DeskFolder::new(folder);
     let enrolment = Enrolment {
         venue: "museum-de-reede".parse().unwrap(),

@@ -29,6 +29,9 @@ const HEAD_BYTES: usize = 4 + 8;
 /// A log that is longer than twice what it says, and than this, is written anew.
 const SHORT_LOG: u64 = 64 * 1024;
 
+/// The revision of a denial that the store lost, or never had.
+pub(super) const NOT_IN_STORE: u64 = u64::MAX;
+
 /// Why a card is not welcome, and since which change of the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Denial {
@@ -159,7 +162,7 @@ impl Denied {
         }
         let lasting = (self.list.len() + changes.len()) as u64 * CHANGE_BYTES as u64;
         let mut list = None;
-        if self.incomplete || self.length > SHORT_LOG.max(2 * lasting) {
+        if self.incomplete || self.lost_its_file() || self.length > SHORT_LOG.max(2 * lasting) {
             let mut whole = self.list.clone();
             put(&mut whole, changes);
             let all: Vec<Change> = whole.iter().map(|(name, it)| (*name, Some(*it))).collect();
@@ -177,6 +180,21 @@ impl Denied {
             None => put(&mut self.list, changes),
         }
         Ok(())
+    }
+
+    /// Whether the file was removed or cut short under the running daemon. A change that is written where the file
+    /// should end would then stand after zeros, and the next start could read none of the list.
+    fn lost_its_file(&self) -> bool {
+        self.length > 0 && fs::metadata(&self.path).map_or(true, |it| it.len() < self.length)
+    }
+
+    /// Denials that this store cannot have in its records, for it is at an earlier revision: a power cut took the page
+    /// they came with. Revisions are used again after such a loss, so the denials get one that the store never reaches.
+    pub(super) fn ahead_of(&self, shelf: u32, revision: u64) -> Vec<Change> {
+        let ahead = self.list.iter().filter(|(_, it)| {
+            it.shelf == shelf && it.revision > revision && it.revision != NOT_IN_STORE
+        });
+        ahead.map(|(name, it)| (*name, Some(Denial { revision: NOT_IN_STORE, ..*it }))).collect()
     }
 
     fn append(&self, block: &[u8]) -> io::Result<()> {
@@ -352,6 +370,23 @@ mod tests {
         assert!(torn.is_incomplete(), "the last change had not been finished");
         torn.take(&[]).unwrap();
         assert!(!Denied::open(&path).is_incomplete(), "and is written anew");
+    }
+
+    #[test]
+    fn a_list_whose_file_was_removed_or_cut_short_is_written_anew_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("denied");
+        let mut denied = Denied::open(&path);
+        denied.take(&[(name(1), Some(denial(1)))]).unwrap();
+        fs::remove_file(&path).unwrap();
+        denied.take(&[(name(2), Some(denial(2)))]).unwrap();
+        fs::write(&path, []).unwrap();
+        denied.take(&[(name(3), Some(denial(3)))]).unwrap();
+        let denied = Denied::open(&path);
+        assert!(!denied.is_incomplete());
+        for n in 1..=3 {
+            assert_eq!(denied.get(&name(n)), Some(&denial(u64::from(n))));
+        }
     }
 
     #[test]

@@ -9,14 +9,14 @@ use std::time::{Duration, Instant};
 use crdt_model::catalogue::PassRecord;
 
 use super::check::{Check, Finding};
-use super::denied::{Change, Denial};
+use super::denied::{Change, Denial, NOT_IN_STORE};
 use super::record::Tree;
-use super::shelf::{Shelf, is_locked, numbers};
+use super::shelf::{Shelf, numbers};
 use super::{Cursor, Store, StoreError, at_hand, number};
-use crate::disk::probe;
+use crate::disk::{DiskTrouble, Trial, probe};
 use crate::paths::sync_folder_of;
 
-/// So long sled's lock is waited for while the desk works.
+/// How long to wait for sled's lock while the desk works.
 const LOCK_PATIENCE_AT_WORK: Duration = Duration::from_millis(200);
 
 /// Bytes that a disk must take before what went wrong in sled is sled's own fault: it writes 512 KiB at once.
@@ -36,7 +36,13 @@ impl Store {
             let error = StoreError::Disk { path: self.folder.clone(), error };
             return self.not_open(&error);
         }
-        let numbers = numbers(&self.folder);
+        let numbers = match numbers(&self.folder) {
+            Ok(numbers) => numbers,
+            Err(error) => {
+                let error = StoreError::Disk { path: self.folder.clone(), error };
+                return self.not_open(&error);
+            }
+        };
         let newest = numbers.first().copied();
         for number in numbers.iter().skip(1) {
             self.open_aside(*number);
@@ -96,12 +102,7 @@ impl Store {
     fn begin(&mut self, number: u32, patience: Duration) {
         self.filled = false;
         match open_patiently(&self.folder, number, patience) {
-            Ok(shelf) => {
-                self.opened(shelf);
-                if let Err(error) = self.carry_over() {
-                    tracing::warn!(%error, "acknowledgements could not be taken over; the hub is sent all again");
-                }
-            }
+            Ok(shelf) => self.opened(shelf),
             Err(error) => self.not_open(&error),
         }
         self.forget_the_middle();
@@ -119,7 +120,8 @@ impl Store {
         }
         let hub_clock = self.cursor(Cursor::HubClock)?;
         let at_hand = at_hand::read(&self.folder.join("at-hand"));
-        self.write(|writing| {
+        // Not [`Store::write`]: that begins another sled where this one proves damaged, and so on without an end.
+        self.writable()?.write(|writing| {
             for (tree, key, value) in &at_hand {
                 writing.put(*tree, key, value)?;
             }
@@ -131,9 +133,25 @@ impl Store {
     }
 
     fn opened(&mut self, shelf: Shelf) {
+        // Its layout alone was written: it was begun now, or earlier when there was no room for more.
+        let is_new = shelf.tally().revision <= 1;
         self.current = Some(shelf);
         self.closed = None;
         self.failing = None;
+        if let Err(error) = self.note_what_it_lost() {
+            tracing::error!(%error, "the list of blocked cards cannot be written");
+        }
+        if is_new && let Err(error) = self.carry_over() {
+            self.failing = self.failing.or(error.disk_trouble());
+            tracing::warn!(%error, "acknowledgements could not be taken over; the hub is sent all again");
+        }
+    }
+
+    /// A denial that the list has of a page that this sled does not have any more: the check must not end it.
+    fn note_what_it_lost(&mut self) -> Result<(), StoreError> {
+        let Some(shelf) = &self.current else { return Ok(()) };
+        let lost = self.denied.ahead_of(shelf.number, shelf.tally().revision);
+        if lost.is_empty() { Ok(()) } else { self.take_denials(&lost) }
     }
 
     fn not_open(&mut self, error: &StoreError) {
@@ -153,14 +171,14 @@ impl Store {
     /// Whether this error says nothing of what is on the disk. What sled says is not always what was the matter, so
     /// the disk is tried out.
     fn disk_or_lock(&self, error: &StoreError) -> bool {
-        let moment = matches!(error, StoreError::Closed { .. }) || is_locked(error);
+        let moment = matches!(error, StoreError::Closed { .. }) || error.is_locked();
         moment || error.disk_trouble().is_some() || probe(&self.folder, PROBE_BYTES).is_err()
     }
 
     /// Of many damaged ones the first and the last are kept.
     fn forget_the_middle(&mut self) {
         let current = self.current.as_ref().map(|shelf| shelf.number);
-        let mut others = numbers(&self.folder);
+        let Ok(mut others) = numbers(&self.folder) else { return };
         others.retain(|number| Some(*number) != current);
         if others.len() <= KEPT_ASIDE || current.is_none() {
             return;
@@ -173,8 +191,8 @@ impl Store {
         }
     }
 
-    /// Notes what a failed write says. sled may have taken a part of it in memory, and repeats its error: it is opened
-    /// anew.
+    /// Notes what a failed write says: what the operating system refuses is no damage. sled may have taken a part of the
+    /// write in memory, and repeats its error, so it is opened anew.
     pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
         let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
         if let Some(trouble) = disk {
@@ -252,6 +270,14 @@ impl Store {
                     {
                         ended.push((card.name.0, *known));
                     }
+                    // It is in the records after all.
+                    (Some(denial), Some(known))
+                        if is_current
+                            && known.revision == NOT_IN_STORE
+                            && known.says_as(&denial) =>
+                    {
+                        changes.push((card.name.0, Some(denial)));
+                    }
                     (Some(_), Some(_)) | (None, _) => {}
                 }
             }
@@ -296,9 +322,16 @@ impl Store {
         Ok(())
     }
 
+    /// What is to be tried out before [`Store::heal`], where something is closed or repeats an old error.
+    pub fn trial(&self) -> Option<Trial> {
+        let needed = self.closed.is_some() || self.failing.is_some();
+        needed.then(|| Trial { folder: self.folder.clone(), bytes: PROBE_BYTES })
+    }
+
     /// Sees to what is the matter: sets a damaged sled aside, and opens what is closed or repeats an old error.
+    /// `tried` is what a trial of the disk said just now ([`Store::trial`]); without it the disk is tried out here.
     /// Whether anything changed.
-    pub fn heal(&mut self) -> bool {
+    pub fn heal(&mut self, tried: Option<Result<(), DiskTrouble>>) -> bool {
         let noticed = self.noticed.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         let mut changed = noticed.is_some();
         if let Some(error) = noticed
@@ -309,7 +342,8 @@ impl Store {
         if self.closed.is_none() && self.failing.is_none() {
             return changed;
         }
-        if let Err(trouble) = probe(&self.folder, PROBE_BYTES) {
+        let tried = tried.unwrap_or_else(|| probe(&self.folder, PROBE_BYTES));
+        if let Err(trouble) = tried {
             let known = self.closed.as_ref().map_or(self.failing, |(_, disk)| *disk);
             changed |= known != Some(trouble);
             match &mut self.closed {
@@ -332,7 +366,7 @@ fn open_patiently(store: &Path, number: u32, patience: Duration) -> Result<Shelf
     let begun = Instant::now();
     loop {
         match Shelf::open(store, number) {
-            Err(error) if is_locked(&error) && begun.elapsed() < patience => {
+            Err(error) if error.is_locked() && begun.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(20));
             }
             opened => return opened,

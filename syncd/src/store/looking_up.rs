@@ -15,7 +15,7 @@ use super::shelf::Shelf;
 use super::{Cursor, POLICY, Store, StoreError, number};
 
 impl Store {
-    /// What a look-up says, or what it found to be wrong: that is seen to later, and here it is not there.
+    /// Returns the value. On an error, stores it for `heal` and returns `None`.
     pub(super) fn noted<T>(&self, found: Result<Option<T>, StoreError>) -> Option<T> {
         found.unwrap_or_else(|error| {
             let mut noticed = self.noticed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,12 +54,7 @@ impl Store {
         if let Some(denial) = self.denied.get(card) {
             return Ok(Some(denial.upon(found, CardName(*card))));
         }
-        match &self.closed {
-            Some((why, disk)) if found.is_none() => {
-                Err(StoreError::Closed { why: why.clone(), disk: *disk })
-            }
-            _ => Ok(found),
-        }
+        if self.closed.is_some() && found.is_none() { Err(self.is_closed()) } else { Ok(found) }
     }
 
     /// The record of a pass.
@@ -154,7 +149,7 @@ impl Store {
     pub fn cursor(&self, cursor: Cursor) -> Result<u64, StoreError> {
         let of = |shelf: &Shelf| self.read(shelf, shelf.get(Tree::Meta, cursor.key()));
         match cursor {
-            // Of what is there, whatever it is in.
+            // The largest value in any sled.
             Cursor::CatalogueAt | Cursor::HubClock => {
                 Ok(self.shelves().filter_map(of).map(|it| number(Some(&it))).max().unwrap_or(0))
             }

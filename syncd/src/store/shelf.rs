@@ -4,6 +4,7 @@
 //! it panic, or open with entries silently missing.
 
 use std::fs::{self, File};
+use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -27,9 +28,6 @@ const LAYOUT_WITHOUT_PROOFS: &[u8] = b"stempel store 2";
 /// The keys in the tree of numbers that are no records.
 const LAYOUT_KEY: &[u8] = b"layout";
 const TALLY_KEY: &[u8] = b"tally";
-
-/// What sled says where another holds its lock; it has no error of its own for that.
-const LOCKED: &str = "could not acquire lock";
 
 /// sled's cache: small, for a desk shares its machine with a browser.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
@@ -133,7 +131,7 @@ impl Shelf {
                 return self.write(|_| Ok(()));
             }
             unknown => {
-                // So much is known of what it had.
+                // The last written tally is the best count available.
                 self.tally = written_out.unwrap_or_default();
                 let what = if unknown.is_none() {
                     "what it held is gone"
@@ -153,7 +151,7 @@ impl Shelf {
         let found = match found {
             Ok(found) => found,
             Err(error) => {
-                // So much is known of what it had.
+                // The last written tally is the best count available.
                 self.tally = written_out;
                 return Err(error);
             }
@@ -202,7 +200,7 @@ impl Shelf {
         let mut found = Vec::new();
         let read = guarded(|| {
             for pair in self.tree(tree).scan_prefix(prefix) {
-                // Behind an error nobody knows where sled goes on.
+                // Stop at the first error: sled's iterator is unreliable after one.
                 let (key, bytes) = pair?;
                 if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
                     continue;
@@ -327,7 +325,7 @@ impl Shelf {
         let beside = written_out_path(&folder);
         for (path, removed) in [(&folder, removed), (&beside, fs::remove_file(&beside))] {
             if let Err(error) = removed
-                && error.kind() != std::io::ErrorKind::NotFound
+                && error.kind() != io::ErrorKind::NotFound
             {
                 tracing::warn!(path = %path.display(), %error, "an old pass list could not be removed");
             }
@@ -391,24 +389,28 @@ fn written_out_path(folder: &Path) -> PathBuf {
 }
 
 /// The numbers of the sleds that are there, the newest first.
-pub(super) fn numbers(store: &Path) -> Vec<u32> {
+///
+/// # Errors
+/// Whatever the file system says: then nobody knows which sleds there are, and none is begun.
+pub(super) fn numbers(store: &Path) -> io::Result<Vec<u32>> {
     let mut numbers = Vec::new();
-    for entry in fs::read_dir(store).into_iter().flatten().flatten() {
+    for entry in fs::read_dir(store)? {
+        let entry = entry?;
         let name = entry.file_name();
         if name == "db" {
             numbers.push(0);
-        } else if entry.path().is_dir()
+        } else if entry.file_type()?.is_dir()
             && let Some(number) = name.to_str().and_then(|name| name.parse::<u32>().ok())
         {
             numbers.push(number);
         }
     }
     numbers.sort_unstable_by(|one, other| other.cmp(one));
-    numbers
+    Ok(numbers)
 }
 
 /// The sled of an earlier version shares its folder with what came after it.
-fn remove_files(folder: &Path) -> std::io::Result<()> {
+fn remove_files(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
@@ -424,11 +426,6 @@ fn remove_files(folder: &Path) -> std::io::Result<()> {
 pub(super) fn encoded<T: Encode<()>>(record: &T) -> Vec<u8> {
     // Writing to memory does not fail; an empty value would be refused when it is read.
     minicbor::to_vec(record).unwrap_or_default()
-}
-
-/// Whether sled says that somebody else has its lock.
-pub(super) fn is_locked(error: &StoreError) -> bool {
-    matches!(error, StoreError::Sled(error) if error.to_string().contains(LOCKED))
 }
 
 /// A crash while sled writes a snapshot leaves `snap.*.generating`, after which it never opens.

@@ -37,7 +37,7 @@ fn opened(path: &Path) -> Store {
 /// What the desk does in the background.
 fn check_all(store: &mut Store) {
     while store.check(1000) {}
-    store.heal();
+    store.heal(None);
     while store.check(1000) {}
 }
 
@@ -92,7 +92,7 @@ fn refill(store: &mut Store, path: &Path, items: &[Item]) {
     check_all(store);
     assert_eq!(store.trouble(), None);
     assert!(store.is_whole());
-    assert_eq!(numbers(path), [2]);
+    assert_eq!(numbers(path).unwrap(), [2]);
     assert_eq!(status(store, 1), Some(CardStatus::Blocked));
 }
 
@@ -272,7 +272,7 @@ fn whatever_is_lost_by_a_cut_or_a_flipped_bit_is_said_and_no_blocked_pass_is_wel
         check_all(&mut store);
         assert_eq!(status(&store, 1), Some(CardStatus::Blocked), "{what}");
         let lost = (2..=LAST).any(|n| status(&store, n) != Some(CardStatus::Active));
-        store.heal();
+        store.heal(None);
         let trouble = store.trouble();
         assert!(!lost || trouble.is_some(), "{what}: some are lost and nothing is said");
         noticed += usize::from(trouble.is_some());
@@ -338,8 +338,18 @@ fn a_denial_that_ended_unnoticed_is_put_right_by_the_check_and_one_that_the_stor
     store.flush().unwrap();
     drop(store);
     let mut store = opened(&path);
+    // What is written next uses the lost revisions again.
+    for n in 1..4 {
+        store.set_cursor(Cursor::Venue, n).unwrap();
+    }
+    store.flush().unwrap();
+    drop(store);
+    let mut store = opened(&path);
     check_all(&mut store);
     assert_eq!(status(&store, 2), Some(CardStatus::Blocked));
+    store.apply(&[Item::Pass(blocked(2, &[2]))], 10).unwrap();
+    let known = store.denied.get(&card(2)).map(|it| it.revision);
+    assert_eq!(known, Some(store.current.as_ref().unwrap().tally().revision), "it has it now");
     // A list that is lost comes back from the store.
     store.apply(&[Item::Pass(blocked(2, &[2]))], 10).unwrap();
     store.flush().unwrap();
@@ -403,12 +413,32 @@ fn damage_that_a_look_up_finds_is_seen_to_while_the_desk_works() {
     let shelf = store.current.as_ref().unwrap();
     shelf.trees[Tree::Passes as usize].insert(key(4), &b"not what was written"[..]).unwrap();
     assert_eq!(status(&store, 4), None, "nobody knows");
-    assert!(store.heal());
+    assert!(store.heal(None));
     assert!(store.is_damaged() && store.is_writable());
-    assert_eq!(numbers(&path), [2, 1]);
+    assert_eq!(numbers(&path).unwrap(), [2, 1]);
     assert_eq!(status(&store, 5), Some(CardStatus::Active));
     assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
-    assert!(!store.heal(), "once is enough");
+    assert!(!store.heal(None), "once is enough");
+}
+
+#[test]
+fn what_the_operating_system_refuses_sets_no_store_aside() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    filled(&path, 9);
+    let mut store = opened(&path);
+    let no_descriptors = rustix::io::Errno::MFILE.raw_os_error();
+    let error = || std::io::Error::from_raw_os_error(no_descriptors);
+    for error in [
+        StoreError::Sled(sled::Error::Io(error())),
+        StoreError::Disk { path: path.clone(), error: error() },
+    ] {
+        store.noted::<()>(Err(error));
+        assert!(store.heal(None));
+        assert_eq!(store.trouble(), None);
+        assert_eq!(numbers(&path).unwrap(), [1]);
+        assert_eq!(status(&store, 5), Some(CardStatus::Active));
+    }
 }
 
 #[test]
@@ -423,7 +453,7 @@ fn a_damaged_store_for_whose_successor_there_was_no_room_gets_one_later() {
     store.closed = Some(("no room".to_owned(), Some(DiskTrouble::Full)));
     assert!(matches!(store.trouble(), Some(StoreTrouble::Closed { .. })));
     assert_eq!(status(&store, 5), Some(CardStatus::Active), "it is read all the same");
-    assert!(store.heal());
+    assert!(store.heal(None));
     assert!(matches!(store.trouble(), Some(StoreTrouble::Damaged { passes: 9, of: 9, .. })));
     refill(&mut store, &path, &items);
 }
@@ -450,14 +480,14 @@ fn however_often_a_store_is_damaged_only_a_few_are_kept() {
     let mut store = opened(&path);
     for _ in 0..5 {
         store.set_aside("a test says so".to_owned());
-        assert!(numbers(&path).len() <= 3, "{:?}", numbers(&path));
+        assert!(numbers(&path).unwrap().len() <= 3, "{:?}", numbers(&path).unwrap());
         assert!(path.join("1").exists(), "the first had most");
         assert_eq!(status(&store, 5), Some(CardStatus::Active));
     }
     store.apply(&items, 8).unwrap();
     store.caught_up();
     check_all(&mut store);
-    assert_eq!(numbers(&path), [6]);
+    assert_eq!(numbers(&path).unwrap(), [6]);
     assert_eq!(store.trouble(), None);
 }
 
@@ -474,6 +504,22 @@ fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost(
     fs::write(path.join("1/db"), "no sled").unwrap();
     let store = opened(&path);
     assert!(store.is_damaged());
+    assert_eq!(store.policy(), policy);
+}
+
+#[test]
+fn the_small_parts_are_taken_over_also_where_the_new_store_could_only_be_begun_at_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = opened(&path);
+    let policy = Policy { unknown_cards_a_day: Some(17), ..Policy::default() };
+    store.apply(&[Item::Policy(policy.clone())], 7).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    fs::write(path.join("1/db"), "no sled").unwrap();
+    Shelf::open(&path, 2).unwrap().flush().unwrap();
+    let store = opened(&path);
+    assert_eq!(numbers(&path).unwrap(), [2, 1]);
     assert_eq!(store.policy(), policy);
 }
 

@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::disk::DiskTrouble;
 
+/// What sled says where another holds its lock; it has no error of its own for that.
+const LOCKED: &str = "could not acquire lock";
+
 /// What goes wrong with the store. None of it loses anything that matters.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -21,9 +24,9 @@ pub enum StoreError {
     /// The folder cannot be made, read or moved.
     #[error("{path}: {error}")]
     Disk {
-        /// Which.
+        /// The file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The operating system's error.
         error: std::io::Error,
     },
     /// Something is not as it was written.
@@ -32,7 +35,7 @@ pub enum StoreError {
     /// The store is not open; it is tried again.
     #[error("{why}")]
     Closed {
-        /// Why.
+        /// The reason, as a fragment of a sentence.
         why: String,
         /// What is the matter with the disk, where it is that.
         disk: Option<DiskTrouble>,
@@ -40,12 +43,22 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// What is the matter with the disk, where the error comes from that.
+    /// Whether sled says that somebody else has its lock.
+    pub(super) fn is_locked(&self) -> bool {
+        matches!(self, Self::Sled(error) if error.to_string().contains(LOCKED))
+    }
+
+    /// What is the matter with the disk, where the error comes from that and not from damage.
     pub fn disk_trouble(&self) -> Option<DiskTrouble> {
         match self {
-            Self::Sled(sled::Error::Io(error)) | Self::Disk { error, .. } => DiskTrouble::of(error),
+            // The number in that text is the lock's.
+            Self::Sled(_) if self.is_locked() => None,
+            Self::Sled(sled::Error::Io(error)) => DiskTrouble::unless_damage(error),
+            // A folder that somebody removed is a pass list that is gone: another is begun.
+            Self::Disk { error, .. } if error.kind() == std::io::ErrorKind::NotFound => None,
+            Self::Disk { error, .. } => Some(DiskTrouble::of_failed_write(error)),
             Self::Sled(sled::Error::ReportableBug(text)) | Self::Panicked(text) => {
-                DiskTrouble::of_text(text)
+                DiskTrouble::unless_damage_in_text(text)
             }
             Self::Closed { disk, .. } => *disk,
             Self::Sled(_) | Self::Record(_) | Self::Damaged(_) => None,
@@ -72,7 +85,7 @@ pub enum StoreTrouble {
     },
     /// It cannot be opened.
     Closed {
-        /// Why.
+        /// The reason, as a fragment of a sentence.
         why: String,
         /// What is the matter with the disk, where it is that.
         disk: Option<DiskTrouble>,

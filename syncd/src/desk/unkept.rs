@@ -1,0 +1,147 @@
+//! What the hub said for a small file of its own (an answer to a request, the grants), where the file could not be
+//! written. It does not depend on the cursors, so no other session is needed: it is kept in memory, and each look after
+//! the disk writes it again. For as long as it is not written, the desk says that the disk does not do what it is asked.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use crdt_model::stock::GrantedUnits;
+use sync_protocol::request::{RequestAnswer, RequestId};
+
+use super::Desk;
+use crate::disk::DiskTrouble;
+
+/// Answers and grants that are not written yet. At the most one answer for each request that waits.
+#[derive(Debug, Default)]
+pub(super) struct Unkept {
+    answers: BTreeMap<RequestId, RequestAnswer>,
+    grants: Option<Vec<GrantedUnits>>,
+    trouble: Option<DiskTrouble>,
+}
+
+impl Unkept {
+    /// Why something is not written yet.
+    pub(super) fn trouble(&self) -> Option<DiskTrouble> {
+        self.trouble
+    }
+}
+
+impl Desk {
+    /// Keeps the hub's answer to a request: at once, or as soon as its file can be written.
+    pub(super) fn keep_answer(&mut self, answer: RequestAnswer) {
+        self.unkept.answers.insert(answer.id, answer);
+        self.keep_what_was_not_kept();
+    }
+
+    /// Keeps what the hub says that this desk may hand out: at once, or as soon as its file can be written.
+    pub(super) fn keep_grants(&mut self, grants: Vec<GrantedUnits>) {
+        self.unkept.grants = Some(grants);
+        self.keep_what_was_not_kept();
+    }
+
+    /// Writes what is not written yet.
+    pub(super) fn keep_what_was_not_kept(&mut self) {
+        if self.unkept.answers.is_empty() && self.unkept.grants.is_none() {
+            return;
+        }
+        let written = self.write_the_unkept().err();
+        let trouble = written.as_ref().map(DiskTrouble::of_failed_write);
+        if let (Some(error), true) = (&written, self.unkept.trouble != trouble) {
+            tracing::error!(%error, "a request or the stock file cannot be written; it is tried again");
+            self.health.alarm().notify_one();
+        }
+        self.unkept.trouble = trouble;
+    }
+
+    fn write_the_unkept(&mut self) -> io::Result<()> {
+        // One file that cannot be written keeps no other from being written.
+        let mut failed = None;
+        for (id, answer) in std::mem::take(&mut self.unkept.answers) {
+            if let Err(error) = self.requests.answered(&answer) {
+                self.unkept.answers.insert(id, answer);
+                failed = Some(error);
+            }
+        }
+        if let Some(grants) = self.unkept.grants.take()
+            && let Err(error) = self.granted(grants.clone())
+        {
+            self.unkept.grants = Some(grants);
+            failed = Some(error);
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use crdt_model::ids::RewardId;
+    use crdt_model::stock::{GrantId, Units};
+    use sync_protocol::request::{RequestKind, SealedRequest};
+
+    use super::*;
+    use crate::desk::tests::desk;
+    use crate::desk_api::types::{Health, Trouble};
+
+    fn look(desk: &mut Desk) {
+        let tried = desk.trials().run();
+        desk.look_after(&tried);
+    }
+
+    #[test]
+    fn an_answer_and_grants_whose_files_cannot_be_written_end_no_session_and_are_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        desk.begin_to_keep();
+        let session = desk.keeping();
+        let id = RequestId([1; 16]);
+        let request = SealedRequest { id, sealed: vec![1; 40] };
+        desk.requests.add(&request, RequestKind::ReportLost, 20, None).unwrap();
+        // As root may do whatever it wants, something else stands in the way.
+        let (requests, moved) = (folder.path().join("requests"), folder.path().join("moved"));
+        fs::rename(&requests, &moved).unwrap();
+        fs::write(&requests, "no folder").unwrap();
+        let stock = folder.path().join("stock");
+        fs::create_dir(&stock).unwrap();
+        desk.keep_answer(RequestAnswer { id, refused: None });
+        let units = Units { first: 3, count: 5 };
+        desk.keep_grants(vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }]);
+        look(&mut desk);
+        assert_eq!(desk.status().disk, Health::Trouble(Trouble::DiskFails));
+        assert!(desk.keeps(), "the catalogue does not depend on it");
+        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 1));
+        fs::remove_dir(&stock).unwrap();
+        look(&mut desk);
+        assert_eq!(desk.stock_file.kept().grants.len(), 1, "one does not wait for the other");
+        fs::remove_file(&requests).unwrap();
+        fs::rename(&moved, &requests).unwrap();
+        look(&mut desk);
+        assert_eq!(desk.status().disk, Health::Fine);
+        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 0));
+    }
+
+    #[test]
+    fn a_trouble_that_ends_without_a_word_is_published_by_the_next_look() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut desk = desk(folder.path());
+        look(&mut desk);
+        let mut events = desk.subscribe();
+        look(&mut desk);
+        assert!(events.try_recv().is_err(), "nothing changed");
+        desk.note_diverged();
+        look(&mut desk);
+        assert!(desk.status().beside.contains(&Trouble::NameUsedTwice));
+        assert!(events.try_recv().is_ok());
+        desk.forget_diverged();
+        look(&mut desk);
+        assert!(events.try_recv().is_ok());
+        assert_eq!(desk.status().beside, []);
+        while events.try_recv().is_ok() {}
+        desk.disk_failed(DiskTrouble::Full);
+        assert!(events.try_recv().is_ok());
+        desk.disk_took_it();
+        look(&mut desk);
+        assert!(events.try_recv().is_ok(), "it was said between two looks");
+    }
+}
