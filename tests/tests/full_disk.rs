@@ -5,7 +5,7 @@
 
 use std::fs;
 
-use crdt_model::decide::VerdictKind;
+use crdt_model::decide::{Reason, VerdictKind};
 use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
 use syncd::desk_api::client::ClientError;
@@ -147,4 +147,25 @@ async fn a_desk_that_starts_on_a_read_only_disk_says_so_and_goes_on_when_it_can_
     small.remount("rw");
     desk.wait_for("a disk that can be written", |it| well(it) && it.passes == 3).await;
     assert_eq!(desk.client.tap(&pass_number(0)).await.unwrap().verdict, VerdictKind::Ok);
+}
+
+/// Invariant 10: a folder that is removed is no disk that fails, and what the hub blocks meanwhile arrives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_removed_under_the_running_desk_is_filled_again_and_the_disk_is_not_blamed()
+{
+    let world = tempfile::tempdir().unwrap();
+    let hub = Hub::start(world.path(), &catalogue(20, 0));
+    let desk = Desk::start(world.path(), &hub, "balie-1").await;
+    assert_eq!(desk.client.tap(&pass_number(1)).await.unwrap().verdict, VerdictKind::Ok);
+    std::fs::remove_dir_all(desk.folder.join("store")).unwrap();
+    let mut changed: serde_json::Value = serde_json::from_str(&catalogue(20, 0)).unwrap();
+    changed["passes"][2]["cardStatus"] = "BLOCKED".into();
+    hub.import(&changed.to_string());
+    let whole = |status: &Status| {
+        assert_eq!(status.disk, Health::Fine, "the disk takes everything");
+        desk.folder.join("store").is_dir() && status.store == Health::Fine && status.passes == 20
+    };
+    desk.wait_for("a whole pass list", whole).await;
+    let answer = desk.client.tap(&pass_number(2)).await.unwrap();
+    assert_eq!((answer.verdict, answer.reason), (VerdictKind::Stop, Some(Reason::CardBlocked)));
 }

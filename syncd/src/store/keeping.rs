@@ -156,7 +156,7 @@ impl Store {
 
     fn not_open(&mut self, error: &StoreError) {
         tracing::error!(%error, "the pass list cannot be opened now; it is tried again");
-        let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
+        let disk = error.disk_trouble().or_else(|| self.probed().err());
         self.closed = Some((format!("it cannot be opened now ({error})"), disk));
     }
 
@@ -172,7 +172,19 @@ impl Store {
     /// the disk is tried out.
     fn disk_or_lock(&self, error: &StoreError) -> bool {
         let moment = matches!(error, StoreError::Closed { .. }) || error.is_locked();
-        moment || error.disk_trouble().is_some() || probe(&self.folder, PROBE_BYTES).is_err()
+        moment || error.disk_trouble().is_some() || self.probed().is_err()
+    }
+
+    /// Tries the disk out where the store is. Somebody may have removed its folder under the running desk: the disk is
+    /// well then, and the folder is made again.
+    fn probed(&self) -> Result<(), DiskTrouble> {
+        self.folder_is_there();
+        probe(&self.folder, PROBE_BYTES)
+    }
+
+    fn folder_is_there(&self) {
+        // The trial that follows says what is the matter.
+        let _ = fs::create_dir_all(&self.folder);
     }
 
     /// Of many damaged ones the first and the last are kept.
@@ -194,7 +206,7 @@ impl Store {
     /// Notes what a failed write says: what the operating system refuses is no damage. sled may have taken a part of the
     /// write in memory, and repeats its error, so it is opened anew.
     pub(super) fn failed(&mut self, error: StoreError) -> StoreError {
-        let disk = error.disk_trouble().or_else(|| probe(&self.folder, PROBE_BYTES).err());
+        let disk = error.disk_trouble().or_else(|| self.probed().err());
         if let Some(trouble) = disk {
             self.failing = Some(trouble);
             return StoreError::Closed { why: error.to_string(), disk: Some(trouble) };
@@ -325,6 +337,9 @@ impl Store {
     /// What is to be tried out before [`Store::heal`], where something is closed or repeats an old error.
     pub fn trial(&self) -> Option<Trial> {
         let needed = self.closed.is_some() || self.failing.is_some();
+        if needed {
+            self.folder_is_there();
+        }
         needed.then(|| Trial { folder: self.folder.clone(), bytes: PROBE_BYTES })
     }
 
@@ -342,7 +357,7 @@ impl Store {
         if self.closed.is_none() && self.failing.is_none() {
             return changed;
         }
-        let tried = tried.unwrap_or_else(|| probe(&self.folder, PROBE_BYTES));
+        let tried = tried.unwrap_or_else(|| self.probed());
         if let Err(trouble) = tried {
             let known = self.closed.as_ref().map_or(self.failing, |(_, disk)| *disk);
             changed |= known != Some(trouble);
