@@ -66,14 +66,14 @@ impl Desk {
         for Repair { path, aside, damage } in repairs {
             let (file, aside) = (path.display(), aside.display());
             match damage {
-                Damage::Tail { bytes, whole_length: false } => {
+                Damage::Tail { bytes, unfinished: true } => {
                     tracing::warn!(
                         %file, bytes, %aside,
                         "the end of a ledger file was not whole and is kept aside: the last append had not been finished, and its verdict was not shown unless the disk lost what it had confirmed"
                     );
                     self.show_for_a_while(Trouble::LedgerEndCut);
                 }
-                Damage::Tail { bytes, whole_length: true } => {
+                Damage::Tail { bytes, unfinished: false } => {
                     tracing::error!(
                         %file, bytes, %aside,
                         "the last entry of a ledger file is damaged and is kept aside; its verdict may have been shown"
