@@ -210,7 +210,7 @@ impl Desk {
         self.rewards = self.store.rewards();
         self.coupons = self.store.coupons();
         self.card_systems = self.store.card_systems();
-        self.policy = self.store.policy();
+        self.take_up_policy();
         self.take_up_acknowledgements();
         // What the hub acknowledged meanwhile is known here only.
         let kept: Vec<_> =

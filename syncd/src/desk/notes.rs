@@ -12,7 +12,7 @@ use service::tasks::Failures;
 use super::Desk;
 use crate::desk_api::types::Trouble;
 
-/// So long it is said that a part of the daemon failed, where it has run since.
+/// How long it is said that a part of the daemon failed, where it has run since.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);
 
 /// How many entries of each list the hub had acknowledged.
@@ -46,6 +46,7 @@ impl Desk {
     /// The hub holds less than it had acknowledged: all of this desk's entries wait again.
     pub(super) fn note_hub_restored(&mut self, at: UnixMillis) {
         let before = std::mem::take(&mut self.acknowledged);
+        self.held_by_hub.clear();
         self.notes.restored = Some(Restored { at, before, entries: None });
     }
 
