@@ -121,8 +121,6 @@ pub struct Desk {
     /// Where a part of the ledgers is missing: all is back when the hub has shared what it has up to this version of
     /// the venue.
     whole_at: Option<u64>,
-    /// Since that is known the store has noted that all of the venue is asked for again.
-    asked_anew: bool,
     /// The hub has said in this session which units it has granted.
     grants_listed: bool,
     /// The units were given back: none are asked for ahead.
@@ -243,7 +241,6 @@ impl Desk {
             card_keys: Arc::new(card_keys),
             checks: checks::Checks::default(),
             whole_at: None,
-            asked_anew: false,
             grants_listed: false,
             gave_back: false,
             wanted_now: BTreeSet::new(),
@@ -315,7 +312,7 @@ impl Desk {
     /// What the hub has of a lost part of the ledgers comes back with everything else: all of the venue is asked for.
     fn ask_anew(&mut self) {
         let asked = self.store.set_cursor(Cursor::Venue, 0);
-        self.asked_anew = self.kept(asked);
+        self.salvaged.asked_anew = self.kept(asked);
     }
 
     /// The hub has at least so many entries of this list of this desk.

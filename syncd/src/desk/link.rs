@@ -76,7 +76,7 @@ impl Desk {
     /// cannot be opened the desk has nothing: it sends what it recorded, and takes nothing until another session.
     pub fn session_start(&mut self, Reading { wall, .. }: Reading) -> DeskStart {
         self.begin_to_keep();
-        if self.files.is_incomplete() && !self.asked_anew {
+        if self.files.is_incomplete() && !self.salvaged.asked_anew {
             self.ask_anew();
         }
         let cursor = |cursor| self.store.cursor(cursor).unwrap_or_default();
@@ -151,7 +151,7 @@ impl Desk {
     /// Where a part of the ledgers was lost: it is back when the hub has shared all that it had at its welcome.
     pub(super) fn note_whole(&mut self) {
         // Where nothing is kept, the store's version is not what the hub has shared since.
-        if !self.files.is_incomplete() || !self.asked_anew || !self.keeps() {
+        if !self.files.is_incomplete() || !self.salvaged.asked_anew || !self.keeps() {
             return;
         }
         let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();

@@ -30,6 +30,8 @@ pub(super) struct Salvaged {
     held_back: BTreeMap<(Date, Writer), BTreeSet<Writer>>,
     /// What the hub said in this session that it has of those.
     at_hub: BTreeMap<(Date, Writer), u64>,
+    /// Where a part of the ledgers is missing: the store has noted that all of the venue is asked for again.
+    pub(super) asked_anew: bool,
     /// What is shown, and until when.
     shown: Option<(Trouble, Option<Instant>)>,
 }

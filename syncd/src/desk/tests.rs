@@ -247,7 +247,7 @@ fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hu
     let other = Writer { epoch: 7, ..desk.writer };
     desk.store.acknowledge(desk.calendar.day(desk.clock.latest()), &other, 3).unwrap();
     desk.take_up_acknowledgements();
-    assert!(desk.files.is_incomplete() && desk.asked_anew);
+    assert!(desk.files.is_incomplete() && desk.salvaged.asked_anew);
     assert_eq!(desk.holding.left(reward), 0);
     (desk.whole_at, desk.grants_listed) = (Some(9), true);
     desk.store.set_cursor(Cursor::Venue, 9).unwrap();
@@ -255,10 +255,10 @@ fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hu
     desk.note_whole();
     assert!(desk.files.is_incomplete(), "nothing of this session was kept");
     desk.begin_to_keep();
-    desk.asked_anew = false;
+    desk.salvaged.asked_anew = false;
     desk.note_whole();
     assert!(desk.files.is_incomplete(), "the hub was not asked for all");
-    desk.asked_anew = true;
+    desk.salvaged.asked_anew = true;
     desk.note_whole();
     assert!(!desk.files.is_incomplete());
 }
