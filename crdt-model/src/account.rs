@@ -14,7 +14,7 @@ use crate::time::{Calendar, UnixMillis};
 
 mod forgetting;
 
-pub use forgetting::{MARGIN_DAYS, MOST_USES};
+pub use forgetting::{MARGIN_DAYS, MOST_USES, NEWEST_KEPT};
 
 /// What a limit counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
@@ -231,7 +231,7 @@ pub fn fold(
             Slot::Vacant(vacant) => drop(vacant.insert(placed)),
             Slot::Occupied(mut known) => {
                 let included = known.get().included || placed.included;
-                // The entry itself before its copies, and those in an order that does not hang on how they came.
+                // The entry itself before its copies, and those in an order independent of arrival.
                 let rank = |it: &Placed| (it.first_place.is_some(), it.place);
                 let extra =
                     if rank(&placed) < rank(known.get()) { known.insert(placed) } else { placed };

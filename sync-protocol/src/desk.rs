@@ -96,6 +96,8 @@ pub enum DeskEvent {
     },
     /// The hub lost what it had acknowledged: forget all acknowledgements.
     AcknowledgementsLost,
+    /// The hub has said what it holds, and all of that came before this event.
+    Compared,
     /// The hub holds more of this list than is here: this disk lost its end, or was restored from an
     /// image. The hub shares what is lacking; nothing is sent of this list in this session.
     Behind {
@@ -415,6 +417,7 @@ impl DeskSession {
                     let held = welcome.held.clone();
                     events.push(DeskEvent::Welcomed(welcome));
                     self.compare(&held, view, events)?;
+                    events.push(DeskEvent::Compared);
                 }
             }
             _ if !self.welcomed => return out_of_turn("a message before Welcome"),
@@ -425,6 +428,7 @@ impl DeskSession {
                     self.sent.insert((day, position.writer.writer()), position.sequence);
                 }
                 self.comparing = false;
+                events.push(DeskEvent::Compared);
             }
             HubMessage::Ack(Ack { day, writer, sequence }) => {
                 let (day, writer) = (date(day)?, writer.writer());

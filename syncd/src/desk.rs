@@ -136,11 +136,16 @@ pub struct Desk {
     requests: RequestBox,
     /// The venue's recent entries of each pass or unknown card.
     by_subject: HashMap<Subject, Vec<EntryRef>>,
+    /// How many entries of each of this desk's lists the hub has acknowledged, at most as many as are here.
     acknowledged: BTreeMap<(Date, Writer), u64>,
+    /// How many entries of each of this desk's lists the hub is known to have, also where this disk lost them.
+    held_by_hub: BTreeMap<(Date, Writer), u64>,
     last_at: UnixMillis,
     /// What time it is: everything that decides by time goes by this.
     clock: DeskClock,
-    /// Own lists that ended because the clock was put right: whatever stands in one was written before then.
+    /// Own lists that ended because the clock was put right: whatever stands in one was written before then. It is not
+    /// kept over a restart: after one, entries that are dated ahead count on the day of their own time once that has
+    /// come.
     ended_at: BTreeMap<Writer, UnixMillis>,
     /// The hub's clock as it was kept last for the next start.
     hub_clock_kept: UnixMillis,
@@ -178,6 +183,16 @@ pub fn read_clocks() -> Reading {
         wall: UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
         steady: Ticks(u64::try_from(milliseconds).unwrap_or_default()),
     }
+}
+
+/// Two clocks that are both right are never so far apart: one day, in milliseconds.
+const MOST_TOLERANCE: i64 = 86_400_000;
+
+/// The policy that the store has. What it says of clocks came over the wire, so it is brought within its bounds.
+fn policy_of(store: &Store) -> Policy {
+    let policy = store.policy();
+    let clock_tolerance = policy.clock_tolerance.clamp(0, MOST_TOLERANCE);
+    Policy { clock_tolerance, ..policy }
 }
 
 /// The number of another list of this desk.
@@ -239,6 +254,7 @@ impl Desk {
             store,
             by_subject: HashMap::new(),
             acknowledged: BTreeMap::new(),
+            held_by_hub: BTreeMap::new(),
             last_at: UnixMillis(0),
             ended_at: BTreeMap::new(),
             hub_clock_kept: UnixMillis(0),
@@ -263,6 +279,8 @@ impl Desk {
         desk.take_up_acknowledgements();
         desk.take_up_ledgers(now);
         desk.take_up_stock();
+        // A damaged file that could not be made whole, because the disk takes nothing, is said at once.
+        desk.check_ledger_files();
         Ok((desk, der))
     }
 
@@ -277,8 +295,7 @@ impl Desk {
         self.rewards = self.store.rewards();
         self.coupons = self.store.coupons();
         self.card_systems = self.store.card_systems();
-        self.policy = self.store.policy();
-        self.clock.set_tolerance(self.policy.clock_tolerance);
+        self.take_up_policy();
     }
 
     /// Takes up what the store knows of what the hub has.
@@ -286,27 +303,44 @@ impl Desk {
         for (day, writer, sequence) in self.store.acknowledgements() {
             let Some(day) = date_of_day_number(day) else { continue };
             // A list that was damaged is shorter than what was acknowledged of it.
-            let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
+            let held = self.files.length_of(day, &writer);
             if held < sequence {
                 tracing::error!(%day, %writer, held, sequence, "a list is shorter than what the hub has of it");
-                // Where this start found damage, that says more.
-                if !self.shows_damage() {
-                    self.disk = Health::Trouble(Trouble::LedgerLacking);
-                }
-                if !self.files.is_incomplete()
-                    && let Err(error) = self.files.set_incomplete(day, &writer, sequence)
-                {
+                if let Err(error) = self.files.set_incomplete(day, &writer, sequence) {
                     self.ledger_failed(&error);
+                }
+                // Where this start found damage, that says more.
+                if self.files.is_incomplete() && !self.shows_damage() {
+                    self.disk = Health::Trouble(Trouble::LedgerLacking);
                 }
             }
             let known = self.acknowledged.entry((day, writer)).or_default();
             *known = sequence.min(held).max(*known);
+            self.note_held_by_hub(day, writer, sequence);
         }
         if self.files.is_incomplete() {
-            // What the hub has of the lost part comes back with everything else.
-            let asked = self.store.set_cursor(Cursor::Venue, 0);
-            self.kept(asked);
+            self.ask_anew();
+            // Nobody knows what the lost part handed out.
+            self.hold();
         }
+    }
+
+    /// What the hub has of a lost part of the ledgers comes back with everything else: all of the venue is asked for.
+    fn ask_anew(&mut self) {
+        let asked = self.store.set_cursor(Cursor::Venue, 0);
+        self.salvaged.asked_anew = self.kept(asked);
+    }
+
+    /// The hub has at least so many entries of this list of this desk.
+    fn note_held_by_hub(&mut self, day: Date, writer: Writer, sequence: u64) {
+        let known = self.held_by_hub.entry((day, writer)).or_default();
+        *known = sequence.max(*known);
+    }
+
+    /// Takes up the policy that the store has.
+    fn take_up_policy(&mut self) {
+        self.policy = policy_of(&self.store);
+        self.clock.set_tolerance(self.policy.clock_tolerance);
     }
 
     fn take_up_ledgers(&mut self, reading: Reading) {
@@ -343,7 +377,8 @@ impl Desk {
         let own = entries.filter(|(place, _)| place.writer.device == device);
         let mut times: Vec<UnixMillis> = own.map(|(_, entry)| entry.at).collect();
         times.sort_unstable();
-        Evidence { hub: (hub.0 > 0).then_some(hub), own: clock::newest_believed(times) }
+        let hub = (hub.0 > 0).then_some(hub);
+        Evidence { hub, own: clock::newest_believed(hub, times) }
     }
 
     /// Looks at this computer's clocks, says where something is the matter with them, and gives the time that the
@@ -364,8 +399,8 @@ impl Desk {
         self.clock.latest()
     }
 
-    /// When an entry counts as written: not later than now, whatever the clock of its desk said, nor, where this
-    /// desk's clock was put back, than then. The hub does the same by when it receives them.
+    /// The time at which an entry counts: `at`, but at most now, and at most the moment at which this desk's clock was
+    /// set back. The hub does the same by when it receives them.
     fn counted_at(&self, place: &EntryRef, entry: &Entry) -> UnixMillis {
         let now = self.clock.latest();
         let ended = self.ended_at.get(&place.writer).copied().unwrap_or(entry.at);

@@ -11,6 +11,7 @@
 
 mod aside;
 mod file;
+mod missing;
 mod presence;
 mod salvage;
 
@@ -22,13 +23,12 @@ use std::path::{Path, PathBuf};
 use crdt_model::entry::EntryRef;
 use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::{Extension, Ledger, LedgerId, MergeError};
-use crdt_model::time::{date_of_day_number, day_number};
 use jiff::civil::Date;
-use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::paths::{sync_folder_of, write_durably};
 use file::LedgerFile;
+use missing::{Missing, MissingRun};
 use presence::FolderState;
 pub use presence::WrittenAgain;
 pub use salvage::{Damage, Repair};
@@ -50,50 +50,6 @@ pub enum LedgerFileError {
     Merge(#[from] MergeError),
 }
 
-impl LedgerFileError {
-    /// Whether the disk is full.
-    pub fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Disk { error, .. }
-            if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
-    }
-}
-
-/// Entries of one of this desk's lists that this disk has lost: indices from `first` on, before `end`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
-struct MissingRun {
-    #[n(0)]
-    day: i32,
-    #[cbor(n(1), with = "minicbor::bytes")]
-    writer: [u8; 20],
-    #[n(2)]
-    first: u64,
-    #[n(3)]
-    end: u64,
-}
-
-impl MissingRun {
-    fn new(day: Date, writer: &Writer, first: u64, end: u64) -> Self {
-        Self { day: day_number(day), writer: writer.to_bytes(), first, end }
-    }
-}
-
-/// The contents of the file that says that a part is missing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Encode, Decode)]
-struct Missing {
-    #[n(0)]
-    own: Vec<MissingRun>,
-    /// It may be more than that.
-    #[n(1)]
-    more: bool,
-}
-
-impl Missing {
-    /// What these contents say. Empty ones, as earlier versions wrote, say that nobody knows what it is.
-    fn of(contents: &[u8]) -> Self {
-        minicbor::decode(contents).unwrap_or(Self { own: Vec::new(), more: true })
-    }
-}
-
 /// All ledgers of one venue.
 #[derive(Debug)]
 pub struct LedgerFiles {
@@ -104,10 +60,14 @@ pub struct LedgerFiles {
     incomplete: bool,
     /// Which entries of this desk's own that is, as far as it is known.
     missing: Missing,
+    /// The note of that on the disk says the same.
+    noted: bool,
     /// The folder when its files were last looked at: what makes, renames or removes one changes it.
     folder_seen: Option<FolderState>,
     /// Days whose files somebody else removed or changed, and which were written again, until somebody asks.
     written_again: Vec<WrittenAgain>,
+    /// Damaged files that were made whole after the start, until somebody asks.
+    repaired: Vec<Repair>,
 }
 
 /// While this file lies beside the ledgers a part of them is missing.
@@ -130,15 +90,24 @@ impl LedgerFiles {
         };
         fs::create_dir_all(&folder).map_err(disk(&folder))?;
         sync_folder_of(&folder).map_err(disk(&folder))?;
-        let missing = fs::read(folder.join(INCOMPLETE));
+        let missing = match fs::read(folder.join(INCOMPLETE)) {
+            Ok(contents) => Some(Missing::of(&contents)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::error!(%error, "the note of what the ledgers lack cannot be read");
+                Some(Missing::unknown())
+            }
+        };
         let mut files = Self {
             folder: folder.clone(),
             venue: venue.clone(),
             days: BTreeMap::new(),
-            incomplete: missing.is_ok(),
-            missing: missing.map_or_else(|_| Missing::default(), |it| Missing::of(&it)),
+            incomplete: missing.is_some(),
+            missing: missing.unwrap_or_default(),
+            noted: true,
             folder_seen: None,
             written_again: Vec::new(),
+            repaired: Vec::new(),
         };
         let mut repairs = Vec::new();
         for found in fs::read_dir(&folder).map_err(disk(&folder))? {
@@ -161,8 +130,13 @@ impl LedgerFiles {
         self.incomplete
     }
 
-    /// Notes durably that a part of the ledgers is missing: of this list of this desk, the entries between what is here
-    /// and `sequence`.
+    /// How many entries of this list are here.
+    pub fn length_of(&self, day: Date, writer: &Writer) -> u64 {
+        self.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence)
+    }
+
+    /// Notes durably that a part of the ledgers is missing: this list of this desk had `sequence` entries, which the
+    /// hub acknowledged, and is shorter here. Nothing is noted where damage that was found in it explains that.
     ///
     /// # Errors
     /// [`LedgerFileError::Disk`].
@@ -172,32 +146,40 @@ impl LedgerFiles {
         writer: &Writer,
         sequence: u64,
     ) -> Result<(), LedgerFileError> {
-        let held = self.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence);
-        // What stood behind that, and was never acknowledged, is lost, too.
-        let own = vec![MissingRun::new(day, writer, held, sequence)];
+        let held = self.length_of(day, writer);
+        let of_list = |it: &&EntryRef| it.writer == *writer;
+        let copies: Vec<EntryRef> = self.days.get(&day).map_or_else(Vec::new, |file| {
+            let lists = file.ledger.writers();
+            lists.flat_map(|list| file.ledger.first_places_of(&list).collect::<Vec<_>>()).collect()
+        });
+        let copied = copies.iter().filter(of_list).map(|it| it.index + 1);
+        let known = copied.chain(self.missing.ends_of(day, writer)).fold(held, u64::max);
+        if known >= sequence {
+            return Ok(());
+        }
+        // Entries after `sequence` that the hub never acknowledged may be lost as well, hence `more: true`.
+        let own = vec![MissingRun::new(day, writer, known, sequence)];
         self.note_missing(Missing { own, more: true })
             .map_err(|error| LedgerFileError::Disk { path: self.folder.join(INCOMPLETE), error })
     }
 
     fn note_missing(&mut self, found: Missing) -> io::Result<()> {
+        let known = (self.incomplete, self.missing.clone());
         self.incomplete = true;
-        self.missing.more |= found.more;
-        self.missing.own.extend(found.own);
-        self.missing.own.sort();
-        self.missing.own.dedup();
-        let contents = minicbor::to_vec(&self.missing).map_err(io::Error::other)?;
-        write_durably(&self.folder.join(INCOMPLETE), &contents)
+        self.missing.add(found);
+        self.noted &= known == (true, self.missing.clone());
+        self.write_note()
+    }
+
+    fn write_note(&mut self) -> io::Result<()> {
+        write_durably(&self.folder.join(INCOMPLETE), &self.missing.to_bytes())?;
+        self.noted = true;
+        Ok(())
     }
 
     /// How many entries of this desk are still missing, as far as it is known which.
     pub fn missing_count(&self) -> u64 {
-        let lacks = |run: &MissingRun| {
-            let writer = Writer::from_bytes(&run.writer).ok()?;
-            let ledger = self.days.get(&date_of_day_number(run.day)?).map(|file| &file.ledger);
-            let held = ledger.map_or(0, |ledger| ledger.position(&writer).sequence);
-            Some(run.end.saturating_sub(held.max(run.first)))
-        };
-        self.missing.own.iter().filter_map(lacks).sum()
+        self.missing.count(|day, writer| self.length_of(day, writer))
     }
 
     /// Whether no other entries of this desk are missing than those that [`Self::missing_count`] counts.
@@ -218,6 +200,7 @@ impl LedgerFiles {
         gone.map_err(|error| LedgerFileError::Disk { path, error })?;
         self.incomplete = false;
         self.missing = Missing::default();
+        self.noted = true;
         Ok(())
     }
 

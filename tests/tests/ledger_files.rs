@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
 use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
@@ -208,4 +209,47 @@ async fn the_end_of_a_file_is_put_right_or_kept_aside_and_said() {
     let status = desk.client.status().await.unwrap();
     assert_eq!((status.pending, status.disk), (4, Health::Trouble(Trouble::LedgerEndCut)));
     assert_eq!(fs::read(file.with_extension("tail-1")).unwrap(), torn);
+}
+
+/// Invariant 10.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_torn_or_damaged_file_on_a_full_disk_does_not_stop_the_start_and_is_made_whole_later() {
+    let world = tempfile::tempdir().unwrap();
+    let Some(small) = SmallDisk::mount(&world.path().join("balie-1")) else { return };
+    let mut hub = Hub::start(world.path(), &catalogue(20, 0));
+    let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
+    hub.stop();
+    taps(&desk, 0..5).await;
+    let file = ledger_file(&desk);
+    let damaged = Trouble::LedgerDamaged { saved: 2, lost: 1 };
+    for (trouble, pending) in [(Trouble::LedgerEndCut, 4), (damaged, 4)] {
+        desk.stop();
+        let mut bytes = fs::read(&file).unwrap();
+        if trouble == Trouble::LedgerEndCut {
+            bytes.truncate(bytes.len() - 7);
+        } else {
+            let hole = crdt_model::chunk::walk(&bytes).chunks[1].range.clone();
+            bytes[hole.start + 20..hole.end].fill(0);
+        }
+        fs::write(&file, &bytes).unwrap();
+        small.fill();
+        desk.go();
+        let full = |it: &Status| it.disk == Health::Trouble(Trouble::DiskFull);
+        desk.wait_for("the full disk", full).await;
+        assert_eq!(desk.client.status().await.unwrap().pending, pending);
+        assert_eq!(fs::read(&file).unwrap(), bytes, "it is as it was");
+        small.make_room();
+        let said = Health::Trouble(trouble);
+        desk.wait_for("room, and the mended file", |it| it.disk == said).await;
+        let next = u32::try_from(pending).unwrap()
+            + 1
+            + u32::from(said != Health::Trouble(Trouble::LedgerEndCut));
+        taps(&desk, next..next + 1).await;
+        desk.stop();
+        desk.go();
+        assert_eq!(desk.client.status().await.unwrap().pending, pending + 1);
+    }
+    hub.go();
+    desk.wait_for("the link", |status| linked(status) && status.pending == 0).await;
+    check_entries(&hub, &desk, 5, 5, 5);
 }

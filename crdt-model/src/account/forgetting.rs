@@ -10,6 +10,10 @@ use super::{Account, Limited, Uses};
 /// desk whose clock is behind, or a use that was dated ahead.
 pub const MARGIN_DAYS: i32 = 7;
 
+/// Windows that are kept of each limited thing and kind of period, however old they are: the newest four. A hub whose
+/// clock was ahead for a while leaves uses of days that have not come yet, and those must not make the use of today old.
+pub const NEWEST_KEPT: usize = 4;
+
 /// Uses in a record at the most: 256, about 4 KB. More than this is five limited things a week, each
 /// other ones, all year.
 pub const MOST_USES: usize = 256;
@@ -28,12 +32,22 @@ impl Account {
         before.map_or(recent, |before| before.saturating_sub(MARGIN_DAYS))
     }
 
-    /// Forgets the uses of periods that ended before [`Account::decides_from`]. Where more than
-    /// [`MOST_USES`] remain, those go first that the hub can set right afterwards, and of periods that
+    /// Forgets the uses of periods that ended before [`Account::decides_from`], but for the [`NEWEST_KEPT`] of each
+    /// limited thing and kind of period. Where more than [`MOST_USES`] remain, those go first that the hub can set right afterwards, and of periods that
     /// ended first: an uncounted check-in costs nobody anything, a reward that is handed out twice does.
     pub fn forget_old(&mut self) {
         let from = self.decides_from();
-        self.uses.retain(|uses| uses.window.days().is_none_or(|(_, last)| last >= from));
+        // In order of what, of which kind and when: those of one thing and kind stand together, the newest last.
+        let (mut run, mut newer) = (None, 0);
+        let kept = self.uses.iter().rev().map(|uses| {
+            let this = Some((&uses.of, uses.window.period_type));
+            newer = if run == this { newer + 1 } else { 0 };
+            run = this;
+            newer < NEWEST_KEPT || uses.window.days().is_none_or(|(_, last)| last >= from)
+        });
+        let kept: Vec<bool> = kept.collect();
+        let mut kept = kept.into_iter().rev();
+        self.uses.retain(|_| kept.next().unwrap_or(true));
         if self.uses.len() <= MOST_USES {
             return;
         }
@@ -115,6 +129,9 @@ mod tests {
             (1, PeriodType::Day, today),
             (1, PeriodType::Day, before),
             (1, PeriodType::Day, long_ago),
+            (1, PeriodType::Day, long_ago - 1),
+            (1, PeriodType::Day, long_ago - 2),
+            (1, PeriodType::Day, long_ago - 3),
             (3, PeriodType::Year, long_ago),
             (5, PeriodType::Year, day("2025-05-05")),
             (7, PeriodType::Absolute, day("2020-01-01")),
@@ -123,12 +140,31 @@ mod tests {
         assert_eq!(
             windows(&cut(&account)),
             [
+                window(PeriodType::Day, long_ago - 1),
+                window(PeriodType::Day, long_ago),
                 window(PeriodType::Day, before),
                 window(PeriodType::Day, today),
                 window(PeriodType::Year, today),
+                window(PeriodType::Year, day("2025-05-05")),
                 window(PeriodType::Absolute, 0),
             ]
         );
+    }
+
+    /// A hub that was a year ahead for more than a week.
+    #[test]
+    fn uses_of_two_wrong_days_ahead_make_nothing_of_today_old() {
+        let today = day("2026-11-26");
+        for period in PERIODS {
+            let account = used(&[
+                (2, period, today),
+                (1, PeriodType::Day, today + 365),
+                (2, period, today + 365),
+                (1, PeriodType::Day, today + 375),
+                (2, period, today + 375),
+            ]);
+            assert_eq!(cut(&account), account, "{period:?}");
+        }
     }
 
     /// Both a hub's and a desk's clock were a year ahead once.

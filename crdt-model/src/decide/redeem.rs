@@ -8,7 +8,7 @@ use crate::decide::{Here, Reason, Standing, proven, uitpas_in_use};
 use crate::stock::Unit;
 use crate::time::UnixMillis;
 
-/// Rewards that end within so long are offered before others, in milliseconds (contract:
+/// How soon a reward must end to be offered before others, in milliseconds (contract:
 /// `lastChance`, "in the near future"; the two weeks are ours).
 const LAST_CHANCE: i64 = 14 * 24 * 3_600_000;
 
@@ -59,12 +59,6 @@ pub fn redeem(
     if !reward.redeemable_at(here.now) {
         return Err(Reason::RewardPeriodConstraint);
     }
-    let unit = match unit {
-        _ if !reward.limited => None,
-        Ok(unit) => Some(unit),
-        Err(NoUnit::NoneLeft) => return Err(Reason::RewardVolumeConstraint),
-        Err(NoUnit::NotHere) => return Err(Reason::RewardNoUnitHere),
-    };
     if let Some(limit) = reward.redeem_constraint {
         let of = Limited::Redemption(reward.reward);
         if !pass.account.leaves_room(&of, limit, here.today()) {
@@ -84,6 +78,13 @@ pub fn redeem(
             return Err(Reason::OfflinePointsConstraint);
         }
     }
+    // Last, for the desk asks the hub for a unit where nothing else is lacking.
+    let unit = match unit {
+        _ if !reward.limited => None,
+        Ok(unit) => Some(unit),
+        Err(NoUnit::NoneLeft) => return Err(Reason::RewardVolumeConstraint),
+        Err(NoUnit::NotHere) => return Err(Reason::RewardNoUnitHere),
+    };
     Ok(Redemption { points: reward.points, unit })
 }
 

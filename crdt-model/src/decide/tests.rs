@@ -523,6 +523,16 @@ fn redeem_rows() -> Vec<Row> {
                 .redeem(),
         ),
         row(
+            "no unit here, and no points for it either",
+            Some(Reason::RewardPassholderPointsConstraint),
+            uitpas()
+                .with(|w| {
+                    w.reward.limited = true;
+                    w.account = account(0);
+                })
+                .redeem(),
+        ),
+        row(
             "a unit left here",
             None,
             uitpas()

@@ -11,7 +11,7 @@ use super::{EntryError, EntryRef, Fields, MAX_ENTRY_BYTES, Raw, VOID};
 /// [`EntryError`] where the bytes are no entry, or too many with the place.
 pub fn copy_of(bytes: &[u8], place: &EntryRef) -> Result<Vec<u8>, EntryError> {
     let raw = Raw::decode(bytes)?;
-    // A void that names no list is of its own; in another list that would be another one.
+    // A void without a writer refers to its own list. The copy must name that list explicitly.
     let names_list = raw.kind == Some(VOID) && raw.target_writer.is_none();
     let is_copy = raw.first_place.is_some();
     let (fields, rest) = {

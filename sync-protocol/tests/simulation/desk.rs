@@ -128,6 +128,7 @@ impl Desk {
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
             | DeskEvent::UsedTwice(_)
+            | DeskEvent::Compared
             | DeskEvent::HubClock { .. } => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;

@@ -91,6 +91,7 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 DeskEvent::Welcomed(_)
                 | DeskEvent::Acknowledged { .. }
                 | DeskEvent::AcknowledgementsLost
+                | DeskEvent::Compared
                 | DeskEvent::Behind { .. }
                 | DeskEvent::Diverged { .. }
                 | DeskEvent::Advanced(_)

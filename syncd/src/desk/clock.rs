@@ -5,6 +5,7 @@
 //! that it is not earlier than that. From these follows one time that everything at the desk goes by, and what is
 //! the matter with the computer's clock.
 
+use crdt_model::receipt::NO_DESK_BEFORE;
 use crdt_model::time::UnixMillis;
 use sync_protocol::heartbeat::Ticks;
 
@@ -20,8 +21,8 @@ pub(crate) const RELEASED: UnixMillis = UnixMillis(1_793_491_200_000);
 /// clock that was set to another year, and its pass list would be of no use.
 const FAR_AHEAD: i64 = 366 * 86_400_000;
 
-/// What a desk wrote within so long after what it wrote before is believed, where nothing else is known: an entry
-/// further on is of a moment when the clock was ahead.
+/// How long after its last entry a desk's next one is believed, where nothing else is known: an entry further on is of a
+/// moment when the clock was ahead.
 const PAUSE: i64 = 40 * 86_400_000;
 
 /// Both clocks, read at one moment.
@@ -61,14 +62,19 @@ pub struct Evidence {
     pub own: Option<UnixMillis>,
 }
 
-/// The newest of these times of entries, oldest first, before a gap that only a clock that was ahead can have made.
-pub fn newest_believed(times: impl IntoIterator<Item = UnixMillis>) -> Option<UnixMillis> {
-    let mut newest: Option<UnixMillis> = None;
-    for at in times {
+/// The newest of these times of entries, oldest first, before the first gap longer than [`PAUSE`]. Later times are
+/// assumed to come from a clock that was ahead. What lies before `hub`, when the hub was last heard, disproves nothing,
+/// and no desk wrote anything before [`NO_DESK_BEFORE`].
+pub fn newest_believed(
+    hub: Option<UnixMillis>,
+    times: impl IntoIterator<Item = UnixMillis>,
+) -> Option<UnixMillis> {
+    let mut newest = hub.filter(|hub| *hub >= NO_DESK_BEFORE);
+    for at in times.into_iter().filter(|at| *at >= NO_DESK_BEFORE) {
         if newest.is_some_and(|newest| at.since(newest) > PAUSE) {
             break;
         }
-        newest = Some(at);
+        newest = newest.max(Some(at));
     }
     newest
 }
@@ -212,7 +218,7 @@ impl DeskClock {
     }
 
     fn is_plausible(&self, now: Reading) -> bool {
-        let earliest = self.not_before.at(now.steady).plus(-self.tolerance);
+        let earliest = self.not_before.at(now.steady).plus(self.tolerance.saturating_neg());
         let latest = self.contact.map(|contact| contact.at(now.steady).plus(FAR_AHEAD));
         now.wall >= earliest && latest.is_none_or(|latest| now.wall <= latest)
     }
@@ -285,7 +291,7 @@ impl DeskClock {
         believed.then_some(hub_now).or(kept_before)
     }
 
-    /// Whether somebody beside the computer's clock says that the time is right, or nothing says that it is not.
+    /// Whether the time is confirmed by the hub, or nothing contradicts it.
     pub fn is_confident(&self) -> bool {
         matches!(self.standing, Standing::Right | Standing::Off(_))
     }

@@ -76,6 +76,9 @@ impl Desk {
     /// cannot be opened the desk has nothing: it sends what it recorded, and takes nothing until another session.
     pub fn session_start(&mut self, Reading { wall, .. }: Reading) -> DeskStart {
         self.begin_to_keep();
+        if self.files.is_incomplete() && !self.salvaged.asked_anew {
+            self.ask_anew();
+        }
         let cursor = |cursor| self.store.cursor(cursor).unwrap_or_default();
         DeskStart {
             software: env!("CARGO_PKG_VERSION").to_owned(),
@@ -126,14 +129,6 @@ impl Desk {
     pub fn take_up(&mut self, events: Vec<DeskEvent>, now: Reading) -> Result<(), LinkError> {
         // The hub's clock is said by itself where it changes something.
         let changed = events.iter().any(|event| !matches!(event, DeskEvent::HubClock { .. }));
-        let compared = events.iter().any(|event| {
-            matches!(
-                event,
-                DeskEvent::Acknowledged { .. }
-                    | DeskEvent::Behind { .. }
-                    | DeskEvent::Diverged { .. }
-            )
-        });
         for event in events {
             match event {
                 DeskEvent::HubClock { clock, doubtful, asked } => {
@@ -141,9 +136,6 @@ impl Desk {
                 }
                 event => self.take_up_one(event, self.clock.time(now))?,
             }
-        }
-        if compared {
-            self.count_what_is_sent_again();
         }
         if let Err(error) = self.release_copies() {
             self.ledger_failed(&error);
@@ -158,7 +150,8 @@ impl Desk {
 
     /// Where a part of the ledgers was lost: it is back when the hub has shared all that it had at its welcome.
     pub(super) fn note_whole(&mut self) {
-        if !self.files.is_incomplete() {
+        // Where nothing is kept, the store's version is not what the hub has shared since.
+        if !self.files.is_incomplete() || !self.salvaged.asked_anew || !self.keeps() {
             return;
         }
         let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
@@ -190,9 +183,11 @@ impl Desk {
             // Taken up before, for it needs both clocks.
             DeskEvent::HubClock { .. } => {}
             DeskEvent::Welcomed(welcome) => self.welcomed(&welcome, wall),
+            DeskEvent::Compared => self.count_what_is_sent_again(),
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 self.salvaged.note_at_hub(day, writer, sequence);
-                let held = self.files.ledger(day).map_or(0, |l| l.position(&writer).sequence);
+                self.note_held_by_hub(day, writer, sequence);
+                let held = self.files.length_of(day, &writer);
                 let sequence = sequence.min(held);
                 let known = self.acknowledged.entry((day, writer)).or_default();
                 if *known < sequence {
@@ -211,6 +206,7 @@ impl Desk {
             }
             DeskEvent::Behind { day, writer, held } => {
                 self.salvaged.note_at_hub(day, writer, held);
+                self.note_held_by_hub(day, writer, held);
                 tracing::warn!(%day, %writer, "the hub has more of a list than this disk; it comes back");
             }
             DeskEvent::Diverged { day, writer, held } => {
@@ -341,8 +337,7 @@ impl Desk {
                 Item::Activity(_) => self.activities = self.store.activities(),
                 Item::Reward(_) => self.rewards = self.store.rewards(),
                 Item::Policy(_) => {
-                    self.policy = self.store.policy();
-                    self.clock.set_tolerance(self.policy.clock_tolerance);
+                    self.take_up_policy();
                 }
                 Item::Coupon(_) => self.coupons = self.store.coupons(),
                 Item::CardSystem(_) => self.card_systems = self.store.card_systems(),

@@ -48,6 +48,7 @@ impl Desk {
     /// The hub holds less than it had acknowledged: all of this desk's entries wait again.
     pub(super) fn note_hub_restored(&mut self, at: UnixMillis) {
         let before = std::mem::take(&mut self.acknowledged);
+        self.held_by_hub.clear();
         self.notes.restored = Some(Restored { at, before, entries: None });
     }
 

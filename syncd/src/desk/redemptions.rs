@@ -74,7 +74,7 @@ impl Desk {
         let standing = self.standing(&record, &account, &card, authenticity, now);
         let unit = self.next_unit(&reward);
         let outcome = decide::redeem(standing, &reward, unit, &self.here(now));
-        // What the hub said of the visitor before may be otherwise now.
+        // What the hub said of the stock before may be otherwise now.
         let lacks_unit =
             matches!(outcome, Err(Reason::RewardNoUnitHere | Reason::RewardVolumeConstraint));
         Ok((lacks_unit && self.want_now(reward.reward)).then_some(reward.reward))

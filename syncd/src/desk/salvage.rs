@@ -15,7 +15,7 @@ use jiff::civil::Date;
 use sync_protocol::desk::OwnList;
 
 use super::Desk;
-use crate::desk_api::types::{Health, Trouble};
+use crate::desk_api::types::{Event, Health, Trouble};
 use crate::disk::DiskTrouble;
 use crate::ledger_files::{Damage, LedgerFileError, Repair};
 
@@ -30,6 +30,8 @@ pub(super) struct Salvaged {
     held_back: BTreeMap<(Date, Writer), BTreeSet<Writer>>,
     /// What the hub said in this session that it has of those.
     at_hub: BTreeMap<(Date, Writer), u64>,
+    /// Where a part of the ledgers is missing: the store has noted that all of the venue is asked for again.
+    pub(super) asked_anew: bool,
     /// What is shown, and until when.
     shown: Option<(Trouble, Option<Instant>)>,
 }
@@ -60,20 +62,20 @@ impl Salvaged {
 }
 
 impl Desk {
-    /// Says what was found when the files were opened.
+    /// Says what was found in files that are made whole now.
     pub(super) fn take_up_repairs(&mut self, repairs: &[Repair]) {
         let (mut saved, mut lost) = (0, 0);
         for Repair { path, aside, damage } in repairs {
             let (file, aside) = (path.display(), aside.display());
             match damage {
-                Damage::Tail { bytes, whole_length: false } => {
+                Damage::Tail { bytes, unfinished: true } => {
                     tracing::warn!(
                         %file, bytes, %aside,
                         "the end of a ledger file was not whole and is kept aside: the last append had not been finished, and its verdict was not shown unless the disk lost what it had confirmed"
                     );
                     self.show_for_a_while(Trouble::LedgerEndCut);
                 }
-                Damage::Tail { bytes, whole_length: true } => {
+                Damage::Tail { bytes, unfinished: false } => {
                     tracing::error!(
                         %file, bytes, %aside,
                         "the last entry of a ledger file is damaged and is kept aside; its verdict may have been shown"
@@ -135,7 +137,7 @@ impl Desk {
         // A start before this one found the damage.
         let lost = self.files.missing_count();
         let lacking = self.disk == Health::Trouble(Trouble::LedgerLacking);
-        let said = lacking || self.salvaged.shown.is_some();
+        let said = lacking || self.shows_damage();
         if self.files.is_incomplete() && lost > 0 && !said {
             let lists = self.salvaged.held_back.keys();
             let lengths = lists.filter_map(|(day, writer)| {
@@ -150,9 +152,7 @@ impl Desk {
     pub(super) fn lists_for_hub(&self) -> impl Iterator<Item = (OwnList, u64)> + '_ {
         let firsts: BTreeSet<_> = self.salvaged.firsts().collect();
         // A list of which this disk has not even the first entry.
-        let empty = move |(day, writer): &(Date, Writer)| {
-            self.files.ledger(*day).is_none_or(|it| it.position(writer).sequence == 0)
-        };
+        let empty = move |(day, writer): &(Date, Writer)| self.files.length_of(*day, writer) == 0;
         let empty = firsts.into_iter().filter(empty);
         let empty = empty.map(|(day, writer)| (OwnList { day, writer, acknowledged: 0 }, 0));
         self.own_list_lengths()
@@ -165,9 +165,7 @@ impl Desk {
     /// # Errors
     /// [`LedgerFileError`]; the list is held back for longer.
     pub(super) fn release_copies(&mut self) -> Result<(), LedgerFileError> {
-        let here = |day: Date, writer: &Writer| {
-            self.files.ledger(day).map_or(0, |ledger| ledger.position(writer).sequence)
-        };
+        let here = |day: Date, writer: &Writer| self.files.length_of(day, writer);
         let at_hub = &self.salvaged.at_hub;
         let known = |day: Date, first: &Writer| {
             at_hub.get(&(day, *first)).is_some_and(|held| here(day, first) >= *held)
@@ -175,6 +173,8 @@ impl Desk {
         let all = self.salvaged.held_back.iter();
         let ready: Vec<_> = all
             .filter(|((day, _), firsts)| firsts.iter().all(|first| known(*day, first)))
+            // A list that is not on the disk yet has another name after a restart.
+            .filter(|((day, _), _)| !self.files.awaits_repair(*day))
             .map(|(list, _)| *list)
             .collect();
         for (day, writer) in ready {
@@ -199,14 +199,23 @@ impl Desk {
                 touched.push(*subject);
             }
         }
+        let mut moved = BTreeSet::new();
         for row in &mut self.history {
-            row.answer.entry = row.answer.entry.as_ref().map(now);
+            let place = row.answer.entry.as_ref().map(now);
+            if row.answer.entry != place {
+                row.answer.entry = place;
+                moved.insert(row.id);
+            }
         }
         self.take_up_unit_entries();
         self.recount_units();
         self.refresh_hub_states();
         for subject in touched {
             self.refresh_outcomes(subject);
+        }
+        // Whoever takes an entry back names its place, so each row is shown with the new one.
+        for row in self.history.iter().filter(|row| moved.contains(&row.id)) {
+            self.publish(Event::Row(Box::new(row.clone())));
         }
     }
 
@@ -257,8 +266,13 @@ impl Desk {
         }
     }
 
-    /// Says what of the files was written again.
+    /// Says what of the files was written again, and what was put right only now.
     pub(super) fn note_written_again(&mut self) {
+        let repaired = self.files.take_repaired();
+        if !repaired.is_empty() {
+            self.take_up_repairs(&repaired);
+            self.publish_status();
+        }
         let again = self.files.take_written_again();
         if again.is_empty() {
             return;

@@ -110,7 +110,9 @@ impl Desk {
         let at_hub = |place: &EntryRef| {
             let list = (place.day, place.writer);
             let acknowledged = self.acknowledged.get(&list).copied().unwrap_or_default();
-            place.writer.device != self.writer.device || place.index < acknowledged
+            // An entry that this disk lost may be here as a copy, and stand at the hub where it stood first.
+            let held = self.held_by_hub.get(&list).copied().unwrap_or_default();
+            place.writer.device != self.writer.device || place.index < acknowledged.max(held)
         };
         let entries = self.placed(&subjects, |place| record.includes(place, at_hub(place)));
         let limits = LimitsOfPass { desk: self, tickets_per_year: record.tickets_per_year };

@@ -72,7 +72,8 @@ impl Desk {
     fn doubted(&self, reward: RewardId) -> u32 {
         let Stock { grants, doubted, .. } = self.stock_file.kept();
         let of_reward = grants.iter().filter(|it| it.reward == reward);
-        of_reward.filter(|it| doubted.contains(&it.grant)).map(|it| it.units.count).sum()
+        let counts = of_reward.filter(|it| doubted.contains(&it.grant)).map(|it| it.units.count);
+        counts.fold(0, u32::saturating_add)
     }
 
     /// Which units are handed out: those of redemptions that nobody took back.

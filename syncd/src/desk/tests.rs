@@ -7,6 +7,7 @@ use crdt_model::ids::{ActivityId, PassId, RewardId};
 use crdt_model::stock::{GrantId, GrantedUnits, Units};
 use crdt_model::time::day_number;
 use hardware::card::Speaks;
+use sync_protocol::desk::DeskEvent;
 
 use super::*;
 use crate::desk_api::types::CardCheckRequest;
@@ -232,6 +233,77 @@ fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
     let ledgers = folder.path().join("ledger/museum-de-reede");
     fs::remove_file(ledgers.join(format!("{}.automerge", place.day))).unwrap();
     assert!(opened(folder.path(), 3).files.is_incomplete());
+}
+
+/// Invariant 5: what was handed out of a grant is not known, so nothing is, until the hub has shared all and it was kept.
+#[test]
+fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hub_shares_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let units = Units { first: 0, count: 20 };
+    let reward = RewardId(1);
+    desk.granted(vec![GrantedUnits { grant: GrantId(1), reward, units }]).unwrap();
+    assert_eq!(desk.holding.left(reward), 20);
+    let other = Writer { epoch: 7, ..desk.writer };
+    desk.store.acknowledge(desk.calendar.day(desk.clock.latest()), &other, 3).unwrap();
+    desk.take_up_acknowledgements();
+    assert!(desk.files.is_incomplete() && desk.salvaged.asked_anew);
+    assert_eq!(desk.holding.left(reward), 0);
+    (desk.whole_at, desk.grants_listed) = (Some(9), true);
+    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
+    desk.stop_keeping();
+    desk.note_whole();
+    assert!(desk.files.is_incomplete(), "nothing of this session was kept");
+    desk.begin_to_keep();
+    desk.salvaged.asked_anew = false;
+    desk.note_whole();
+    assert!(desk.files.is_incomplete(), "the hub was not asked for all");
+    desk.salvaged.asked_anew = true;
+    desk.note_whole();
+    assert!(!desk.files.is_incomplete());
+}
+
+/// Invariants 2 and 3: it stands here as a copy, and at the hub where it stood first.
+#[test]
+fn an_entry_that_the_hub_has_counts_once_where_this_disk_has_a_copy_of_it_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let yesterday = super::read_clocks().wall.plus(-DAY);
+    let places: Vec<_> =
+        (0..3).map(|n| desk.append(check_in(yesterday.plus(n))).unwrap()).collect();
+    desk.store.acknowledge(places[0].day, &places[0].writer, 3).unwrap();
+    desk.store.flush().unwrap();
+    let ledgers = folder.path().join("ledger/museum-de-reede");
+    let file = ledgers.join(format!("{}.automerge", places[0].day));
+    drop(desk);
+    let mut bytes = fs::read(&file).unwrap();
+    let hole = crdt_model::chunk::walk(&bytes).chunks[1].range.clone();
+    bytes[hole.start + 20..hole.end].fill(0xff);
+    fs::write(&file, bytes).unwrap();
+    let desk = opened(folder.path(), 2);
+    assert_eq!(desk.acknowledged.get(&(places[0].day, places[0].writer)), Some(&1));
+    let record = PassRecord {
+        folded_from: day_number(places[0].day) + 1,
+        ..PassRecord::new(PassId(7), Programme::Uitpas)
+    };
+    assert_eq!(desk.account(&record, None).points(), 0, "all three are in the hub's account");
+}
+
+#[test]
+fn what_a_restored_hub_had_lost_is_counted_when_it_has_said_all_that_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::read_clocks();
+    let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.wall.plus(n))).unwrap()).collect();
+    let (day, writer) = (places[0].day, places[0].writer);
+    let acknowledged = |sequence| DeskEvent::Acknowledged { day, writer, sequence };
+    desk.take_up(vec![acknowledged(3), DeskEvent::Compared], now).unwrap();
+    desk.take_up(vec![DeskEvent::AcknowledgementsLost], now).unwrap();
+    // An entry that was sent right behind the hello.
+    desk.take_up(vec![acknowledged(1)], now).unwrap();
+    assert_eq!(desk.status().beside, []);
+    desk.take_up(vec![acknowledged(2), DeskEvent::Compared], now).unwrap();
+    assert_eq!(desk.status().beside, [Trouble::HubRestored { entries: 1 }]);
 }
 
 /// A statement that is on the disk is made, also where an operator froze the grant before it could be.

@@ -1,10 +1,10 @@
 //! Damaged bytes are kept for whoever can read more out of them than this program: beside the file that they were in.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::paths::sync_folder_of;
+use crate::paths::write_durably;
 
 /// Copies of one kind that are kept of one day's file: a disk that fails more often than that in one day needs no more
 /// evidence. A day of 86,400 entries has some 15 MB, so these are 120 MB at the most, for each day that was damaged.
@@ -62,11 +62,6 @@ pub(super) fn keep_aside(path: &Path, kind: Aside, bytes: &[u8]) -> io::Result<P
             "so many copies of this day's damaged file are kept that the newest takes the place of the one before it"
         );
     }
-    let beside = path.with_extension("aside-new");
-    let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&beside, &place)?;
-    sync_folder_of(&place)?;
+    write_durably(&place, bytes)?;
     Ok(place)
 }

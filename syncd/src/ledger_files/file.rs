@@ -1,14 +1,15 @@
 //! One day's file: its ledger, and the bytes on the disk.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crdt_model::ledger::Ledger;
 
 use super::aside::{Aside, keep_aside};
-use crate::paths::sync_folder_of;
+use super::salvage::{Damage, Repair};
+use crate::paths::{sync_folder_of, write_durably};
 
 /// Which file this is, whatever its name: its device and its number there.
 type FileId = (u64, u64);
@@ -23,24 +24,36 @@ pub(super) struct LedgerFile {
     /// The file that has the ledger's bytes; nothing before the first of them was written.
     id: Option<FileId>,
     length: u64,
+    /// The file on the disk is damaged, and the disk has taken nothing since that was found.
+    damage: Option<Damage>,
 }
 
 impl LedgerFile {
     /// A ledger that has no file yet.
     pub(super) fn new(ledger: Ledger, path: PathBuf) -> Self {
-        Self { ledger, path, file: None, id: None, length: 0 }
+        Self { ledger, path, file: None, id: None, length: 0, damage: None }
     }
 
     /// A ledger as it was found in a file of this length.
     pub(super) fn loaded(ledger: Ledger, path: PathBuf, length: u64) -> io::Result<Self> {
         let id = Some(id_of(&path)?);
-        Ok(Self { ledger, path, file: None, id, length })
+        Ok(Self { ledger, path, file: None, id, length, damage: None })
+    }
+
+    /// What can be read of a damaged file that the disk does not let be made whole.
+    pub(super) fn damaged(ledger: Ledger, path: PathBuf, damage: Damage) -> Self {
+        Self { damage: Some(damage), ..Self::new(ledger, path) }
+    }
+
+    /// Whether the file on the disk is damaged, and not made whole yet.
+    pub(super) fn awaits_repair(&self) -> bool {
+        self.damage.is_some()
     }
 
     /// Appends these bytes: durable before this returns. Says whether there was a file to append to: one that somebody
     /// removed is not made anew here, for it would hold these bytes alone.
     pub(super) fn write(&mut self, chunks: &[u8]) -> io::Result<bool> {
-        if self.file.is_none() && !self.open()? {
+        if self.awaits_repair() || self.file.is_none() && !self.open()? {
             return Ok(false);
         }
         let Some(file) = &self.file else { return Ok(false) };
@@ -62,7 +75,7 @@ impl LedgerFile {
     /// Opens the file, or makes it where this ledger never had one. Says whether there is one.
     fn open(&mut self) -> io::Result<bool> {
         let mut how = OpenOptions::new();
-        how.read(true).write(true);
+        how.read(true).write(true).mode(0o600);
         if self.id.is_none() {
             self.keep_what_is_there()?;
             how.create(true).truncate(true);
@@ -89,26 +102,38 @@ impl LedgerFile {
     /// Whether the file with this ledger's bytes lies where a restart looks for it, as long as it was left. A ledger
     /// without any entry needs none.
     pub(super) fn stands(&self) -> bool {
+        if self.awaits_repair() {
+            return false;
+        }
         let Some(id) = self.id else { return self.ledger.is_empty() };
         fs::symlink_metadata(&self.path).is_ok_and(|found| {
             (found.dev(), found.ino()) == id && found.len() == self.length && found.is_file()
         })
     }
 
-    /// Writes a whole ledger in place of this one: beside, fsync, rename, fsync of the folder.
+    /// Writes a whole ledger in place of this one, durably.
     pub(super) fn replace(&mut self, ledger: Ledger) -> io::Result<()> {
         let bytes = whole_file(&ledger)?;
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, &self.path)?;
-        sync_folder_of(&self.path)?;
+        write_durably(&self.path, &bytes)?;
         self.id = Some(id_of(&self.path)?);
         self.length = bytes.len() as u64;
         self.file = None;
         self.ledger = ledger;
         Ok(())
+    }
+
+    /// Makes a damaged file whole. Nothing where it is not damaged.
+    pub(super) fn repair(&mut self) -> io::Result<Option<Repair>> {
+        let Some(damage) = self.damage.clone() else { return Ok(None) };
+        let aside = match fs::read(&self.path) {
+            Ok(found) => keep_aside(&self.path, Aside::Damaged, &found)?,
+            // Somebody removed it since: what could be read of it is in memory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.path.clone(),
+            Err(error) => return Err(error),
+        };
+        self.replace(self.ledger.clone())?;
+        self.damage = None;
+        Ok(Some(Repair { path: self.path.clone(), aside, damage }))
     }
 
     /// What lies where this ledger's file belongs, and is not it, is kept aside before it is written over.

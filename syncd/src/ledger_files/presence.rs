@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use crdt_model::ledger::Ledger;
 use jiff::civil::Date;
 
-use super::{INCOMPLETE, LedgerFileError, LedgerFiles};
-use crate::paths::{sync_folder_of, write_durably};
+use super::file::LedgerFile;
+use super::{INCOMPLETE, LedgerFileError, LedgerFiles, Repair};
+use crate::paths::sync_folder_of;
 
 /// A folder as it was seen: which one, and when a name in it last changed, in seconds and nanoseconds.
 pub(super) type FolderState = (u64, u64, i64, i64);
@@ -26,13 +27,26 @@ pub struct WrittenAgain {
 
 impl LedgerFiles {
     /// Looks whether all files are where a restart looks for them, and as long as they were left; what is not is written
-    /// again. A few microseconds for each day.
+    /// again, and a file that was damaged at the start is made whole. A few microseconds for each day.
     ///
     /// # Errors
-    /// [`LedgerFileError::Disk`] where a file cannot be written again; the next look tries once more.
+    /// [`LedgerFileError::Disk`] where the disk does not take it; the next look tries once more.
     pub fn check(&mut self) -> Result<(), LedgerFileError> {
         // Before the look: what changes behind it shows at the next one.
         let seen = state_of(&self.folder);
+        // Before a damaged file is made whole, for after that nothing else shows that a part of it is lacking.
+        let note = self.folder.join(INCOMPLETE);
+        if self.incomplete && !(self.noted && note.exists()) {
+            let written = make_folder(&self.folder).and_then(|()| self.write_note());
+            written.map_err(|error| LedgerFileError::Disk { path: note, error })?;
+        }
+        for file in self.days.values_mut().filter(|file| file.awaits_repair()) {
+            let repaired = make_folder(&self.folder).and_then(|()| file.repair());
+            let path = &file.path;
+            let repair =
+                repaired.map_err(|error| LedgerFileError::Disk { path: path.clone(), error })?;
+            self.repaired.extend(repair);
+        }
         let gone: Vec<Date> =
             self.days.iter().filter(|(_, file)| !file.stands()).map(|(day, _)| *day).collect();
         for day in gone {
@@ -40,12 +54,6 @@ impl LedgerFiles {
                 let whole = file.ledger.clone();
                 self.write_again(day, whole)?;
             }
-        }
-        let note = self.folder.join(INCOMPLETE);
-        if self.incomplete && !note.exists() {
-            let contents = minicbor::to_vec(&self.missing).unwrap_or_default();
-            let written = make_folder(&self.folder).and_then(|()| write_durably(&note, &contents));
-            written.map_err(|error| LedgerFileError::Disk { path: note, error })?;
         }
         self.folder_seen = seen;
         Ok(())
@@ -77,6 +85,17 @@ impl LedgerFiles {
             .map_err(|error| LedgerFileError::Disk { path: path.clone(), error })?;
         self.written_again.push(WrittenAgain { path, entries });
         Ok(())
+    }
+
+    /// Damaged files that were made whole since this was asked last, because the disk took nothing at the start.
+    pub fn take_repaired(&mut self) -> Vec<Repair> {
+        std::mem::take(&mut self.repaired)
+    }
+
+    /// Whether this day's file is damaged, and the disk does not let it be made whole: what is known of it may not have
+    /// the same place after a restart.
+    pub fn awaits_repair(&self, day: Date) -> bool {
+        self.days.get(&day).is_some_and(LedgerFile::awaits_repair)
     }
 
     /// What was written again since this was asked last.

@@ -9,16 +9,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::OpenOptions;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crdt_model::chunk::{Ending, MAGIC, declared_end, salvage, walk};
 use crdt_model::entry::{EntryRef, copy_of};
 use crdt_model::ids::{DeviceId, Writer};
-use crdt_model::ledger::{Ledger, LedgerId, Orphan};
+use crdt_model::ledger::{Ledger, LedgerId, MAX_CHANGE_BYTES, Orphan};
 use rand::RngExt;
 
+use super::LedgerFile;
 use super::aside::{Aside, keep_aside};
-use super::{LedgerFile, Missing, MissingRun};
+use super::missing::{Missing, MissingRun};
+use crate::disk::DiskTrouble;
 
 /// What had to be put right when a file was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,13 +37,13 @@ pub struct Repair {
 /// What was the matter with a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Damage {
-    /// Nothing but its end was not whole. That was cut off.
+    /// Only the end of the file was incomplete. It was cut off.
     Tail {
         /// How many bytes were cut off.
         bytes: u64,
-        /// They are as many as an entry has, and some are wrong: its verdict may have been shown. Otherwise the append
-        /// was not finished, and its verdict was never shown, unless the disk forgot what it had confirmed.
-        whole_length: bool,
+        /// They are the beginning of an entry: the append was not finished, and its verdict was never shown, unless
+        /// the disk forgot what it had confirmed. Otherwise the verdict may have been shown.
+        unfinished: bool,
     },
     /// Single bits were wrong, and are right again: nothing is lost.
     Mended {
@@ -66,23 +69,86 @@ pub(super) struct Loaded {
     pub(super) repair: Option<Repair>,
 }
 
-/// Loads a day's file. `before_repair` is called before a file with a part lacking is made whole, for after that nothing
-/// shows it any more.
+/// How a file with damage is made whole.
+pub(super) enum Plan {
+    /// Its end is cut off.
+    CutAt(usize),
+    /// The ledger is written in place of it.
+    WriteAgain,
+}
+
+/// What can be read of a file with damage, and how it is made whole.
+pub(super) struct Findings {
+    pub(super) ledger: Ledger,
+    pub(super) damage: Damage,
+    /// What is lacking, where something is.
+    pub(super) missing: Option<Missing>,
+    plan: Plan,
+}
+
+/// Loads a day's file. `note_missing` is called before a file with a part lacking is made whole, for after that nothing
+/// shows it any more. Where the disk takes nothing, the file stays as it is: what can be read of it goes on in memory,
+/// and [`LedgerFile::awaits_repair`] says so.
 pub(super) fn load(
     id: &LedgerId,
     path: &Path,
     bytes: &[u8],
     own: DeviceId,
-    before_repair: impl FnOnce(Missing) -> io::Result<()>,
+    note_missing: impl FnOnce(Missing) -> io::Result<()>,
 ) -> io::Result<Loaded> {
-    let whole = |ledger, length| LedgerFile::loaded(ledger, path.to_owned(), length);
     let found = walk(bytes);
     let mut ledger = Ledger::new(id.clone());
     let taken = found.chunks.iter().all(|chunk| ledger.take_chunk(chunk, bytes).is_ok());
     if taken && found.ending == Ending::Whole {
-        let file = whole(ledger, bytes.len() as u64)?;
+        let file = LedgerFile::loaded(ledger, path.to_owned(), bytes.len() as u64)?;
         return Ok(Loaded { file, repair: None });
     }
+    let Findings { ledger, damage, missing, plan } = examine(id, bytes, own)?;
+    let noted = missing.map_or(Ok(()), note_missing);
+    let repaired = noted.and_then(|()| repair(&ledger, path, bytes, &plan));
+    match repaired {
+        Ok((file, aside)) => {
+            let repair = Some(Repair { path: path.to_owned(), aside, damage });
+            Ok(Loaded { file, repair })
+        }
+        Err(error) if DiskTrouble::of(&error).is_some() => {
+            tracing::error!(
+                file = %path.display(), %error, ?damage,
+                "a ledger file is damaged, and the disk takes nothing: the file is made whole when it does"
+            );
+            let file = LedgerFile::damaged(ledger, path.to_owned(), damage);
+            Ok(Loaded { file, repair: None })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps the damaged bytes aside, and makes the file whole.
+fn repair(
+    ledger: &Ledger,
+    path: &Path,
+    bytes: &[u8],
+    plan: &Plan,
+) -> io::Result<(LedgerFile, PathBuf)> {
+    match *plan {
+        Plan::CutAt(at) => {
+            let aside = keep_aside(path, Aside::Tail, bytes.get(at..).unwrap_or_default())?;
+            let file = OpenOptions::new().write(true).open(path)?;
+            file.set_len(at as u64)?;
+            file.sync_all()?;
+            Ok((LedgerFile::loaded(ledger.clone(), path.to_owned(), at as u64)?, aside))
+        }
+        Plan::WriteAgain => {
+            let aside = keep_aside(path, Aside::Damaged, bytes)?;
+            let mut file = LedgerFile::new(ledger.clone(), path.to_owned());
+            file.replace(ledger.clone())?;
+            Ok((file, aside))
+        }
+    }
+}
+
+/// Reads what the checksums of a file with damage prove.
+pub(super) fn examine(id: &LedgerId, bytes: &[u8], own: DeviceId) -> io::Result<Findings> {
     let mut bytes_now = bytes.to_vec();
     let salvaged = salvage(&mut bytes_now);
     let mut ledger = Ledger::new(id.clone());
@@ -99,23 +165,21 @@ pub(super) fn load(
             None => strange += 1,
         }
     }
+    // The chunks of a file may stand in any order: what an orphan lacked may have come after it.
+    orphans.retain(|place, _| place.index >= ledger.position(&place.writer).sequence);
     let damaged: u64 = salvaged.damaged.iter().map(|range| range.len() as u64).sum();
     let clean = orphans.is_empty() && strange == 0;
+    // Each append of an entry of this desk is one change. A longer tail has entries in it that the disk had confirmed.
     if let ([tail], true, 0) = (&salvaged.damaged[..], clean, salvaged.mended)
         && tail.end == bytes.len()
+        && tail.len() <= MAX_CHANGE_BYTES
     {
-        let torn = bytes.get(tail.clone()).unwrap_or_default();
-        let whole_length = torn.starts_with(&MAGIC) && declared_end(bytes, tail.start).is_some();
-        let aside = keep_aside(path, Aside::Tail, torn)?;
-        let file = OpenOptions::new().write(true).open(path)?;
-        file.set_len(tail.start as u64)?;
-        file.sync_all()?;
-        let damage = Damage::Tail { bytes: damaged, whole_length };
-        let repair = Some(Repair { path: path.to_owned(), aside, damage });
-        let file = whole(ledger, tail.start as u64)?;
-        return Ok(Loaded { file, repair });
+        let unfinished = is_unfinished(bytes, tail.start);
+        // Which entry that was nobody knows, nor whose.
+        let missing = (!unfinished).then(Missing::unknown);
+        let damage = Damage::Tail { bytes: damaged, unfinished };
+        return Ok(Findings { ledger, damage, missing, plan: Plan::CutAt(tail.start) });
     }
-    let aside = keep_aside(path, Aside::Damaged, bytes)?;
     let Lacking { own: missing, mut lost, of_others, gaps } = lacking(&ledger, &orphans, own);
     let of_own = orphans.iter().filter(|(place, _)| place.writer.device == own);
     let copies = of_own.map(|(place, entry)| copy_of(entry, place));
@@ -124,24 +188,29 @@ pub(super) fn load(
     lost += too_long.len() as u64;
     let incomplete = !salvaged.damaged.is_empty() || !clean;
     if incomplete && lost + of_others == 0 {
-        // Nothing stands behind the damage that would tell how much was in it.
-        lost = (salvaged.damaged.len() as u64 + strange).max(1);
+        // Nothing stands behind the damage that would tell how much was in it, but a change has a bound.
+        let changes = |range: &Range<usize>| range.len().div_ceil(MAX_CHANGE_BYTES) as u64;
+        lost = (salvaged.damaged.iter().map(changes).sum::<u64>() + strange).max(1);
     }
-    if incomplete {
-        // More may have been lost than what stands behind it tells: the end of a list, above all.
-        let more = strange > 0 || !too_long.is_empty() || damaged >= (gaps + 1) * CHANGE_BYTES;
-        before_repair(Missing { own: missing, more })?;
-    }
-    add_list(&mut ledger, new_list(own, &orphans), &copies)?;
-    let mut file = LedgerFile::new(ledger.clone(), path.to_owned());
-    file.replace(ledger)?;
+    // More may have been lost than what stands behind it tells: the end of a list, above all.
+    let more = strange > 0 || !too_long.is_empty() || damaged >= (gaps + 1) * CHANGE_BYTES;
+    let missing = incomplete.then_some(Missing { own: missing, more });
+    let list = new_list(own, &ledger, &orphans);
+    add_list(&mut ledger, list, &copies)?;
     let damage = if incomplete {
         Damage::Lost { copied: copies.len() as u64, lost, of_others, bytes: damaged }
     } else {
         Damage::Mended { entries: salvaged.mended as u64 }
     };
-    let repair = Some(Repair { path: path.to_owned(), aside, damage });
-    Ok(Loaded { file, repair })
+    Ok(Findings { ledger, damage, missing, plan: Plan::WriteAgain })
+}
+
+/// Whether the bytes from here on are the beginning of a chunk that goes on after the end of the file: what an append
+/// leaves that was not finished.
+fn is_unfinished(bytes: &[u8], at: usize) -> bool {
+    let tail = bytes.get(at..).unwrap_or_default();
+    let begins = tail.starts_with(&MAGIC) || MAGIC.starts_with(tail);
+    begins && declared_end(bytes, at).is_none()
 }
 
 /// A change has more bytes than this: so many damaged bytes hold one at the most.
@@ -179,8 +248,9 @@ fn lacking(ledger: &Ledger, orphans: &BTreeMap<EntryRef, Vec<u8>>, own: DeviceId
 }
 
 /// The name of a list that is nowhere in this file.
-fn new_list(own: DeviceId, orphans: &BTreeMap<EntryRef, Vec<u8>>) -> Writer {
-    let taken: BTreeSet<Writer> = orphans.keys().map(|place| place.writer).collect();
+fn new_list(own: DeviceId, ledger: &Ledger, orphans: &BTreeMap<EntryRef, Vec<u8>>) -> Writer {
+    let of_orphans = orphans.keys().map(|place| place.writer);
+    let taken: BTreeSet<Writer> = ledger.writers().chain(of_orphans).collect();
     loop {
         let writer = Writer { device: own, epoch: rand::rng().random() };
         if !taken.contains(&writer) {

@@ -169,6 +169,128 @@ fn where_more_may_be_lost_than_can_be_counted_that_is_known() {
     assert!(!open(folder.path()).0.knows_what_is_missing());
 }
 
+/// Invariant 5: an entry that the disk had confirmed may have handed out a unit.
+#[test]
+fn a_last_entry_that_is_damaged_and_not_cut_off_leaves_the_ledger_incomplete() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lengths) = filled(folder.path(), 10);
+    let whole = fs::read(&path).unwrap();
+    // Cut off: that append was never finished.
+    fs::write(&path, &whole[..lengths[9] - 5]).unwrap();
+    assert!(!open(folder.path()).0.is_incomplete());
+    let zeroed = |from: usize| {
+        let mut bytes = whole.clone();
+        bytes[from..].fill(0);
+        bytes
+    };
+    let mut two_bits = whole.clone();
+    two_bits[lengths[8] + 40] ^= 1;
+    two_bits[lengths[8] + 60] ^= 1;
+    for (bytes, kept, lost) in [
+        (two_bits, 9, None),
+        (zeroed(lengths[8] + 3), 9, None),
+        (zeroed(lengths[8]), 9, None),
+        // More than one entry has: what an unfinished append leaves is never so long.
+        (zeroed(lengths[3] + 20), 4, Some(2)),
+        (zeroed(0), 0, Some(3)),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let (mut files, repairs) = open(folder.path());
+        assert_eq!(files.ledger(DAY).unwrap().len(), kept);
+        assert!(files.is_incomplete() && !files.knows_what_is_missing(), "{repairs:?}");
+        match (&repairs[0].damage, lost) {
+            (Damage::Tail { unfinished: false, .. }, None) => {}
+            (Damage::Lost { lost: found, .. }, Some(least)) if *found >= least => {}
+            (damage, _) => panic!("{damage:?}"),
+        }
+        assert!(!open(folder.path()).0.knows_what_is_missing(), "also after another start");
+        files.set_complete().unwrap();
+    }
+}
+
+/// Invariant 10: a desk whose disk is full starts, says what is lacking, and makes the file whole when there is room.
+#[test]
+fn a_damaged_file_on_a_disk_that_takes_nothing_is_made_whole_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lengths) = filled(folder.path(), 10);
+    let id = LedgerId { venue: "de-reede".parse().unwrap(), day: DAY };
+    let whole = fs::read(&path).unwrap();
+    let mut hole = whole.clone();
+    hole[lengths[1] + 20..lengths[2] - 9].fill(0xa5);
+    for (bytes, kept) in [(&whole[..lengths[9] - 5], 9), (&hole[..], 9)] {
+        fs::write(&path, bytes).unwrap();
+        let (mut files, _) = LedgerFiles::open(
+            &folder.path().join("elsewhere"),
+            &"de-reede".parse().unwrap(),
+            DeviceId([0; 16]),
+        )
+        .unwrap();
+        files.folder = path.parent().unwrap().to_owned();
+        let full = |_| Err(io::Error::from(io::ErrorKind::StorageFull));
+        let found = salvage::examine(&id, bytes, DeviceId([0; 16])).unwrap();
+        let file = LedgerFile::damaged(found.ledger, path.clone(), found.damage);
+        if let Some(missing) = found.missing {
+            // What a full disk says to the note.
+            let loaded = salvage::load(&id, &path, bytes, DeviceId([0; 16]), full).unwrap();
+            assert!(loaded.file.awaits_repair() && loaded.repair.is_none());
+            assert_eq!(fs::read(&path).unwrap(), bytes, "the file is as it was");
+            (files.incomplete, files.missing, files.noted) = (true, missing, false);
+        }
+        files.days.insert(DAY, file);
+        assert!(files.awaits_repair(DAY));
+        assert_eq!(files.ledger(DAY).unwrap().len(), kept);
+        // There is room again at the next append.
+        let extension = files.ledger_or_new(DAY).appended(writer(9), &entry(99)).unwrap();
+        files.append(DAY, &extension).unwrap();
+        assert!(!files.awaits_repair(DAY));
+        assert_eq!((files.take_repaired().len(), files.take_written_again()), (1, Vec::new()));
+        let (mut again, repairs) = open(folder.path());
+        assert_eq!((again.ledger(DAY).unwrap().len(), repairs), (kept + 1, Vec::new()));
+        assert_eq!(again.is_incomplete(), bytes.len() == whole.len());
+        again.set_complete().unwrap();
+    }
+}
+
+/// Each list that is shorter than the hub has it is noted, unless the damage that was found tells as much.
+#[test]
+fn a_second_loss_is_noted_beside_the_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lengths) = filled(folder.path(), 10);
+    let mut hole = fs::read(&path).unwrap();
+    hole[lengths[1] + 20..lengths[2] - 9].fill(0xa5);
+    fs::write(&path, hole).unwrap();
+    let (mut files, _) = open(folder.path());
+    files.set_incomplete(DAY, &writer(0), 5).unwrap();
+    assert_eq!((files.missing_count(), files.knows_what_is_missing()), (1, true), "it is known");
+    files.set_incomplete(DAY, &writer(0), 8).unwrap();
+    files.set_incomplete(DAY.tomorrow().unwrap(), &writer(0), 2).unwrap();
+    assert_eq!((files.missing_count(), files.knows_what_is_missing()), (6, false));
+    let (files, _) = open(folder.path());
+    assert_eq!((files.missing_count(), files.knows_what_is_missing()), (6, false));
+}
+
+#[test]
+fn a_note_that_cannot_be_read_says_that_something_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut files, _) = open(folder.path());
+    files.set_incomplete(DAY, &writer(0), 5).unwrap();
+    let note = folder.path().join("de-reede/incomplete");
+    let whole = fs::read(&note).unwrap();
+    for bit in 0..whole.len() * 8 {
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&note, damaged).unwrap();
+        let (files, _) = open(folder.path());
+        assert!(files.is_incomplete() && !files.knows_what_is_missing(), "bit {bit}");
+        assert_eq!(files.missing_count(), 0, "bit {bit}");
+    }
+    fs::remove_file(&note).unwrap();
+    // As a file that the disk does not give.
+    fs::create_dir(&note).unwrap();
+    let (files, _) = open(folder.path());
+    assert!(files.is_incomplete() && !files.knows_what_is_missing());
+}
+
 /// A verdict that was shown is an entry in a file that a restart finds, whatever became of the file meanwhile.
 #[test]
 fn a_file_that_is_gone_is_written_again_at_the_next_append_or_look() {

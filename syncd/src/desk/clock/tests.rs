@@ -163,8 +163,8 @@ fn a_hub_that_is_put_right_and_agrees_with_the_computer_is_believed_whatever_was
 #[test]
 fn what_a_desk_wrote_while_its_clock_was_ahead_is_no_evidence() {
     let times = [0, DAY, 2 * DAY, 402 * DAY, 403 * DAY].map(|after| TRUTH.plus(after));
-    assert_eq!(newest_believed(times), Some(TRUTH.plus(2 * DAY)));
-    assert_eq!(newest_believed([]), None);
+    assert_eq!(newest_believed(None, times), Some(TRUTH.plus(2 * DAY)));
+    assert_eq!(newest_believed(None, []), None);
     // Where the hub said something, only that judges: an entry may be two days ahead.
     let evidence = Evidence { hub: Some(TRUTH.plus(-DAY)), own: Some(TRUTH.plus(2 * DAY)) };
     let clock = DeskClock::new(reading(0, 0), evidence, TOLERANCE);
@@ -224,4 +224,18 @@ fn what_another_run_of_the_daemon_knew_of_a_wrong_clock_still_holds() {
     assert_eq!(clock.hubs_word(), Some(truth(HOUR)));
     assert_eq!((off(&mut clock, reading(DAY, 0)), trouble(&clock)), (0, None));
     assert_eq!(clock.hubs_word(), None, "they agree");
+}
+
+#[test]
+fn entries_of_1970_and_a_pause_before_the_hub_was_heard_disprove_nothing() {
+    let flat_battery = [UnixMillis(60_000), UnixMillis(90_000)];
+    let recent = [TRUTH, TRUTH.plus(DAY)];
+    let times = || flat_battery.into_iter().chain(recent);
+    assert_eq!(newest_believed(None, times()), Some(TRUTH.plus(DAY)));
+    // A winter in which the museum was closed.
+    let before_winter = [TRUTH.plus(-100 * DAY)];
+    let times = || before_winter.into_iter().chain(recent);
+    assert_eq!(newest_believed(None, times()), Some(TRUTH.plus(-100 * DAY)));
+    assert_eq!(newest_believed(Some(TRUTH.plus(-DAY)), times()), Some(TRUTH.plus(DAY)));
+    assert_eq!(newest_believed(Some(TRUTH.plus(3 * DAY)), times()), Some(TRUTH.plus(3 * DAY)));
 }
