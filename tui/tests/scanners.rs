@@ -73,7 +73,10 @@ fn habits() -> Vec<Habit> {
         ("leading zero swallowed", "900000067513\r".to_owned(), 4, Makes::Tap),
         ("another digit lost", "090000009590\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         ("a digit misread", "0900000067514\r".to_owned(), 4, not_read(NotRead::Misread)),
-        ("a digit twice", "09000000675133\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        ("the last digit twice", "09000000675133\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        ("another digit twice", "09000000667513\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        ("cut off", "09000000\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
+        ("a product's EAN-8", "96385074\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         (
             "two codes run together",
             format!("{NUMBER}0900000095902\r"),
@@ -123,6 +126,18 @@ fn makes(keys: &[Pressed], known: Known<'_>) -> Makes {
         },
         Input::Unfinished(_) => Makes::NoEnter,
         other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_digit_that_comes_twice_at_any_place_makes_no_card() {
+    let (settings, codes) = (Settings::default(), CODES.map(str::to_owned));
+    let known = Known { settings: &settings, codes: Some(&codes) };
+    for place in 0..NUMBER.len() {
+        let (before, after) = NUMBER.split_at(place + 1);
+        let sends = format!("{before}{}{after}\r", &before[place..]);
+        let made = makes(&keys(&sends, 4), known);
+        assert_eq!(made, Makes::NotRead(NotRead::TooManyDigits), "{sends:?}");
     }
 }
 

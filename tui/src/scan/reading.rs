@@ -175,7 +175,8 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
 }
 
 /// Whether what could be a chip number may as well be something else: `DEAD-BEEF` is a label, and a card's number with a
-/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has.
+/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has. A number
+/// that was cut off, or the short code of a product, has 8 digits, as the number of a shorter chip may have.
 fn is_doubtful_chip(text: &str, source: Source) -> bool {
     let pairs = |separator: char| text.split(separator).all(|pair| pair.len() == 2);
     let plain = text.chars().all(|c| c.is_ascii_hexdigit());
@@ -183,11 +184,47 @@ fn is_doubtful_chip(text: &str, source: Source) -> bool {
         return true;
     }
     holds_a_number(text)
+        || has_a_digit_too_many(text)
+        || (source == Source::Scanned && (is_ean_8(text) || is_cut_off(text)))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a text is a UiTPAS number with one digit more, wherever that stands.
+fn has_a_digit_too_many(text: &str) -> bool {
+    let without = |place: usize| {
+        let digits = text.chars().zip(0..).filter(|(_, at)| *at != place);
+        digits.map(|(c, _)| c).collect::<String>().parse::<UitpasNumber>().is_ok()
+    };
+    text.len() == UitpasNumber::DIGITS + 1 && is_digits(text) && (0..text.len()).any(without)
+}
+
+/// Whether a text is an EAN-8: the check digit agrees, with the weights 3 and 1 in turn (GS1 General Specifications,
+/// 7.9).
+fn is_ean_8(text: &str) -> bool {
+    let weighed = |(digit, place): (u8, usize)| {
+        u32::from(digit - b'0') * if place.is_multiple_of(2) { 3 } else { 1 }
+    };
+    text.len() == LEAST_DIGITS
+        && is_digits(text)
+        && text.bytes().zip(0..).map(weighed).sum::<u32>().is_multiple_of(10)
+}
+
+/// Whether eight digits begin as the numbers of UiTPAS do: the rest of the number is missing.
+fn is_cut_off(text: &str) -> bool {
+    text.len() == LEAST_DIGITS && is_digits(text) && text.starts_with("0900")
+}
+
+/// The desk's codes that are long enough to be told from the beginning of something else.
+fn long_codes<'a>(known: Known<'a>) -> impl Iterator<Item = &'a String> {
+    known.codes.unwrap_or_default().iter().filter(|code| code.chars().count() >= LEAST)
 }
 
 fn begins_with_a_code(text: &str, known: Known<'_>) -> bool {
     let lower = text.to_lowercase();
-    known.codes.unwrap_or_default().iter().any(|code| lower.starts_with(&code.to_lowercase()))
+    long_codes(known).any(|code| lower.starts_with(&code.to_lowercase()))
 }
 
 /// Whether what stands before a colon is a number, and no type of card: two codes ran together.
@@ -309,21 +346,22 @@ const LEAST_DIGITS: usize = 8;
 
 fn why_no_number(text: &str) -> Option<NotRead> {
     let upper = text.to_ascii_uppercase();
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if upper.strip_prefix("MPM").is_some_and(|rest| rest.is_empty() || digits(rest)) {
+    if upper.strip_prefix("MPM").is_some_and(|rest| rest.is_empty() || is_digits(rest)) {
         return Some(if text.len() < 12 { NotRead::DigitsMissing } else { NotRead::TooManyDigits });
     }
     let plain: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    digits(&plain).then(|| match plain.len().cmp(&UitpasNumber::DIGITS) {
+    is_digits(&plain).then(|| match plain.len().cmp(&UitpasNumber::DIGITS) {
         std::cmp::Ordering::Less => NotRead::DigitsMissing,
         std::cmp::Ordering::Equal => NotRead::Misread,
         std::cmp::Ordering::Greater => NotRead::TooManyDigits,
     })
 }
 
-/// Whether a text is more than one number or code: each that ends within it, and something as long behind it.
+/// Characters of a code, or of what stands behind one, at the least: less is part of something else.
+const LEAST: usize = 4;
+
+/// Whether the text starts with a complete number or code and has at least [`LEAST`] more characters.
 fn is_two(text: &str, known: Known<'_>) -> bool {
-    const LEAST: usize = 4;
     let separated = |c: char| c.is_control() || c.is_whitespace();
     let begins_with_one = |text: &str| {
         let code = |code: &String| text.starts_with(&code[..]) && text.len() >= code.len() + LEAST;
@@ -335,7 +373,7 @@ fn is_two(text: &str, known: Known<'_>) -> bool {
             .is_some_and(|number| with_leading_zero(number).is_some());
         let rest = text.chars().count().saturating_sub(UitpasNumber::DIGITS);
         ((number || swallowed) && rest >= LEAST)
-            || known.codes.unwrap_or_default().iter().any(code)
+            || long_codes(known).any(code)
             || text.to_ascii_uppercase().get(1..).is_some_and(|behind| {
                 text.to_ascii_uppercase().starts_with("MPM") && behind.contains("MPM")
             })
