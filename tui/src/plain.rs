@@ -16,11 +16,12 @@ use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubState, Status
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
+use crate::clock::{self, Moment};
 use crate::feedback;
-use crate::i18n::{Language, Texts, sign};
+use crate::i18n::{Language, Notice, Texts, sign};
 use crate::readers::Readers;
 use crate::scan::{Settings, Source};
-use crate::surroundings::{Surroundings, now, venue_zone};
+use crate::surroundings::Surroundings;
 use service::out;
 
 /// Answers of which it is known that they were said, at the most: more than the daemon's history has.
@@ -81,6 +82,10 @@ impl Line {
 /// that hangs must not hold up a script for ever.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the check-in codes of the desk are waited for before the first line of the input is read: a code that nobody
+/// knows yet would not be read, and the pass on the line after it would be counted for another activity.
+const CODES_WITHIN: Duration = Duration::from_secs(2);
+
 /// The desk as lines: cards on the readers and numbers that are typed are taps, and each thing that happens is a
 /// line. It runs until somebody quits it, or its input ends: then every line of the input has been answered.
 ///
@@ -94,7 +99,7 @@ pub async fn run(
     language: Language,
 ) -> io::Result<()> {
     let texts = Texts::new(language);
-    let mut model = Model { scanner, ..Model::new(language, readers.slots(), now()) };
+    let mut model = Model { scanner, ..Model::new(language, readers.slots(), Moment::now()) };
     let (surroundings, mut heard) = Surroundings::start(client, &readers, feedback)?;
     let mut typed = typed_lines();
     let mut said = Said::default();
@@ -102,9 +107,12 @@ pub async fn run(
     let mut owed = 0_usize;
     let mut ends_at: Option<Instant> = None;
     say(&fl!(texts.loader, "plain-help"))?;
+    let reads_at = tokio::time::Instant::now() + CODES_WITHIN;
     while ends_at.is_none_or(|ends_at| owed > 0 && Instant::now() < ends_at) {
+        let reads = model.codes.is_some() || tokio::time::Instant::now() >= reads_at;
         let message = tokio::select! {
-            line = typed.recv(), if ends_at.is_none() => {
+            () = tokio::time::sleep_until(reads_at), if !reads => continue,
+            line = typed.recv(), if reads && ends_at.is_none() => {
                 let Some(line) = line else {
                     ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
                     continue;
@@ -133,13 +141,13 @@ pub async fn run(
             },
             () = tokio::time::sleep(LAST_ANSWERS_WITHIN), if ends_at.is_some() => return Ok(()),
         };
-        if matches!(message, Message::Answered { .. } | Message::Failed { .. }) {
+        if answers_a_line(&message) {
             owed = owed.saturating_sub(1);
         }
         let mut line = said.of(&message, &texts);
         let typed_line = matches!(message, Message::Key(_) | Message::Line(..));
         let gone = matches!(message, Message::DaemonGone);
-        model.update(Message::Tick(now()));
+        model.update(Message::Tick(Moment::now()));
         if typed_line {
             // What was said before about another line is no word about this one.
             model.notice = None;
@@ -161,6 +169,15 @@ pub async fn run(
         }
     }
     Ok(())
+}
+
+/// Whether a message is the answer to a line, or says that there is none. That there is no loudspeaker answers nobody.
+fn answers_a_line(message: &Message) -> bool {
+    match message {
+        Message::Failed { notice: Notice::NoSounds { .. }, .. } => false,
+        Message::Answered { .. } | Message::Failed { .. } => true,
+        _ => false,
+    }
 }
 
 /// Lines from standard input, until it ends.
@@ -241,8 +258,7 @@ impl Said {
 fn said_about(model: &Model, had_code: Option<&(String, i64)>, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
     if let Some(Dialog::Question(Question::TakeBack(answer))) = &model.dialog {
-        let at = jiff::Timestamp::from_millisecond(answer.at).unwrap_or_default();
-        let time = at.to_zoned(venue_zone()).strftime("%H:%M:%S").to_string();
+        let time = clock::seconds(answer.at);
         let how = fl!(loader, "question-plain");
         return Some(format!("? {} {how}", texts.take_back(answer, &time)));
     }
@@ -315,10 +331,8 @@ fn row_line(row: &HistoryRow, texts: &Texts) -> String {
 
 /// The link to the hub, what waits, and what is the matter with the desk, in one line.
 pub fn status_line(status: &Status, texts: &Texts) -> String {
-    let since = jiff::Timestamp::from_millisecond(status.hub_since)
-        .unwrap_or_default()
-        .to_zoned(venue_zone());
-    let link = texts.link(&status.hub, &since.strftime("%H:%M").to_string(), status.records());
+    let since = clock::minutes(status.hub_since);
+    let link = texts.link(&status.hub, &since, status.records());
     let link = format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
     let mut troubles = Vec::new();
     for health in [&status.disk, &status.store, &status.clock] {
@@ -357,7 +371,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_card_and_no_code_is_said_and_leaves_the_next_pass_alone() {
         let texts = Texts::new(Language::En);
-        let mut model = Model::new(Language::En, Vec::new(), 0);
+        let mut model = Model::new(Language::En, Vec::new(), Moment::default());
         model.codes = Some(vec!["LGIWNWB".to_owned()]);
         let mut said = |line: &str| {
             let (had, Line::Read(line, source)) = (model.code.clone(), Line::of(line)) else {

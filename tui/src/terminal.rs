@@ -79,8 +79,7 @@ impl Screen {
     /// Gives the terminal back and stops this process, as SIGTSTP asks. Returns when it is continued.
     pub fn suspend(&mut self) {
         give_back();
-        // SIGSTOP to the own process cannot fail.
-        let _ = kill_process(getpid(), Signal::STOP);
+        stop();
     }
 
     /// Takes the terminal again after SIGCONT: whoever had it meanwhile left it in another mode and wrote on it.
@@ -103,6 +102,47 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+    }
+}
+
+/// Stops this process until it is continued. SIGSTOP to the own process cannot fail.
+fn stop() {
+    let _ = kill_process(getpid(), Signal::STOP);
+}
+
+/// A terminal that gives each key at once, and on which lines are printed as ever.
+#[derive(Debug)]
+pub struct RawLines(());
+
+impl RawLines {
+    /// Takes the terminal: raw mode and bracketed paste.
+    ///
+    /// # Errors
+    /// Whatever the terminal says.
+    pub fn take() -> io::Result<Self> {
+        make_sane()?;
+        enable_raw_mode()?;
+        let taken = Self(());
+        execute!(stdout(), EnableBracketedPaste)?;
+        Ok(taken)
+    }
+
+    /// Gives the terminal back and stops this process; takes it again when it is continued.
+    ///
+    /// # Errors
+    /// Whatever the terminal says.
+    pub fn suspend(self) -> io::Result<Self> {
+        drop(self);
+        stop();
+        Self::take()
+    }
+}
+
+impl Drop for RawLines {
+    fn drop(&mut self) {
+        // A terminal that is gone is put back by nobody.
+        let _ = execute!(stdout(), DisableBracketedPaste);
+        let _ = disable_raw_mode();
     }
 }
 

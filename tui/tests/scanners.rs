@@ -73,7 +73,12 @@ fn habits() -> Vec<Habit> {
         ("leading zero swallowed", "900000067513\r".to_owned(), 4, Makes::Tap),
         ("another digit lost", "090000009590\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         ("a digit misread", "0900000067514\r".to_owned(), 4, not_read(NotRead::Misread)),
-        ("the last digit twice", "09000000675133\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        (
+            "the last digit twice",
+            "09000000675133\r".to_owned(),
+            4,
+            not_read(NotRead::TooManyDigits),
+        ),
         ("another digit twice", "09000000667513\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
         ("cut off", "09000000\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         ("a product's EAN-8", "96385074\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),

@@ -5,20 +5,19 @@
 //! somebody with a file of bytes, asks the same question.
 
 use std::io::{self, IsTerminal, Read as _, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossterm::event::{
-    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers,
-};
-use crossterm::execute;
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use i18n_embed_fl::fl;
+use service::text::printable;
+use tokio::sync::mpsc;
 
 use super::wedge::Pressed;
 use super::{Advice, Arrived, Known, Read, Reading, Settings};
+use crate::clock;
 use crate::i18n::Texts;
 use crate::keys;
+use crate::terminal::{Ended, Interruption, RawLines, Signals};
 
 /// Milliseconds without a key after which a scan is complete: longer than between the slowest scanner's characters.
 const COMPLETE: Duration = Duration::from_millis(600);
@@ -26,31 +25,19 @@ const COMPLETE: Duration = Duration::from_millis(600);
 /// Bytes of standard input that are looked at, at the most, where it is no terminal.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// The terminal as it was before, whatever happens.
-struct Raw;
+/// Keys that wait to be looked at, at the most.
+const QUEUE: usize = 256;
 
-impl Raw {
-    fn begin() -> io::Result<Self> {
-        enable_raw_mode()?;
-        let raw = Self;
-        execute!(io::stdout(), EnableBracketedPaste)?;
-        Ok(raw)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that is gone is put back by nobody.
-        let _ = execute!(io::stdout(), DisableBracketedPaste);
-        let _ = disable_raw_mode();
-    }
-}
-
-/// Shows what arrives until Esc or Ctrl-C is pressed alone, or standard input ends.
+/// Shows what arrives until Esc or Ctrl-C is pressed alone, standard input ends, or a signal comes. The terminal is then
+/// as it was.
 ///
 /// # Errors
 /// Whatever the terminal says.
-pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::Result<()> {
+pub async fn run(
+    settings: &Settings,
+    codes: Option<&[String]>,
+    texts: &Texts,
+) -> io::Result<Ended> {
     let known = Known { settings, codes };
     if codes.is_none() {
         say(&fl!(texts.loader, "doctor-scanner-no-desk"))?;
@@ -62,36 +49,66 @@ pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::
         for scan in keys.split_inclusive(|pressed| is_end(&pressed.key)) {
             report(scan, false, known, texts)?;
         }
-        return Ok(());
+        return Ok(Ended::Quit);
     }
-    let _raw = Raw::begin()?;
+    let mut signals = Signals::listen()?;
+    let mut raw = RawLines::take()?;
     say(&fl!(texts.loader, "doctor-scanner-begin"))?;
-    let clock = Instant::now();
-    let at = || i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let mut events = events();
     let mut keys: Vec<Pressed> = Vec::new();
     loop {
-        let waits = if keys.is_empty() { Duration::MAX } else { COMPLETE };
-        let came =
-            if waits == Duration::MAX || event::poll(waits)? { Some(event::read()?) } else { None };
+        let came = tokio::select! {
+            interruption = signals.next() => match interruption {
+                Interruption::End(signal) => return Ok(Ended::Signal(signal)),
+                Interruption::Suspend => {
+                    raw = raw.suspend()?;
+                    continue;
+                }
+                // Whoever had the terminal meanwhile left it in another mode.
+                Interruption::Resume => {
+                    drop(raw);
+                    raw = RawLines::take()?;
+                    continue;
+                }
+            },
+            came = events.recv() => match came {
+                Some(came) => Some(came),
+                None => return Err(io::Error::other("the terminal gives no keys any more")),
+            },
+            () = tokio::time::sleep(COMPLETE), if !keys.is_empty() => None,
+        };
         match came {
-            Some(Event::Key(key)) if key.kind == KeyEventKind::Press => {
-                keys.push(Pressed { key, at: at(), screen: 0 });
+            Some((Event::Key(key), at)) if key.kind == KeyEventKind::Press => {
+                keys.push(Pressed { key, at, screen: 0 });
             }
-            Some(Event::Paste(text)) => {
-                report(&keys_of(&text, at()), true, known, texts)?;
+            Some((Event::Paste(text), at)) => {
+                report(&keys_of(&text, at), true, known, texts)?;
                 keys.clear();
             }
             Some(_) => {}
             None => {
                 let ends = |key: &KeyEvent| key.code == KeyCode::Esc || keys::is_interrupt(key);
                 if keys.iter().all(|pressed| ends(&pressed.key)) {
-                    return Ok(());
+                    return Ok(Ended::Quit);
                 }
                 report(&keys, false, known, texts)?;
                 keys.clear();
             }
         }
     }
+}
+
+/// What comes from the terminal, and when.
+fn events() -> mpsc::Receiver<(Event, i64)> {
+    let (sender, events) = mpsc::channel(QUEUE);
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            if sender.blocking_send((event, clock::steady())).is_err() {
+                return;
+            }
+        }
+    });
+    events
 }
 
 /// A text as the keys that a terminal makes of it.
@@ -167,11 +184,11 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
     lines
 }
 
-/// A line on a terminal that may be raw.
+/// A line that is fit for a terminal, which may be raw.
 fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let end = if out.is_terminal() { "\r\n" } else { "\n" };
-    write!(out, "{line}{end}").and_then(|()| out.flush())
+    write!(out, "{}{end}", printable(line)).and_then(|()| out.flush())
 }
 
 #[cfg(test)]

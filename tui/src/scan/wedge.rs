@@ -23,7 +23,7 @@ const NO_CHARACTER: char = '\u{1a}';
 pub struct Pressed {
     /// The key.
     pub key: KeyEvent,
-    /// When, in milliseconds of a clock that never jumps.
+    /// When, in milliseconds of the clock that never jumps ([`clock::steady`](crate::clock::steady)).
     pub at: i64,
     /// What the screen showed then ([`Model::screen`](crate::app::Model::screen)).
     pub screen: u64,
@@ -165,7 +165,7 @@ impl Wedge {
         out
     }
 
-    /// Gives on what nobody followed in time. To be called when [`Wedge::due`] has come.
+    /// Returns the held keys after the quiet time. To be called when [`Wedge::due`] has come.
     pub fn expire(&mut self, now: i64) -> Vec<Input> {
         match self.held.last() {
             Some((_, last)) if now - last.at > self.settings.quiet() => self.close(),
