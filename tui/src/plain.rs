@@ -341,10 +341,8 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         }
     }
     troubles.extend(status.beside.iter().map(|it| format!("✖ {}", texts.trouble(it))));
-    // A desk that records nothing: that is said first.
-    let place = if status.records() { 0 } else { troubles.len() };
-    troubles.insert(place, link);
-    troubles.join(" ")
+    let said = Texts::in_order(status, link, troubles.join(" "));
+    said.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -765,3 +765,4 @@ fn a_paste_is_a_line_or_waits_for_enter_and_is_never_a_command() {
 }
 
 mod clocks;
+mod status;

@@ -7,12 +7,12 @@
 use std::io::{self, IsTerminal, Read as _, Write};
 use std::time::Duration;
 
-use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind};
 use i18n_embed_fl::fl;
 use service::text::printable;
 use tokio::sync::mpsc;
 
-use super::wedge::Pressed;
+use super::wedge::{Pressed, control_character, keys_of};
 use super::{Advice, Arrived, Known, Read, Reading, Settings};
 use crate::clock;
 use crate::i18n::Texts;
@@ -45,7 +45,7 @@ pub async fn run(
     if !io::stdin().is_terminal() {
         let mut bytes = Vec::new();
         io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes)?;
-        let keys = keys_of(&String::from_utf8_lossy(&bytes), 0);
+        let keys = keys_of(&String::from_utf8_lossy(&bytes), 0, 0);
         for scan in keys.split_inclusive(|pressed| is_end(&pressed.key)) {
             report(scan, false, known, texts)?;
         }
@@ -82,7 +82,7 @@ pub async fn run(
                 keys.push(Pressed { key, at, screen: 0 });
             }
             Some((Event::Paste(text), at)) => {
-                report(&keys_of(&text, at), true, known, texts)?;
+                report(&keys_of(&text, at, 0), true, known, texts)?;
                 keys.clear();
             }
             Some(_) => {}
@@ -111,39 +111,22 @@ fn events() -> mpsc::Receiver<(Event, i64)> {
     events
 }
 
-/// A text as the keys that a terminal makes of it.
-fn keys_of(text: &str, at: i64) -> Vec<Pressed> {
-    let key = |c: char| match c {
-        '\r' | '\n' => KeyCode::Enter.into(),
-        '\t' => KeyCode::Tab.into(),
-        '\u{1b}' => KeyCode::Esc.into(),
-        '\u{1}'..='\u{1a}' => {
-            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'a' - 1)), KeyModifiers::CONTROL)
-        }
-        '\u{1c}'..='\u{1f}' => {
-            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'4' - 0x1c)), KeyModifiers::CONTROL)
-        }
-        c => KeyCode::Char(c).into(),
-    };
-    text.chars().map(|c| Pressed { key: key(c), at, screen: 0 }).collect()
-}
-
 fn is_end(key: &KeyEvent) -> bool {
-    matches!(key.code, KeyCode::Enter | KeyCode::Tab)
+    matches!(key.code, KeyCode::Enter | KeyCode::Tab) || control_character(key) == Some('\n')
 }
 
 fn report(keys: &[Pressed], pasted: bool, known: Known<'_>, texts: &Texts) -> io::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
-    for line in explained(&Arrived::of(keys, known), pasted, texts) {
+    for line in explained(&Arrived::of(keys, known), pasted, known.settings, texts) {
         say(&line)?;
     }
     say("")
 }
 
 /// What arrived, in words: what came, what the desk makes of it, what to set.
-fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
+fn explained(arrived: &Arrived, pasted: bool, settings: &Settings, texts: &Texts) -> Vec<String> {
     let loader = &texts.loader;
     let (keys, text) = (arrived.keys, arrived.visible.as_str());
     let mut lines = vec![fl!(loader, "doctor-scanner-came", keys = keys, text = text)];
@@ -163,7 +146,7 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
         return lines;
     }
     for line in &arrived.lines {
-        let Some(Read { reading, put_right }) = line.line() else {
+        let Some(Read { reading, put_right, .. }) = line.line() else {
             lines.push(fl!(loader, "not-read-no-enter"));
             continue;
         };
@@ -179,7 +162,7 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
             lines.push(fl!(loader, "doctor-scanner-put-right", what = what));
         }
     }
-    let advice = |advice: Advice| format!("→ {}", texts.advice(advice));
+    let advice = |advice: Advice| format!("→ {}", texts.advice(advice, settings));
     lines.extend(arrived.advice().into_iter().map(advice));
     lines
 }
@@ -193,6 +176,7 @@ fn say(line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Layout;
     use super::*;
     use crate::i18n::Language;
 
@@ -201,7 +185,8 @@ mod tests {
         let (settings, texts) = (Settings::default(), Texts::new(Language::En));
         let known = Known { settings: &settings, codes: Some(&[]) };
         let said = |text: &str| {
-            explained(&Arrived::of(&keys_of(text, 0), known), false, &texts).join("\n")
+            explained(&Arrived::of(&keys_of(text, 0, 0), known), false, &settings, &texts)
+                .join("\n")
         };
         let prefixed = said("]C10900000095902\r");
         assert!(prefixed.contains("]C10•••••••••••2⏎"), "{prefixed}");
@@ -210,5 +195,19 @@ mod tests {
         assert!(!prefixed.contains("0900000095902"), "{prefixed}");
         assert!(said("0900000095902").contains("→ Let the scanner send Enter"));
         assert!(said("STAFF-0042\r").contains("no code of this desk"));
+        // A Belgian scanner on a computer with QWERTY; and the other way round, with a digit lost.
+        let moved = Layout::Qwerty.of_scanner(Layout::Belgian, "0900000067513").unwrap() + "\r";
+        assert!(said(&moved).contains("this computer (QWERTY)"), "{}", said(&moved));
+        assert!(said("àçààààà§è(&\"\r").contains("this computer (Belgian AZERTY)"));
+    }
+
+    #[test]
+    fn how_fast_a_scanner_must_be_is_as_the_desk_is_set() {
+        let settings = Settings { gap: 400, ..Settings::default() };
+        let known = Known { settings: &settings, codes: Some(&[]) };
+        let slow = Arrived::of(&keys_of("0900000095902\r", 0, 50), known);
+        let said = explained(&slow, false, &settings, &Texts::new(Language::En)).join("\n");
+        let said = said.replace(['\u{2068}', '\u{2069}'], "");
+        assert!(said.contains("Above 400 ms"), "{said}");
     }
 }

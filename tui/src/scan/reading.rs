@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crdt_model::ids::{ChipNumber, Identification, UitpasNumber};
 
-use super::layouts;
+use super::layouts::{self, Layout};
 use super::settings::Settings;
 
 /// Who typed a line.
@@ -116,6 +116,8 @@ pub struct Read {
     pub reading: Reading,
     /// What was set right.
     pub put_right: BTreeSet<PutRight>,
+    /// The computer's keyboard layout, where the scanner's is another and only one can be meant.
+    pub layout: Option<Layout>,
 }
 
 /// What a line is, without its end.
@@ -127,17 +129,22 @@ pub fn read(line: &str, source: Source, known: Known<'_>) -> Read {
         put_right.insert(PutRight::Framing);
     }
     if trimmed.is_empty() {
-        return Read { reading: Reading::Nothing, put_right };
+        return Read { reading: Reading::Nothing, put_right, layout: None };
     }
     let text = known.settings.stripped(trimmed);
     let found = as_it_is(text, source, known)
         .map(|reading| (reading, BTreeSet::new()))
         .or_else(|| without_prefix(text, known))
+        .map(|(reading, more)| (reading, more, BTreeSet::new()))
         .or_else(|| as_meant(text, known));
-    let (reading, more) =
-        found.unwrap_or_else(|| (Reading::NotRead(why_not(text, known)), BTreeSet::new()));
+    let (reading, more, layouts) = found.unwrap_or_else(|| {
+        let why = why_not(text, known);
+        let layouts =
+            if why == NotRead::Layout { layouts_of_digits(text) } else { BTreeSet::new() };
+        (Reading::NotRead(why), BTreeSet::new(), layouts)
+    });
     put_right.extend(more);
-    Read { reading, put_right }
+    Read { reading, put_right, layout: Layout::of_computer(&layouts) }
 }
 
 /// A text that needs nothing set right but a zero or the case of its letters.
@@ -283,10 +290,14 @@ fn without_prefix(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<Put
 }
 
 /// What a scanner of another layout meant, where only one thing can be meant: the check digit agrees, or it is a code of
-/// this desk, or a museumPASS.
-fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>)> {
+/// this desk, or a museumPASS. With it come the layouts that the computer may have for that.
+fn as_meant(
+    text: &str,
+    known: Known<'_>,
+) -> Option<(Reading, BTreeSet<PutRight>, BTreeSet<Layout>)> {
     let mut found: Option<(Reading, BTreeSet<PutRight>)> = None;
-    for (_, meant) in layouts::meant(text) {
+    let mut layouts = BTreeSet::new();
+    for (layout, meant) in layouts::meant(text) {
         let Some((reading, mut put_right)) = without_prefix(&meant, known) else { continue };
         // Nothing about a chip number shows that it was moved rightly.
         let proved = match &reading {
@@ -298,6 +309,7 @@ fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>
             continue;
         }
         put_right.insert(PutRight::Layout);
+        layouts.insert(layout);
         match &found {
             Some((other, _)) if *other != reading => return None,
             // The simplest explanation stays.
@@ -305,7 +317,16 @@ fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>
             _ => found = Some((reading, put_right)),
         }
     }
-    found
+    found.map(|(reading, put_right)| (reading, put_right, layouts))
+}
+
+/// The layouts that the computer may have where a text is digits on the scanner's.
+fn layouts_of_digits(text: &str) -> BTreeSet<Layout> {
+    let is_number = |meant: &str| {
+        let meant = without_aim_prefix(meant).unwrap_or(meant);
+        why_no_number(meant).is_some() && meant.len() >= LEAST_DIGITS
+    };
+    layouts::meant(text).filter(|(_, meant)| is_number(meant)).map(|(layout, _)| layout).collect()
 }
 
 /// Why a text that is neither card nor code was not read.
@@ -328,11 +349,7 @@ fn why_not(text: &str, known: Known<'_>) -> NotRead {
         return NotRead::Prefix;
     }
     // Signs of the row of digits only: no code is made of those.
-    let moved = |(_, meant): (_, String)| {
-        let meant = without_aim_prefix(&meant).unwrap_or(&meant);
-        why_no_number(meant).is_some() && meant.len() >= LEAST_DIGITS
-    };
-    if layouts::meant(text).any(moved) {
+    if !layouts_of_digits(text).is_empty() {
         return NotRead::Layout;
     }
     match known.codes {

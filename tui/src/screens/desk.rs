@@ -31,10 +31,10 @@ pub struct Drawing {
     pub pictures: Pictures,
 }
 
-/// Lines of the status where all is well, and at the most: behind that there are three rows of history
-/// on the smallest screen.
+/// Lines of the status where all is well, and at the most: what is the matter is not cut off on the smallest screen, and
+/// the last row of the history still shows there.
 const STATUS_LINES: u16 = 2;
-const MOST_STATUS_LINES: u16 = 4;
+const MOST_STATUS_LINES: u16 = 6;
 
 /// Columns of a long word.
 const WORD: usize = 12;
@@ -334,8 +334,7 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
         return vec![Line::styled(text, drawing.theme.trouble())];
     };
     let (hub, health) = (hub_line(status, drawing), health_line(status, model, drawing));
-    // A desk that records nothing: that is said first.
-    if status.records() { vec![hub, health] } else { vec![health, hub] }
+    Texts::in_order(status, hub, health).into()
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.

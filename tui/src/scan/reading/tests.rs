@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::layouts::{Layout, typed};
+use super::super::layouts::typed;
 use super::super::settings::ExternalCode;
 use super::*;
 
