@@ -107,11 +107,18 @@ pub async fn run(
     let mut owed = 0_usize;
     let mut ends_at: Option<Instant> = None;
     say(&fl!(texts.loader, "plain-help"))?;
-    let reads_at = tokio::time::Instant::now() + CODES_WITHIN;
+    // The next line waits for the desk's codes and for the answers to the lines before it, until these moments.
+    let codes_by = tokio::time::Instant::now() + CODES_WITHIN;
+    let mut answers_by = codes_by;
     while ends_at.is_none_or(|ends_at| owed > 0 && Instant::now() < ends_at) {
-        let reads = model.codes.is_some() || tokio::time::Instant::now() >= reads_at;
+        let reads_at = match &model.codes {
+            _ if owed > 0 => Some(answers_by),
+            Some(_) => None,
+            None => Some(codes_by),
+        };
+        let reads = reads_at.is_none_or(|reads_at| tokio::time::Instant::now() >= reads_at);
         let message = tokio::select! {
-            () = tokio::time::sleep_until(reads_at), if !reads => continue,
+            () = tokio::time::sleep_until(reads_at.unwrap_or(codes_by)), if !reads => continue,
             line = typed.recv(), if reads && ends_at.is_none() => {
                 let Some(line) = line else {
                     ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
@@ -160,7 +167,11 @@ pub async fn run(
         for command in commands {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
             if !matches!(command, Command::OpenHolder(_) | Command::LoadRewards(_)) {
-                owed += usize::from(matches!(command, Command::Tap { .. } | Command::Void(_)));
+                if matches!(command, Command::Tap { .. } | Command::Void(_)) {
+                    owed += 1;
+                    // A line that takes something back is about the answer to the line before.
+                    answers_by = tokio::time::Instant::now() + LAST_ANSWERS_WITHIN;
+                }
                 surroundings.carry_out(command);
             }
         }

@@ -5,7 +5,7 @@ use crate::i18n::troubles::every_trouble;
 
 /// What stands on the screen, without frames and line ends.
 fn words(text: &str) -> String {
-    let text = text.replace(['\u{2068}', '\u{2069}'], "");
+    let text = text.replace(['\u{2068}', '\u{2069}', '"'], "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
