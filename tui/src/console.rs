@@ -96,20 +96,24 @@ async fn show(
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
     let mut faults = 0;
+    let mut suspended = false;
     while !model.over {
-        screen.draw(|frame| draw(frame, &model, &drawing))?;
-        heard.drawn.store(model.screen, Ordering::Release);
+        // Between SIGTSTP and SIGCONT the terminal is another's.
+        if !suspended {
+            screen.draw(|frame| draw(frame, &model, &drawing))?;
+            heard.drawn.store(model.screen, Ordering::Release);
+        }
         let mut messages = tokio::select! {
             interruption = signals.next() => match interruption {
                 Interruption::End(signal) => return Ok(Ended::Signal(signal)),
                 Interruption::Suspend => {
                     screen.suspend();
-                    // SIGCONT is heard as well, but not before the next frame would be drawn.
-                    screen.resume()?;
+                    suspended = true;
                     continue;
                 }
                 Interruption::Resume => {
                     screen.resume()?;
+                    suspended = false;
                     continue;
                 }
             },

@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
@@ -87,9 +87,7 @@ impl Screen {
     /// # Errors
     /// Whatever the terminal says.
     pub fn resume(&mut self) -> io::Result<()> {
-        // crossterm believes that raw mode is on, and would do nothing.
-        disable_raw_mode()?;
-        enable_raw_mode()?;
+        make_raw()?;
         enter()?;
         // `Terminal::clear` asks where the cursor is, and a terminal that has just come back may not answer. A new
         // one has drawn nothing, so it draws everything.
@@ -127,22 +125,31 @@ impl RawLines {
         Ok(taken)
     }
 
-    /// Gives the terminal back and stops this process; takes it again when it is continued.
+    /// Gives the terminal back and stops this process, as SIGTSTP asks. Returns when it is continued.
+    pub fn suspend(&mut self) {
+        self.give_back();
+        stop();
+    }
+
+    /// Takes the terminal again after SIGCONT.
     ///
     /// # Errors
     /// Whatever the terminal says.
-    pub fn suspend(self) -> io::Result<Self> {
-        drop(self);
-        stop();
-        Self::take()
+    pub fn resume(&mut self) -> io::Result<()> {
+        make_raw()?;
+        execute!(stdout(), EnableBracketedPaste)
+    }
+
+    fn give_back(&mut self) {
+        // A terminal that is gone is put back by nobody.
+        let _ = execute!(stdout(), DisableBracketedPaste);
+        let _ = disable_raw_mode();
     }
 }
 
 impl Drop for RawLines {
     fn drop(&mut self) {
-        // A terminal that is gone is put back by nobody.
-        let _ = execute!(stdout(), DisableBracketedPaste);
-        let _ = disable_raw_mode();
+        self.give_back();
     }
 }
 
@@ -165,12 +172,24 @@ fn give_back() {
 /// Puts a terminal that another program left raw into the modes of a login: canonical input with echo, signals, and line
 /// breaks that return. A terminal in any other mode is left as it is.
 fn make_sane() -> io::Result<()> {
-    // The same choice as crossterm's: standard input where it is a terminal, else the controlling one.
-    if stdin().is_terminal() {
-        make_sane_of(stdin())
-    } else {
-        make_sane_of(File::open("/dev/tty")?)
-    }
+    on_terminal(|terminal| make_sane_of(terminal))
+}
+
+/// Raw mode, whatever mode the terminal is in. Where crossterm believes that raw mode is on, it does nothing; to switch it
+/// off first would let a Ctrl-C that is typed just then end this process.
+fn make_raw() -> io::Result<()> {
+    enable_raw_mode()?;
+    on_terminal(|terminal| {
+        let mut modes = tcgetattr(&terminal)?;
+        modes.make_raw();
+        Ok(tcsetattr(&terminal, OptionalActions::Now, &modes)?)
+    })
+}
+
+/// Does this to the terminal. The same choice as crossterm's: standard input where it is a terminal, else the
+/// controlling one.
+fn on_terminal(act: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {
+    if stdin().is_terminal() { act(stdin().as_fd()) } else { act(File::open("/dev/tty")?.as_fd()) }
 }
 
 fn make_sane_of(terminal: impl AsFd) -> io::Result<()> {

@@ -61,13 +61,12 @@ pub async fn run(
             interruption = signals.next() => match interruption {
                 Interruption::End(signal) => return Ok(Ended::Signal(signal)),
                 Interruption::Suspend => {
-                    raw = raw.suspend()?;
+                    raw.suspend();
                     continue;
                 }
                 // Whoever had the terminal meanwhile left it in another mode.
                 Interruption::Resume => {
-                    drop(raw);
-                    raw = RawLines::take()?;
+                    raw.resume()?;
                     continue;
                 }
             },

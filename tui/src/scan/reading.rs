@@ -225,7 +225,7 @@ fn is_cut_off(text: &str) -> bool {
 }
 
 /// The desk's codes that are long enough to be told from the beginning of something else.
-fn long_codes<'a>(known: Known<'a>) -> impl Iterator<Item = &'a String> {
+fn long_codes(known: Known<'_>) -> impl Iterator<Item = &String> {
     known.codes.unwrap_or_default().iter().filter(|code| code.chars().count() >= LEAST)
 }
 
