@@ -127,7 +127,7 @@ impl RawLines {
 
     /// Gives the terminal back and stops this process, as SIGTSTP asks. Returns when it is continued.
     pub fn suspend(&mut self) {
-        self.give_back();
+        Self::give_back();
         stop();
     }
 
@@ -140,7 +140,7 @@ impl RawLines {
         execute!(stdout(), EnableBracketedPaste)
     }
 
-    fn give_back(&mut self) {
+    fn give_back() {
         // A terminal that is gone is put back by nobody.
         let _ = execute!(stdout(), DisableBracketedPaste);
         let _ = disable_raw_mode();
@@ -149,7 +149,7 @@ impl RawLines {
 
 impl Drop for RawLines {
     fn drop(&mut self) {
-        self.give_back();
+        Self::give_back();
     }
 }
 
@@ -180,9 +180,9 @@ fn make_sane() -> io::Result<()> {
 fn make_raw() -> io::Result<()> {
     enable_raw_mode()?;
     on_terminal(|terminal| {
-        let mut modes = tcgetattr(&terminal)?;
+        let mut modes = tcgetattr(terminal)?;
         modes.make_raw();
-        Ok(tcsetattr(&terminal, OptionalActions::Now, &modes)?)
+        Ok(tcsetattr(terminal, OptionalActions::Now, &modes)?)
     })
 }
 
