@@ -131,12 +131,27 @@ pub fn socket_elsewhere(socket: &Path) -> Option<PathBuf> {
 /// Whatever the file system says; the old file is then still there.
 pub fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = open_in_its_folder(&options, &beside)?;
     file.write_all(contents)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
     sync_folder_of(path)
+}
+
+/// Opens a file that may be new. Where its folder was removed under the running desk, that is made again.
+///
+/// # Errors
+/// Whatever the file system says.
+pub(crate) fn open_in_its_folder(options: &OpenOptions, path: &Path) -> io::Result<File> {
+    match (options.open(path), path.parent()) {
+        (Err(error), Some(folder)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+            options.open(path)
+        }
+        (opened, _) => opened,
+    }
 }
 
 /// Makes a name in a folder durable.

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{Desk, Hub, catalogue, pass_number, program, succeed};
+use syncd::desk_api::types::Kind;
 
 /// A title with which somebody would give orders to terminals: clear the screen, set the window's title.
 const TITLE: &str = "Expo\u{1b}[2J\u{1b}]0;taken over\u{7}\u{9b}31m";
@@ -39,7 +40,7 @@ async fn titles_give_a_terminal_no_orders_and_a_plain_desk_ends_with_its_input()
     let written = String::from_utf8_lossy(&terminal.written);
     assert!(!written.contains("\u{1b}]0;taken over") && !written.contains('\u{9b}'));
 
-    // Every line of the input is answered before the end.
+    // Every line of the input is answered before the end, in its order; one that is no text ends nothing.
     let arguments = ["--folder", &folder, "--language", "en", "--reader", "none", "--plain"];
     let mut plain = Command::new(program("stempel"))
         .args(arguments)
@@ -47,13 +48,17 @@ async fn titles_give_a_terminal_no_orders_and_a_plain_desk_ends_with_its_input()
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let typed = format!("{}\n{}\n", pass_number(1), pass_number(2));
-    plain.stdin.take().unwrap().write_all(typed.as_bytes()).unwrap();
+    let mut typed = b"caf\xe9\n".to_vec();
+    typed.extend(format!("{}\n{}\nu\n{0}\nq\n", pass_number(1), pass_number(2)).bytes());
+    plain.stdin.take().unwrap().write_all(&typed).unwrap();
     let ended = plain.wait_with_output().unwrap();
     assert!(ended.status.success());
     let said = String::from_utf8(ended.stdout).unwrap();
-    assert_eq!(said.matches("WELCOME").count(), 2, "{said}");
-    assert_eq!(desk.client.history().await.unwrap().len(), 2);
+    let answers: Vec<_> = desk.client.history().await.unwrap().into_iter().rev().collect();
+    let kinds: Vec<Kind> = answers.iter().map(|row| row.answer.kind).collect();
+    assert_eq!(kinds, [Kind::CheckIn, Kind::CheckIn, Kind::Void, Kind::CheckIn], "{said}");
+    assert!(said.contains("Not read"), "{said}");
+    assert!(said.matches("WELCOME").count() >= 2, "{said}");
 }
 
 /// Whoever reads the output may have seen enough (`stempel activity | head -1`).

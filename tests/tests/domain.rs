@@ -83,7 +83,7 @@ fn world(passes: &[Value]) -> String {
             reward("dear", json!({ "points": 1000 })),
             reward("proved", json!({ "points": 20 })),
             reward("once", json!({ "points": 1, "redeemConstraint": daily })),
-            reward("none-left", json!({ "maxAvailableUnits": 0 })),
+            reward("none-left", json!({ "points": 1, "maxAvailableUnits": 0 })),
             reward("over", json!({ "redeemPeriod": past })),
             reward("online", json!({ "online": true })),
             reward("elsewhere", json!({ "organizers": ["een-ander"] })),

@@ -3,12 +3,12 @@
 //! `tui/tests/monkey.rs`.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rustix::process::Signal;
 use stempel_tests::terminal::Terminal;
-use stempel_tests::{Desk, Hub, catalogue, pass_number};
+use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
 use syncd::desk_api::types::Kind;
 
 const EVENTS: u32 = 3_000;
@@ -65,6 +65,11 @@ fn piece(random: &mut Random, scanned: &mut BTreeMap<String, u32>) -> String {
     text
 }
 
+/// The venue's day.
+fn today() -> String {
+    tui::clock::at_venue(tui::clock::wall()).date().to_string()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_monkey_at_the_real_console_writes_nothing_that_was_not_scanned_and_takes_nothing_back() {
     let seed = std::env::var("MONKEY_SEED").ok().and_then(|seed| seed.parse().ok());
@@ -76,6 +81,7 @@ async fn a_monkey_at_the_real_console_writes_nothing_that_was_not_scanned_and_ta
     let desk = Desk::start(world.path(), &hub, "balie-1").await;
     let mut terminal = Terminal::of_desk(&desk, "none");
     terminal.wait_for("Verbonden");
+    let mut days = BTreeSet::from([today()]);
     let mut scanned = BTreeMap::new();
     for event in 0..EVENTS {
         // Whole pieces at once, as a scanner on a fast line: no two keys of a piece are ever far apart.
@@ -105,7 +111,15 @@ async fn a_monkey_at_the_real_console_writes_nothing_that_was_not_scanned_and_ta
     terminal.resize(24, 80);
     // It is alive, and reads: a line of its own, after everything else.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    terminal.press("STAFF-0042\r");
+    // On a busy computer the console may still be reading what came before it, so that the two are one piece of input.
+    for _ in 0..10 {
+        terminal.press("STAFF-0042\r");
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        terminal.take_in();
+        if terminal.screen().contents().contains("code van deze balie") {
+            break;
+        }
+    }
     terminal.wait_for("code van deze balie");
     tokio::time::sleep(Duration::from_millis(300)).await;
     terminal.quit();
@@ -116,13 +130,30 @@ async fn a_monkey_at_the_real_console_writes_nothing_that_was_not_scanned_and_ta
     };
     assert_eq!(entries(Kind::Void).len(), 0, "nobody asked to take anything back");
     assert_eq!(entries(Kind::Redemption).len(), 0, "nobody chose a reward");
-    let totals = hub.json(&["show", "totals"]);
-    println!("{totals}: {} passes scanned", scanned.len());
+    // The desk's history has the last rows only; the hub has everything, once nothing waits.
+    for _ in 0..300 {
+        if desk.client.status().await.unwrap().pending == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(desk.client.status().await.unwrap().pending, 0);
+    days.insert(today());
+    let written: Vec<_> = days
+        .iter()
+        .map(|day| hub.json(&["show", "ledger", VENUE, day]))
+        .flat_map(|day| day.as_array().unwrap().clone())
+        .collect();
+    println!("{} entries, {} passes scanned", written.len(), scanned.len());
+    for entry in &written {
+        assert_eq!(entry["kind"], "check-in", "nobody asked for it: {entry}");
+    }
+    // Once a day for each pass.
+    assert!(!written.is_empty());
+    assert!(written.len() <= scanned.len() * days.len(), "{written:?}");
     for row in entries(Kind::CheckIn) {
         let digits = row.answer.pass.as_ref().map(|pass| pass.telling_digits.clone()).unwrap();
         let known = scanned.keys().any(|number| number[7..11] == digits[..]);
         assert!(known, "nobody scanned the pass …{digits}");
     }
-    // Once a day for each pass, and for each of them that was scanned whole.
-    assert!(entries(Kind::CheckIn).len() <= scanned.len());
 }

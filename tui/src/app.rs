@@ -9,14 +9,17 @@ use crossterm::event::KeyEvent;
 use hardware::reader::{NoReader, ReaderEvent, Tap};
 use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
+use crate::clock::Moment;
 use crate::holder::Holder;
 use crate::i18n::{Language, Notice};
 use crate::scan::wedge::Input;
 use crate::scan::{Settings, Source};
 
+mod group;
 mod input;
 mod questions;
 
+pub use self::group::{Amount, Group};
 pub use self::questions::Question;
 
 /// So long a verdict stays on the screen, in milliseconds.
@@ -59,8 +62,8 @@ impl ShownCard {
 /// What happens.
 #[derive(Debug)]
 pub enum Message {
-    /// The clock, in milliseconds since the epoch.
-    Tick(i64),
+    /// The clocks.
+    Tick(Moment),
     /// A key was pressed, and nothing else with it.
     Key(KeyEvent),
     /// What was typed or scanned.
@@ -215,30 +218,6 @@ pub enum Dialog {
     Question(Question),
 }
 
-/// An amount on the screen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Amount {
-    /// What is to be paid; nothing where no price is known.
-    pub to_pay: Option<Cents>,
-    /// Whether it is a group's.
-    pub of_group: bool,
-    /// When it came, in milliseconds since the epoch.
-    pub since: i64,
-}
-
-/// Several passes that come in together: a family, a class.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Group {
-    /// The cards, kept only while the group is open.
-    pub cards: Vec<String>,
-    /// How many passes were answered with ok.
-    pub ok: usize,
-    /// Points that were earned.
-    pub points: i64,
-    /// Whether it is closed: then only its sums are left.
-    pub closed: Option<usize>,
-}
-
 /// The verdict on the screen.
 #[derive(Debug)]
 pub struct Shown {
@@ -250,15 +229,15 @@ pub struct Shown {
     pub rewards: Vec<RewardView>,
     /// Whose it is, where the card opened that.
     pub holder: Option<Box<Holder>>,
-    /// When it came, in milliseconds since the epoch.
+    /// When it came ([`Moment::steady`]).
     pub since: i64,
 }
 
 /// Everything that the console knows.
 #[derive(Debug)]
 pub struct Model {
-    /// The clock, in milliseconds since the epoch.
-    pub now: i64,
+    /// The clocks. Whatever is kept "and when" has the steady one's time.
+    pub now: Moment,
     /// The language.
     pub language: Language,
     /// The desk's state; `None` before the daemon first answered, or while it does not.
@@ -275,7 +254,7 @@ pub struct Model {
     pub dialog: Option<Dialog>,
     /// How the readers are, in the order in which they were chosen.
     pub readers: Vec<ReaderSlot>,
-    /// An activity's code that was scanned, for the next card, and when, in milliseconds.
+    /// An activity's code that was scanned, for the next card, and when.
     pub code: Option<(String, i64)>,
     /// How the scanner is set.
     pub scanner: Settings,
@@ -289,9 +268,9 @@ pub struct Model {
     pub broken: Option<(String, i64)>,
     /// What a person is typing, before it is complete.
     pub typing: Option<String>,
-    /// What just failed, and when, in milliseconds.
+    /// What just failed, and when.
     pub notice: Option<(Notice, i64)>,
-    /// What a reader last could not read, and when, in milliseconds.
+    /// What a reader last could not read, and when.
     pub reader_notice: Option<(ReaderEvent, i64)>,
     /// Whether the console is to end.
     pub over: bool,
@@ -299,7 +278,7 @@ pub struct Model {
 
 impl Model {
     /// The model before anything has happened.
-    pub fn new(language: Language, readers: Vec<ReaderSlot>, now: i64) -> Self {
+    pub fn new(language: Language, readers: Vec<ReaderSlot>, now: Moment) -> Self {
         Self {
             now,
             language,
@@ -325,21 +304,23 @@ impl Model {
 
     /// Seconds until the verdict is wiped.
     pub fn seconds_shown(&self) -> i64 {
-        self.shown.as_ref().map_or(0, |shown| (shown.since + SHOWN_FOR - self.now + 999) / 1000)
+        self.shown
+            .as_ref()
+            .map_or(0, |shown| (shown.since + SHOWN_FOR - self.now.steady + 999) / 1000)
     }
 
     /// Seconds until the picture is wiped; nothing where there is none.
     pub fn seconds_of_picture(&self) -> Option<i64> {
         let shown = self.shown.as_ref()?;
         shown.holder.as_ref()?.picture()?;
-        let left = shown.since + PICTURE_FOR - self.now;
+        let left = shown.since + PICTURE_FOR - self.now.steady;
         (left > 0).then_some((left + 999) / 1000)
     }
 
     /// The time that the desk goes by: this computer's clock, or what the desk makes of it where that is wrong.
     pub fn desk_time(&self) -> i64 {
         let correction = self.status.as_ref().map_or(0, |status| status.clock_correction);
-        self.now.saturating_add(correction)
+        self.now.wall.saturating_add(correction)
     }
 
     /// Milliseconds left to take back what is on the screen, where that is possible.
@@ -354,7 +335,7 @@ impl Model {
     /// What a message makes of the model, and what is to be done.
     pub fn update(&mut self, message: Message) -> Vec<Command> {
         if self.over {
-            return Vec::new(); // What comes behind the key that ended the console is nobody's any more.
+            return Vec::new(); // Input after the quit key is discarded.
         }
         match message {
             Message::Tick(now) => self.tick(now),
@@ -368,6 +349,8 @@ impl Model {
             Message::History(rows) => self.rows = rows,
             Message::Answered { answer, card } => return self.answered(*answer, card),
             Message::Failed { notice, tapped } => return self.failed(notice, tapped),
+            // What is being chosen is a place in the list on the screen: another list may have something else there.
+            Message::Rewards { .. } if matches!(self.dialog, Some(Dialog::Rewards(_))) => {}
             // Another card may lie there meanwhile: then nobody sees what came for the one before.
             Message::Rewards { card, rewards } => {
                 if let Some(shown) = self.shown_with(&card) {
@@ -377,7 +360,7 @@ impl Model {
             Message::Amount { cards, to_pay } => {
                 if cards == self.cards_to_pay() {
                     let of_group = self.open_group().is_some();
-                    self.amount = Some(Amount { to_pay, of_group, since: self.now });
+                    self.amount = Some(Amount { to_pay, of_group, since: self.now.steady });
                 }
             }
             Message::Holder { card, holder } => {
@@ -405,8 +388,9 @@ impl Model {
         shown.card.as_ref().is_some_and(|shown| shown.number == card).then_some(shown)
     }
 
-    fn tick(&mut self, now: i64) {
-        self.now = now;
+    fn tick(&mut self, moment: Moment) {
+        self.now = moment;
+        let now = moment.steady;
         self.notice.take_if(|(_, since)| now >= *since + SHOWN_FOR);
         self.reader_notice.take_if(|(_, since)| now >= *since + SHOWN_FOR);
         if self.code.as_ref().is_some_and(|(_, since)| now >= since + SHOWN_FOR) {
@@ -453,7 +437,7 @@ impl Model {
         if tapped.is_some() {
             self.wipe();
         }
-        self.notice = Some((notice, self.now));
+        self.notice = Some((notice, self.now.steady));
         let reader = tapped.as_ref().and_then(|card| card.reader);
         let mut commands = vec![Command::Signal(VerdictKind::Retry, reader)];
         commands.extend(tapped.filter(|_| again).map(Command::Forget));
@@ -481,49 +465,9 @@ impl Model {
         self.notice = None;
         self.reader_notice = None;
         self.amount = None;
-        let (rewards, since) = (Vec::new(), self.now);
+        let (rewards, since) = (Vec::new(), self.now.steady);
         self.set_shown(Some(Shown { answer, card, rewards, holder: None, since }));
         commands
-    }
-
-    /// A tap while a group is open is one of the group, once for each card.
-    fn join_group(&mut self, answer: &Answer, card: Option<&str>) {
-        let is_tap = matches!(answer.kind, Kind::CheckIn | Kind::Visit | Kind::ExternalVisit);
-        match (&mut self.group, card) {
-            (Some(group), Some(card)) if group.closed.is_none() && is_tap => {
-                if !group.cards.iter().any(|known| known == card) {
-                    group.cards.push(card.to_owned());
-                    group.ok += usize::from(answer.verdict == VerdictKind::Ok);
-                }
-                group.points += answer.points_change;
-            }
-            (Some(group), _) if group.closed.is_some() && is_tap => self.group = None,
-            _ => {}
-        }
-    }
-
-    /// Opens a group, or closes the one that is open.
-    fn open_or_close_group(&mut self) {
-        match &mut self.group {
-            Some(group) if group.closed.is_none() => {
-                group.closed = Some(group.cards.len());
-                group.cards.clear();
-            }
-            _ => self.group = Some(Group::default()),
-        }
-    }
-
-    fn open_group(&self) -> Option<&Group> {
-        self.group.as_ref().filter(|group| group.closed.is_none())
-    }
-
-    /// The cards whose amount is asked for: the group's, else the one on the screen.
-    fn cards_to_pay(&self) -> Vec<String> {
-        if let Some(group) = self.open_group() {
-            return group.cards.clone();
-        }
-        let cards = self.shown.iter().filter_map(|shown| shown.card.as_ref());
-        cards.map(|card| card.number.clone()).collect()
     }
 
     fn daemon(&mut self, event: Event) -> Vec<Command> {
@@ -569,7 +513,7 @@ impl Model {
             ReaderEvent::Tapped(tap) => return self.tapped(ShownCard::on(reader, tap)),
             ReaderEvent::Removed(_) => {}
             ReaderEvent::TwoCards | ReaderEvent::ReadError | ReaderEvent::RandomUid => {
-                self.reader_notice = Some((event, self.now));
+                self.reader_notice = Some((event, self.now.steady));
                 return vec![Command::Signal(VerdictKind::Retry, Some(reader))];
             }
         }

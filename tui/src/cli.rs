@@ -27,6 +27,7 @@ use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
 use crate::scan;
+use crate::surroundings::codes_of;
 use service::out::json_of;
 use service::say;
 
@@ -377,12 +378,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         Some(Command::Doctor(DoctorCommand::Scanner)) => {
             let scanner = settings(&folder.root().join("scanner.toml"))?;
             // Without a daemon the desk's codes are not known, and all else is.
-            let codes = client.activities().await.ok().map(|activities| {
-                let codes = activities.into_iter().flat_map(|activity| activity.checkin_codes);
-                codes.collect::<Vec<_>>()
-            });
-            // Its own thread waits for the keys.
-            tokio::task::block_in_place(|| scan::doctor::run(&scanner, codes.as_deref(), &texts))?;
+            let codes = client.activities().await.ok().map(codes_of);
+            return Ok(scan::doctor::run(&scanner, codes.as_deref(), &texts).await?.into());
         }
         Some(Command::Enrol { invitation }) => {
             let enrolment = enrol(folder.root(), &invitation).await?;

@@ -2,15 +2,18 @@
 //! says what they mean.
 
 use std::io;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use crossterm::event::{self, Event as TerminalEvent, KeyEvent, KeyEventKind};
+use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
 use ratatui_image::picker::Picker;
 use syncd::desk_api::client::DeskClient;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 
 use crate::app::{Message, Model};
+use crate::clock::{self, Moment};
 use crate::feedback;
 use crate::i18n::{Language, Notice, Texts};
 use crate::readers::Readers;
@@ -18,7 +21,7 @@ use crate::scan::Settings;
 use crate::scan::wedge::{Input, Pressed, Wedge};
 use crate::screens::desk::{Drawing, draw};
 use crate::screens::picture::Pictures;
-use crate::surroundings::{Surroundings, now, venue_zone};
+use crate::surroundings::Surroundings;
 use crate::terminal::{Ended, Interruption, Screen, Signals, fault_count, take_faults};
 use crate::theme::Theme;
 use service::out;
@@ -44,20 +47,23 @@ pub async fn run(
     let (surroundings, receiver) = Surroundings::start(client, &readers, feedback)?;
     let signals = Signals::listen()?;
     let screen = Screen::take()?;
-    let model = Model { scanner: scanner.clone(), ..Model::new(language, slots, now()) };
+    let model = Model { scanner: scanner.clone(), ..Model::new(language, slots, Moment::now()) };
     let (presses, pressed) = mpsc::channel(QUEUE);
     let others = surroundings.sender();
-    let clock = Instant::now();
+    let on_screen = Arc::new(AtomicU64::new(model.screen));
+    let drawn = Arc::clone(&on_screen);
     std::thread::spawn(move || {
         while let Ok(event) = event::read() {
+            let (at, screen) = (clock::steady(), on_screen.load(Ordering::Acquire));
             let listened_to = match event {
                 TerminalEvent::Key(key) if key.kind == KeyEventKind::Press => {
-                    presses.blocking_send((Typed::Key(key), milliseconds(clock))).is_ok()
+                    let pressed = Pressed { key, at, screen };
+                    presses.blocking_send(Typed::Key(pressed)).is_ok()
                 }
-                TerminalEvent::Paste(text) => {
-                    presses.blocking_send((Typed::Paste(text), milliseconds(clock))).is_ok()
+                TerminalEvent::Paste(text) => presses.blocking_send(Typed::Paste(text, at)).is_ok(),
+                TerminalEvent::Resize(..) => {
+                    others.blocking_send(Message::Tick(Moment::now())).is_ok()
                 }
-                TerminalEvent::Resize(..) => others.blocking_send(Message::Tick(now())).is_ok(),
                 _ => true,
             };
             if !listened_to {
@@ -65,7 +71,7 @@ pub async fn run(
             }
         }
     });
-    let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner), clock };
+    let heard = Heard { pressed, receiver, wedge: Wedge::new(scanner), drawn };
     // The screen is given back when this returns, before anything is printed.
     let ended = show(screen, signals, model, &surroundings, heard).await;
     for fault in take_faults() {
@@ -85,27 +91,33 @@ async fn show(
     let mut drawing = Drawing {
         texts: Texts::new(model.language),
         theme: Theme::of_environment(),
-        zone: venue_zone(),
         pictures: Pictures::new(pictures()),
     };
     let mut ticks = tokio::time::interval(TICK);
     let mut language = model.language;
     let mut faults = 0;
+    let mut suspended = false;
     while !model.over {
-        screen.draw(|frame| draw(frame, &model, &drawing))?;
+        // Between SIGTSTP and SIGCONT the terminal is another's.
+        if !suspended {
+            screen.draw(|frame| draw(frame, &model, &drawing))?;
+            heard.drawn.store(model.screen, Ordering::Release);
+        }
         let mut messages = tokio::select! {
             interruption = signals.next() => match interruption {
                 Interruption::End(signal) => return Ok(Ended::Signal(signal)),
                 Interruption::Suspend => {
                     screen.suspend();
+                    suspended = true;
                     continue;
                 }
                 Interruption::Resume => {
                     screen.resume()?;
+                    suspended = false;
                     continue;
                 }
             },
-            messages = heard.next(&mut ticks, model.screen) => match messages {
+            messages = heard.next(&mut ticks) => match messages {
                 Some(messages) => messages,
                 None => return Err(io::Error::other("the terminal gives no keys any more")),
             },
@@ -115,6 +127,8 @@ async fn show(
             messages.push(Message::Failed { notice: Notice::ConsoleFault, tapped: None });
         }
         model.typing = heard.wedge.typing();
+        // What comes now comes at this moment, and not at that of the last tick.
+        model.update(Message::Tick(Moment::now()));
         for command in messages.into_iter().flat_map(|message| model.update(message)) {
             surroundings.carry_out(command);
         }
@@ -128,45 +142,40 @@ async fn show(
 
 /// What comes from the keyboard.
 enum Typed {
-    Key(KeyEvent),
-    Paste(String),
-}
-
-/// Milliseconds of a clock that never jumps: the speed of a scanner is no matter of the clock on the wall.
-fn milliseconds(clock: Instant) -> i64 {
-    i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX)
+    Key(Pressed),
+    /// A text that was pasted, and when.
+    Paste(String, i64),
 }
 
 /// What the console hears.
 struct Heard {
-    /// What was typed, and when: however long a picture takes to draw, a scan is told by its speed.
-    pressed: mpsc::Receiver<(Typed, i64)>,
+    /// What was typed, with its times: however long a picture takes to draw, a scan is told by its speed.
+    pressed: mpsc::Receiver<Typed>,
     receiver: mpsc::Receiver<Message>,
     wedge: Wedge,
-    /// The clock of the keyboard.
-    clock: Instant,
+    /// What the screen shows ([`Model::screen`]), for the thread that reads the keyboard: a key is about what was drawn
+    /// when it was pressed.
+    drawn: Arc<AtomicU64>,
 }
 
 impl Heard {
-    /// What comes next, all that has come meanwhile with it; nothing where nobody speaks any more. `screen` is what the
-    /// screen shows.
-    async fn next(&mut self, ticks: &mut Interval, screen: u64) -> Option<Vec<Message>> {
+    /// What comes next, all that has come meanwhile with it; nothing where nobody speaks any more.
+    async fn next(&mut self, ticks: &mut Interval) -> Option<Vec<Message>> {
         let held = self.wedge.due();
         let mut messages = tokio::select! {
-            // What was pressed tells whether what is held was waited for in vain: so it is heard first.
+            // Keys are polled first: a new key may extend what is held.
             biased;
             pressed = self.pressed.recv() => {
-                let (typed, at) = pressed?;
-                self.typed(typed, at, screen)
+                self.typed(pressed?)
             }
             message = self.receiver.recv() => vec![message?],
-            () = until(held, self.clock), if held.is_some() => {
-                inputs(self.wedge.expire(milliseconds(self.clock)))
+            () = until(held), if held.is_some() => {
+                inputs(self.wedge.expire(clock::steady()))
             }
-            _ = ticks.tick() => vec![Message::Tick(now())],
+            _ = ticks.tick() => vec![Message::Tick(Moment::now())],
         };
-        while let Ok((typed, at)) = self.pressed.try_recv() {
-            messages.extend(self.typed(typed, at, screen));
+        while let Ok(typed) = self.pressed.try_recv() {
+            messages.extend(self.typed(typed));
         }
         for _ in 0..QUEUE {
             let Ok(message) = self.receiver.try_recv() else { break };
@@ -176,10 +185,10 @@ impl Heard {
     }
 
     /// Keys and pastes as messages.
-    fn typed(&mut self, typed: Typed, at: i64, screen: u64) -> Vec<Message> {
+    fn typed(&mut self, typed: Typed) -> Vec<Message> {
         match typed {
-            Typed::Key(key) => inputs(self.wedge.key(Pressed { key, at, screen })),
-            Typed::Paste(text) => {
+            Typed::Key(pressed) => inputs(self.wedge.key(pressed)),
+            Typed::Paste(text, at) => {
                 let mut messages = inputs(self.wedge.paste(at));
                 messages.push(Message::Pasted(text));
                 messages
@@ -193,8 +202,8 @@ fn inputs(inputs: Vec<Input>) -> Vec<Message> {
 }
 
 /// Until this moment of the keyboard's clock.
-async fn until(moment: Option<i64>, clock: Instant) {
-    let left = moment.map_or(0, |moment| moment - milliseconds(clock));
+async fn until(moment: Option<i64>) {
+    let left = moment.map_or(0, |moment| moment - clock::steady());
     tokio::time::sleep(Duration::from_millis(u64::try_from(left).unwrap_or(0))).await;
 }
 

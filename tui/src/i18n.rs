@@ -2,7 +2,7 @@
 //! a Fluent file, checked when the program is compiled.
 
 mod scanners;
-mod troubles;
+pub(crate) mod troubles;
 
 use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;

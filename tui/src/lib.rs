@@ -9,6 +9,7 @@
 pub mod app;
 pub mod card_desk;
 pub mod cli;
+pub mod clock;
 pub mod console;
 pub mod demo;
 pub mod doctor;

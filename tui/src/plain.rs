@@ -2,7 +2,7 @@
 //! typed.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, BufRead};
 use std::time::{Duration, Instant};
 
 use crdt_model::catalogue::Programme;
@@ -16,11 +16,12 @@ use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubState, Status
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
+use crate::clock::{self, Moment};
 use crate::feedback;
-use crate::i18n::{Language, Texts, sign};
+use crate::i18n::{Language, Notice, Texts, sign};
 use crate::readers::Readers;
 use crate::scan::{Settings, Source};
-use crate::surroundings::{Surroundings, now, venue_zone};
+use crate::surroundings::Surroundings;
 use service::out;
 
 /// Answers of which it is known that they were said, at the most: more than the daemon's history has.
@@ -81,6 +82,10 @@ impl Line {
 /// that hangs must not hold up a script for ever.
 const LAST_ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long the check-in codes of the desk are waited for before the first line of the input is read: a code that nobody
+/// knows yet would not be read, and the pass on the line after it would be counted for another activity.
+const CODES_WITHIN: Duration = Duration::from_secs(2);
+
 /// The desk as lines: cards on the readers and numbers that are typed are taps, and each thing that happens is a
 /// line. It runs until somebody quits it, or its input ends: then every line of the input has been answered.
 ///
@@ -94,7 +99,7 @@ pub async fn run(
     language: Language,
 ) -> io::Result<()> {
     let texts = Texts::new(language);
-    let mut model = Model { scanner, ..Model::new(language, readers.slots(), now()) };
+    let mut model = Model { scanner, ..Model::new(language, readers.slots(), Moment::now()) };
     let (surroundings, mut heard) = Surroundings::start(client, &readers, feedback)?;
     let mut typed = typed_lines();
     let mut said = Said::default();
@@ -102,9 +107,19 @@ pub async fn run(
     let mut owed = 0_usize;
     let mut ends_at: Option<Instant> = None;
     say(&fl!(texts.loader, "plain-help"))?;
+    // The next line waits for the desk's codes and for the answers to the lines before it, until these moments.
+    let codes_by = tokio::time::Instant::now() + CODES_WITHIN;
+    let mut answers_by = codes_by;
     while ends_at.is_none_or(|ends_at| owed > 0 && Instant::now() < ends_at) {
+        let reads_at = match &model.codes {
+            _ if owed > 0 => Some(answers_by),
+            Some(_) => None,
+            None => Some(codes_by),
+        };
+        let reads = reads_at.is_none_or(|reads_at| tokio::time::Instant::now() >= reads_at);
         let message = tokio::select! {
-            line = typed.recv(), if ends_at.is_none() => {
+            () = tokio::time::sleep_until(reads_at.unwrap_or(codes_by)), if !reads => continue,
+            line = typed.recv(), if reads && ends_at.is_none() => {
                 let Some(line) = line else {
                     ends_at = Some(Instant::now() + LAST_ANSWERS_WITHIN);
                     continue;
@@ -133,13 +148,13 @@ pub async fn run(
             },
             () = tokio::time::sleep(LAST_ANSWERS_WITHIN), if ends_at.is_some() => return Ok(()),
         };
-        if matches!(message, Message::Answered { .. } | Message::Failed { .. }) {
+        if answers_a_line(&message) {
             owed = owed.saturating_sub(1);
         }
         let mut line = said.of(&message, &texts);
         let typed_line = matches!(message, Message::Key(_) | Message::Line(..));
         let gone = matches!(message, Message::DaemonGone);
-        model.update(Message::Tick(now()));
+        model.update(Message::Tick(Moment::now()));
         if typed_line {
             // What was said before about another line is no word about this one.
             model.notice = None;
@@ -152,7 +167,11 @@ pub async fn run(
         for command in commands {
             // Names and pictures stay where they are: what a terminal was sent, it keeps.
             if !matches!(command, Command::OpenHolder(_) | Command::LoadRewards(_)) {
-                owed += usize::from(matches!(command, Command::Tap { .. } | Command::Void(_)));
+                if matches!(command, Command::Tap { .. } | Command::Void(_)) {
+                    owed += 1;
+                    // A line that takes something back is about the answer to the line before.
+                    answers_by = tokio::time::Instant::now() + LAST_ANSWERS_WITHIN;
+                }
                 surroundings.carry_out(command);
             }
         }
@@ -163,12 +182,24 @@ pub async fn run(
     Ok(())
 }
 
-/// Lines from standard input, until it ends.
+/// Whether a message is the answer to a line, or says that there is none. That there is no loudspeaker answers nobody.
+fn answers_a_line(message: &Message) -> bool {
+    match message {
+        Message::Failed { notice: Notice::NoSounds { .. }, .. } => false,
+        Message::Answered { .. } | Message::Failed { .. } => true,
+        _ => false,
+    }
+}
+
+/// Lines from standard input, until it ends. A byte that is not UTF-8, as a scanner set to Latin-1 sends, ends nothing: the
+/// line is then no number, and that is said.
 fn typed_lines() -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel(16);
     std::thread::spawn(move || {
-        for line in io::stdin().lines().map_while(Result::ok) {
-            if sender.blocking_send(line).is_err() {
+        let lines = io::stdin().lock().split(b'\n').map_while(Result::ok);
+        for line in lines {
+            let line = line.strip_suffix(b"\r").unwrap_or(&line);
+            if sender.blocking_send(String::from_utf8_lossy(line).into_owned()).is_err() {
                 return;
             }
         }
@@ -241,8 +272,7 @@ impl Said {
 fn said_about(model: &Model, had_code: Option<&(String, i64)>, texts: &Texts) -> Option<String> {
     let loader = &texts.loader;
     if let Some(Dialog::Question(Question::TakeBack(answer))) = &model.dialog {
-        let at = jiff::Timestamp::from_millisecond(answer.at).unwrap_or_default();
-        let time = at.to_zoned(venue_zone()).strftime("%H:%M:%S").to_string();
+        let time = clock::seconds(answer.at);
         let how = fl!(loader, "question-plain");
         return Some(format!("? {} {how}", texts.take_back(answer, &time)));
     }
@@ -315,10 +345,8 @@ fn row_line(row: &HistoryRow, texts: &Texts) -> String {
 
 /// The link to the hub, what waits, and what is the matter with the desk, in one line.
 pub fn status_line(status: &Status, texts: &Texts) -> String {
-    let since = jiff::Timestamp::from_millisecond(status.hub_since)
-        .unwrap_or_default()
-        .to_zoned(venue_zone());
-    let link = texts.link(&status.hub, &since.strftime("%H:%M").to_string(), status.records());
+    let since = clock::minutes(status.hub_since);
+    let link = texts.link(&status.hub, &since, status.records());
     let link = format!("{link} {}", fl!(texts.loader, "status-pending", pending = status.pending));
     let mut troubles = Vec::new();
     for health in [&status.disk, &status.store, &status.clock] {
@@ -327,10 +355,8 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
         }
     }
     troubles.extend(status.beside.iter().map(|it| format!("✖ {}", texts.trouble(it))));
-    // A desk that records nothing: that is said first.
-    let place = if status.records() { 0 } else { troubles.len() };
-    troubles.insert(place, link);
-    troubles.join(" ")
+    let said = Texts::in_order(status, link, troubles.join(" "));
+    said.into_iter().filter(|it| !it.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -357,7 +383,7 @@ mod tests {
     #[test]
     fn a_line_that_is_no_card_and_no_code_is_said_and_leaves_the_next_pass_alone() {
         let texts = Texts::new(Language::En);
-        let mut model = Model::new(Language::En, Vec::new(), 0);
+        let mut model = Model::new(Language::En, Vec::new(), Moment::default());
         model.codes = Some(vec!["LGIWNWB".to_owned()]);
         let mut said = |line: &str| {
             let (had, Line::Read(line, source)) = (model.code.clone(), Line::of(line)) else {

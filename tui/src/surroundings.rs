@@ -3,19 +3,19 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
 use hardware::card::Attendant;
 use hardware::reader::{NoReader, ReaderEvent, ReaderHandle};
-use jiff::tz::TimeZone;
 use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Event, ProblemKind, TapRequest};
+use syncd::desk_api::types::{ActivityView, Answer, Event, ProblemKind, TapRequest};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, ShownCard};
 use crate::card_desk::CardDesk;
+use crate::clock::{self, Moment};
 use crate::feedback::{self, Feedback};
 use crate::holder::Holder;
 use crate::i18n::Notice;
@@ -29,20 +29,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// What the daemon answers to what is no card.
 const NOT_A_CARD: ProblemKind = ProblemKind::Reason(Reason::InvalidUitpasNumber);
-
-/// The time zone of the venues.
-const TIME_ZONE: &str = "Europe/Brussels";
-
-/// The system's clock, in milliseconds since the epoch.
-pub fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The venue's time zone.
-pub fn venue_zone() -> TimeZone {
-    TimeZone::get(TIME_ZONE).unwrap_or(TimeZone::UTC)
-}
 
 /// Daemon, readers, sounds and lights.
 pub struct Surroundings {
@@ -97,7 +83,7 @@ impl Surroundings {
         Ok((Self { client, sender, feedback, handles }, receiver))
     }
 
-    /// Through this whoever else has something to say says it.
+    /// A sender for other sources of messages.
     pub fn sender(&self) -> mpsc::Sender<Message> {
         self.sender.clone()
     }
@@ -138,7 +124,7 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
         Command::Tap { card, code } => match client.answer_tap(&tap_of(&card, code)).await {
             // What was typed is no number of a card: that is a verdict, too, in the desk's language.
             Err(ClientError::Problem(problem)) if problem.kind() == Some(NOT_A_CARD) => {
-                answered(Answer::not_a_card(now()), None)
+                answered(Answer::not_a_card(clock::wall()), None)
             }
             answer => answered(answer?, Some(card)),
         },
@@ -162,28 +148,30 @@ async fn ask(command: Command, client: &DeskClient) -> Result<Message, ClientErr
                 match opening.await {
                     Ok(Ok(holder)) => Message::Holder { card, holder: Box::new(holder) },
                     // A card without a lock of its own shows no name: that is no failure.
-                    Ok(Err(_)) | Err(_) => Message::Tick(now()),
+                    Ok(Err(_)) | Err(_) => Message::Tick(Moment::now()),
                 }
             }
-            Err(ClientError::Problem(_)) => Message::Tick(now()),
+            Err(ClientError::Problem(_)) => Message::Tick(Moment::now()),
             Err(error) => return Err(error),
         },
         Command::LoadCodes(catalogue_version) => match client.activities().await {
-            Ok(activities) => Message::Codes {
-                codes: activities.into_iter().flat_map(|activity| activity.checkin_codes).collect(),
-                catalogue_version,
-            },
+            Ok(activities) => Message::Codes { codes: codes_of(activities), catalogue_version },
             // Nobody has asked for this: it is asked for again with the next status.
-            Err(_) => Message::Tick(now()),
+            Err(_) => Message::Tick(Moment::now()),
         },
         Command::LoadActivities => Message::Activities(client.activities().await?),
         Command::ChooseActivity(event_id) => {
             client.choose_activity(&event_id).await?;
-            Message::Tick(now())
+            Message::Tick(Moment::now())
         }
         // Those are not for the daemon.
-        Command::Signal(..) | Command::Forget(_) => Message::Tick(now()),
+        Command::Signal(..) | Command::Forget(_) => Message::Tick(Moment::now()),
     })
+}
+
+/// The check-in codes of these activities.
+pub fn codes_of(activities: Vec<ActivityView>) -> Vec<String> {
+    activities.into_iter().flat_map(|activity| activity.checkin_codes).collect()
 }
 
 /// What the daemon is asked about a card.

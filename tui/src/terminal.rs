@@ -7,7 +7,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write, stdin, stdout};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::ThreadId;
@@ -79,8 +79,7 @@ impl Screen {
     /// Gives the terminal back and stops this process, as SIGTSTP asks. Returns when it is continued.
     pub fn suspend(&mut self) {
         give_back();
-        // SIGSTOP to the own process cannot fail.
-        let _ = kill_process(getpid(), Signal::STOP);
+        stop();
     }
 
     /// Takes the terminal again after SIGCONT: whoever had it meanwhile left it in another mode and wrote on it.
@@ -88,9 +87,7 @@ impl Screen {
     /// # Errors
     /// Whatever the terminal says.
     pub fn resume(&mut self) -> io::Result<()> {
-        // crossterm believes that raw mode is on, and would do nothing.
-        disable_raw_mode()?;
-        enable_raw_mode()?;
+        make_raw()?;
         enter()?;
         // `Terminal::clear` asks where the cursor is, and a terminal that has just come back may not answer. A new
         // one has drawn nothing, so it draws everything.
@@ -103,6 +100,56 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         give_back();
+    }
+}
+
+/// Stops this process until it is continued. SIGSTOP to the own process cannot fail.
+fn stop() {
+    let _ = kill_process(getpid(), Signal::STOP);
+}
+
+/// A terminal that gives each key at once, and on which lines are printed as ever.
+#[derive(Debug)]
+pub struct RawLines(());
+
+impl RawLines {
+    /// Takes the terminal: raw mode and bracketed paste.
+    ///
+    /// # Errors
+    /// Whatever the terminal says.
+    pub fn take() -> io::Result<Self> {
+        make_sane()?;
+        enable_raw_mode()?;
+        let taken = Self(());
+        execute!(stdout(), EnableBracketedPaste)?;
+        Ok(taken)
+    }
+
+    /// Gives the terminal back and stops this process, as SIGTSTP asks. Returns when it is continued.
+    pub fn suspend(&mut self) {
+        Self::give_back();
+        stop();
+    }
+
+    /// Takes the terminal again after SIGCONT.
+    ///
+    /// # Errors
+    /// Whatever the terminal says.
+    pub fn resume(&mut self) -> io::Result<()> {
+        make_raw()?;
+        execute!(stdout(), EnableBracketedPaste)
+    }
+
+    fn give_back() {
+        // A terminal that is gone is put back by nobody.
+        let _ = execute!(stdout(), DisableBracketedPaste);
+        let _ = disable_raw_mode();
+    }
+}
+
+impl Drop for RawLines {
+    fn drop(&mut self) {
+        Self::give_back();
     }
 }
 
@@ -125,12 +172,24 @@ fn give_back() {
 /// Puts a terminal that another program left raw into the modes of a login: canonical input with echo, signals, and line
 /// breaks that return. A terminal in any other mode is left as it is.
 fn make_sane() -> io::Result<()> {
-    // The same choice as crossterm's: standard input where it is a terminal, else the controlling one.
-    if stdin().is_terminal() {
-        make_sane_of(stdin())
-    } else {
-        make_sane_of(File::open("/dev/tty")?)
-    }
+    on_terminal(|terminal| make_sane_of(terminal))
+}
+
+/// Raw mode, whatever mode the terminal is in. Where crossterm believes that raw mode is on, it does nothing; to switch it
+/// off first would let a Ctrl-C that is typed just then end this process.
+fn make_raw() -> io::Result<()> {
+    enable_raw_mode()?;
+    on_terminal(|terminal| {
+        let mut modes = tcgetattr(terminal)?;
+        modes.make_raw();
+        Ok(tcsetattr(terminal, OptionalActions::Now, &modes)?)
+    })
+}
+
+/// Does this to the terminal. The same choice as crossterm's: standard input where it is a terminal, else the
+/// controlling one.
+fn on_terminal(act: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>) -> io::Result<()> {
+    if stdin().is_terminal() { act(stdin().as_fd()) } else { act(File::open("/dev/tty")?.as_fd()) }
 }
 
 fn make_sane_of(terminal: impl AsFd) -> io::Result<()> {

@@ -13,7 +13,6 @@ use crdt_model::entry::EntryRef;
 use crdt_model::ids::ChipNumber;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use hardware::reader::ReaderEvent;
-use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui_image::picker::Picker;
@@ -21,6 +20,7 @@ use syncd::desk_api::types::{
     ActivityView, Answer, Event, HistoryRow, HubState, Kind, Outcome, RewardView,
 };
 use tui::app::{Command, Dialog, Message, Model, Question, ReaderSlot};
+use tui::clock::Moment;
 use tui::i18n::{Language, Texts};
 use tui::scan::wedge::{Input, Pressed, Wedge};
 use tui::scan::{Layout, Settings};
@@ -103,7 +103,8 @@ fn control(c: char) -> KeyEvent {
 }
 
 fn fresh() -> Model {
-    let mut model = Model::new(Language::Nl, vec![ReaderSlot::new(false)], NOW);
+    let mut model =
+        Model::new(Language::Nl, vec![ReaderSlot::new(false)], Moment { wall: NOW, steady: 0 });
     model.codes = Some(CODES.map(str::to_owned).to_vec());
     model
 }
@@ -169,7 +170,7 @@ impl World {
                 break;
             }
         }
-        self.feed(Message::Tick(NOW + self.now));
+        self.feed(Message::Tick(Moment { wall: NOW + self.now, steady: self.now }));
     }
 
     /// Whether this key stood alone: nothing that a scanner could have sent came near it, but the key itself where it is
@@ -509,7 +510,6 @@ fn a_monkey_at_the_console_writes_and_takes_back_nothing_that_it_did_not_ask_for
     let drawing = Drawing {
         texts: Texts::new(Language::Nl),
         theme: Theme::Plain,
-        zone: TimeZone::UTC,
         pictures: Pictures::new(Picker::halfblocks()),
     };
     for event in 0..number("MONKEY_EVENTS").unwrap_or(EVENTS) {

@@ -5,9 +5,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use tui::i18n::{Language, Texts};
-use tui::scan::wedge::{Input, Pressed, Wedge};
+use tui::scan::wedge::{Input, Pressed, Wedge, keys_of};
 use tui::scan::{Arrived, Known, Layout, Made, NotRead, Reading, Settings, Source, read};
 
 const NUMBER: &str = "0900000067513";
@@ -73,7 +72,15 @@ fn habits() -> Vec<Habit> {
         ("leading zero swallowed", "900000067513\r".to_owned(), 4, Makes::Tap),
         ("another digit lost", "090000009590\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         ("a digit misread", "0900000067514\r".to_owned(), 4, not_read(NotRead::Misread)),
-        ("a digit twice", "09000000675133\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        (
+            "the last digit twice",
+            "09000000675133\r".to_owned(),
+            4,
+            not_read(NotRead::TooManyDigits),
+        ),
+        ("another digit twice", "09000000667513\r".to_owned(), 4, not_read(NotRead::TooManyDigits)),
+        ("cut off", "09000000\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
+        ("a product's EAN-8", "96385074\r".to_owned(), 4, not_read(NotRead::DigitsMissing)),
         (
             "two codes run together",
             format!("{NUMBER}0900000095902\r"),
@@ -91,22 +98,6 @@ fn habits() -> Vec<Habit> {
         ("another desk's code", "STAFF-0042\r".to_owned(), 4, not_read(NotRead::UnknownCode)),
         ("a chip number in hexadecimal", "04784CDAEE3880\r".to_owned(), 4, Makes::Tap),
     ]
-}
-
-fn keys(text: &str, gap: i64) -> Vec<Pressed> {
-    let control = |c| KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL);
-    let key = |c: char| match c {
-        '\r' => KeyCode::Enter.into(),
-        '\t' => KeyCode::Tab.into(),
-        '\n' => control('j'),
-        '\u{1}'..='\u{1a}' => control(char::from(c as u8 + b'a' - 1)),
-        '\u{1c}'..='\u{1f}' => control(char::from(c as u8 - 0x1c + b'4')),
-        c => KeyCode::Char(c).into(),
-    };
-    text.chars()
-        .zip(0..)
-        .map(|(c, place)| Pressed { key: key(c), at: place * gap, screen: 0 })
-        .collect()
 }
 
 fn makes(keys: &[Pressed], known: Known<'_>) -> Makes {
@@ -127,13 +118,25 @@ fn makes(keys: &[Pressed], known: Known<'_>) -> Makes {
 }
 
 #[test]
+fn a_digit_that_comes_twice_at_any_place_makes_no_card() {
+    let (settings, codes) = (Settings::default(), CODES.map(str::to_owned));
+    let known = Known { settings: &settings, codes: Some(&codes) };
+    for place in 0..NUMBER.len() {
+        let (before, after) = NUMBER.split_at(place + 1);
+        let sends = format!("{before}{}{after}\r", &before[place..]);
+        let made = makes(&keys_of(&sends, 0, 4), known);
+        assert_eq!(made, Makes::NotRead(NotRead::TooManyDigits), "{sends:?}");
+    }
+}
+
+#[test]
 fn docs_readers_md_lists_what_the_desk_makes_of_each_habit_of_scanners() {
     let texts = Texts::new(Language::En);
     let (settings, codes) = (Settings::default(), CODES.map(str::to_owned));
     let known = Known { settings: &settings, codes: Some(&codes) };
     let mut table = "| habit | what arrives | ms | what the desk makes of it | what to set |\n| --- | --- | --- | --- | --- |\n".to_owned();
     for (habit, sends, gap, expected) in habits() {
-        let keys = keys(&sends, gap);
+        let keys = keys_of(&sends, 0, gap);
         assert_eq!(makes(&keys, known), expected, "{habit}");
         let arrived = Arrived::of(&keys, known);
         let read = arrived.lines.iter().filter_map(Made::line);
@@ -148,7 +151,8 @@ fn docs_readers_md_lists_what_the_desk_makes_of_each_habit_of_scanners() {
         if !put_right.is_empty() {
             made = format!("{made}; {}", put_right.join("; "));
         }
-        let advice: Vec<_> = arrived.advice().into_iter().map(|it| texts.advice(it)).collect();
+        let advice: Vec<_> =
+            arrived.advice().into_iter().map(|it| texts.advice(it, &settings)).collect();
         // What is shown to people hides the middle of a number; here it is a number of the sample data.
         let shown: String = sends.chars().map(visible).collect();
         let shown = shown.replace('|', "\\|");

@@ -18,7 +18,7 @@ use crdt_model::ids::PassId;
 use ring::digest::{Context, SHA256};
 
 use super::record::first_eight;
-use crate::paths::{sync_folder_of, write_durably};
+use crate::paths::{open_in_its_folder, sync_folder_of, write_durably};
 
 /// A change in the log.
 const CHANGE_BYTES: usize = 40;
@@ -199,12 +199,9 @@ impl Denied {
 
     fn append(&self, block: &[u8]) -> io::Result<()> {
         let new = !self.path.exists();
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&self.path)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = open_in_its_folder(&options, &self.path)?;
         let written = file.write_all_at(block, self.length).and_then(|()| file.sync_data());
         if written.is_err() {
             cut(&file, self.length);

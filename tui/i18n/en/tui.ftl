@@ -21,7 +21,7 @@ reason-invalid-uitpas-number = This number is not right. Type it again.
 reason-pass-not-found = We do not know this card. Let the visitor in as you see fit.
 reason-passholder-no-active-cardsystems = This card is not active in any region. It cannot be used now.
 reason-maximum-reached = Was here before. Let the visitor in. Nothing more is counted.
-reason-checkin-not-allowed = This pass cannot check in here now. Nothing was counted. Look at the hour and the activity.
+reason-checkin-not-allowed = This pass does not check in here now. Nothing was counted. It is too early or too late, or the pass collects no points, as a group pass.
 reason-checkin-code-invalid = This code is of no activity here. Scan it again.
 reason-checkin-code-expired = This code is no longer valid. Ask the organiser for a new one.
 reason-event-not-found = We do not know this activity here. Choose one from the list.
@@ -52,7 +52,7 @@ reason-external-card-not-accepted = This card is not valid here. Sell a ticket.
 reason-no-activity-chosen = No activity is chosen. Press a to choose one, then tap again.
 reason-already-taken-back = This was taken back before.
 reason-too-late-to-take-back = It is too late to take this back. The hub can still put it right.
-reason-nothing-to-take-back = There is nothing to take back.
+reason-nothing-to-take-back = There is nothing to take back. The last scan was not counted.
 
 pass-uitpas = UiTPAS
 pass-uitpas-group = UiTPAS for groups
@@ -134,7 +134,7 @@ kind-unknown = unknown
 
 status-connected = ● Hub connected.
 status-offline = ◐ OFFLINE since { $time } - just go on working.
-status-hub-cannot-store = ◐ The hub cannot store anything now. Nothing is lost: what you record waits here. Just go on working.
+status-hub-cannot-store = ◐ The hub cannot store now: everything waits here. Just go on working.
 status-offline-only = ◐ OFFLINE since { $time }.
 status-refused = ✖ The hub does not take this desk. Tell an operator.
 status-pending = { $pending ->
@@ -143,7 +143,7 @@ status-pending = { $pending ->
 }
 status-list = Pass list of { $time }
 status-list-none = No pass list yet
-status-no-daemon = ✖ The desk's daemon does not answer. Nothing is recorded. Start stempel-syncd.
+status-no-daemon = ✖ The desk's daemon does not answer. Nothing is recorded. Tell an operator (who starts stempel-syncd).
 reader-ready = reader ✔
 reader-lost = reader ✖ { $why }
 reader-none = no reader
@@ -156,7 +156,7 @@ no-reader-named = There is no reader { $wanted }. Plug it in.
 no-reader-named-but = There is no reader { $wanted }. Plug it in, or have an operator choose one of: { $others }.
 no-reader-service = The card service does not run. Tell an operator: start pcscd.
 no-reader-access = This user may not use the card service. Tell an operator: polkit, org.debian.pcsc-lite.
-no-reader-system = Readers cannot be used ({ $detail }). Start this computer anew.
+no-reader-system = Readers cannot be used ({ $detail }). Restart this computer.
 disk-fine = disk ✔
 disk-trouble = disk ✖
 clock-fine = clock ✔
@@ -167,17 +167,23 @@ code-scanned = Activity scanned. Now hold the pass to the reader.
 random-uid = This card gives another number each time, as phones do. Ask for the pass itself, or type its number.
 no-activity = no activity chosen
 
-trouble-disk-full = The disk is full. Nothing can be recorded until there is room. Remove files that nobody needs.
-trouble-disk-quota = This user's share of the disk is used up. Nothing can be recorded until there is room. Remove files, or tell an operator.
-trouble-disk-read-only = The disk can only be read. Nothing can be recorded. Start this computer anew, and tell an operator: the disk may be failing.
+trouble-disk-full = The disk is full. A scan that still fits is recorded; if one does not, the desk says so. Remove files that nobody needs.
+trouble-disk-quota = This user's share of the disk is used up. A scan that still fits is recorded. Remove files, or tell an operator.
+trouble-disk-read-only = The disk can only be read. Nothing can be recorded. Restart this computer, and tell an operator: the disk may be failing.
 trouble-disk-fails = The disk does not take what is written. Nothing can be recorded. Tell an operator.
-trouble-ledger-lacking = Entries that the hub has are lacking on this disk. They come back when the hub is reached. Just go on, and tell an operator.
+trouble-ledger-lacking = Entries that the hub has are missing on this disk. They come back when the hub is reached. Just go on, and tell an operator.
 trouble-ledger-end-cut = The desk stopped while it was writing. The last tap before that may be missing: scan that pass again. What was counted is not counted twice.
 trouble-ledger-mended = { $entries ->
     [one] One entry on the disk was damaged and is right again. Nothing is lost, but the disk may be failing. Tell an operator.
    *[other] { $entries } entries on the disk were damaged and are right again. Nothing is lost, but the disk may be failing. Tell an operator.
 }
-trouble-ledger-damaged = A file on the disk was damaged. Cannot be read: { $lost }. Saved behind the damage: { $saved }. Just go on, and tell an operator.
+trouble-ledger-damaged = { $lost ->
+    [one] 1 entry
+   *[other] { $lost } entries
+} cannot be read; { $saved ->
+    [one] 1 after it was
+   *[other] { $saved } after it were
+} saved. Just go on, and tell an operator.
 trouble-ledger-written-again = Somebody removed files of this desk while it ran. It wrote them again ({ $entries }); nothing is lost. Just go on, and tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
 trouble-hub-restored = The hub was restored from an older copy. { $entries ->
@@ -186,11 +192,11 @@ trouble-hub-restored = The hub was restored from an older copy. { $entries ->
 } sent again. Nothing is lost, go on working.
 trouble-part-restarted = A part of the program failed and was started again. Go on working. Tell an operator.
 trouble-part-fails = A part of the program keeps failing. What you record is kept here. Tell an operator.
-trouble-socket-gone = A new console cannot start. This one goes on working. Tell an operator.
+trouble-socket-gone = A second screen of this desk cannot start. This one goes on working. Tell an operator.
 trouble-pass-list-damaged = The pass list was damaged: { $passes } of { $of } passes are here, the rest is fetched. Until then cards may be unknown.
-trouble-pass-list-of-earlier-version = The program is new and fetches the pass list anew. Until then the old list is used.
+trouble-pass-list-of-earlier-version = The program was updated and fetches the pass list again. Until then the old list is used.
 trouble-pass-list-lacking = This desk has no pass list: cards are unknown. The list comes by itself when there is internet.
-trouble-pass-list-closed = The pass list cannot be opened now. Cards are unknown until then. It is tried again by itself.
+trouble-pass-list-closed = The pass list does not open now; cards are unknown. The desk tries again by itself.
 span-minutes = { $count } minutes
 span-hours = { $count } hours
 span-days = { $count } days
@@ -207,13 +213,13 @@ trouble-hub-clock-behind = The hub's clock is { $span } behind. This desk goes b
 failed-broke-off = The desk's daemon broke off ({ $detail }). Look at the last taps before you tap again.
 failed-disk-full = The disk is full. Nothing was recorded. Make room, then tap again.
 failed-disk-quota = This user's share of the disk is used up. Nothing was recorded. Make room, then tap again.
-failed-disk-read-only = The disk can only be read. Nothing was recorded. Start this computer anew, and tell an operator.
+failed-disk-read-only = The disk can only be read. Nothing was recorded. Restart this computer, and tell an operator.
 failed-disk = The disk does not take what is written. Nothing was recorded. Tell an operator.
 failed-store = The pass list cannot be read. Nothing was recorded. Tell an operator.
 failed-entry-not-found = This is not in the list any more. Nothing was taken back.
 failed-check-not-found = The card lay there too long ago. Hold it to the reader again.
 failed-console = A part of this screen failed. What was confirmed is recorded. Did the last pass get no answer? Show it again.
-failed-no-sounds = There are no sounds ({ $detail }). Plug a loudspeaker in and start anew, or switch sounds off in feedback.toml.
+failed-no-sounds = There are no sounds ({ $detail }). Plug a loudspeaker in and restart, or switch sounds off in feedback.toml.
 failed-otherwise = That did not work: { $detail }. Tell an operator.
 
 key-undo = Undo
@@ -240,17 +246,17 @@ tap-first = Tap a pass first.
 plain-help = Hold a card to the reader, or type its number and Enter. u takes the last one back, c and a code chooses the activity for the next pass, ? says this again, q ends.
 
 # Scanners. Each says what happened and what to do.
-not-read-layout = Not read: the scanner is set to another keyboard than this computer. Type the number. Administrator: stempel doctor scanner.
-not-read-prefix = Not read: the scanner sends characters before or after the number. Type the number. Administrator: stempel doctor scanner.
+not-read-layout = Not read: the scanner is set to another keyboard than this computer. Type the number. Operator: stempel doctor scanner.
+not-read-prefix = Not read: the scanner sends characters before or after the number. Type the number. Operator: stempel doctor scanner.
 not-read-digits-missing = Not read: digits are missing. Scan again, or type the number.
 not-read-too-many-digits = Not read: there are too many digits. Scan again, or type the number.
 not-read-misread = This number is not right. Scan again, or type the number.
 not-read-two-numbers = Not read: two codes came as one. Nothing was recorded. Scan them one at a time.
-not-read-control-characters = Not read: there are control characters in the code. Type the number. Administrator: stempel doctor scanner.
+not-read-control-characters = Not read: there are control characters in the code. Type the number. Operator: stempel doctor scanner.
 not-read-case-changed = Not read: the scanner or Caps Lock changes capitals, and more than one activity fits. Switch Caps Lock off and scan again.
 not-read-unknown-code = Not read: this is no number of a pass and no code of this desk. Scan the pass.
 not-read-codes-not-known = Not read: the desk does not know its codes yet. Wait a moment and scan again.
-not-read-no-enter = Not read: the scanner sends no Enter. Nothing was recorded. Type the number and Enter. Administrator: stempel doctor scanner.
+not-read-no-enter = Not read: the scanner sends no Enter. Nothing was recorded. Type the number or the code, and Enter. Operator: stempel doctor scanner.
 one-at-a-time = Keys came too fast after each other. Nothing was done. Press them one at a time.
 put-right-framing = control characters or blanks around it taken off
 put-right-aim-prefix = prefix ]… taken off
@@ -259,18 +265,24 @@ put-right-leading-zero = the leading zero put back
 put-right-case = capitals put right
 advice-nothing = There is nothing to set.
 advice-send-enter = Let the scanner send Enter after each code (suffix Enter, CR). Without it the desk does not know where a code ends.
-advice-keyboard-layout = Set the scanner to the same keyboard as this computer (Belgian AZERTY).
+advice-keyboard-layout = { $layout ->
+    [qwerty] Set the scanner to the same keyboard as this computer (QWERTY).
+    [belgian] Set the scanner to the same keyboard as this computer (Belgian AZERTY).
+    [french] Set the scanner to the same keyboard as this computer (French AZERTY).
+    [german] Set the scanner to the same keyboard as this computer (QWERTZ).
+   *[unknown] Set the scanner to the same keyboard as this computer.
+}
 advice-no-prefix = Switch prefixes off: AIM ID, code ID, prefix, suffix. After the code comes Enter alone.
 advice-no-control-characters = Switch STX, ETX and other control characters off. After the code comes Enter alone.
 advice-all-digits = Let the scanner send all digits: switch the shortening of UPC and EAN off, and keep the leading zero.
 advice-keep-case = Let the scanner send letters as they are, and switch Caps Lock off.
 advice-faster = Set the time between two characters to zero. Above { $most } ms the desk does not read it.
-advice-other-code = This code is of no activity of this desk. Ask an administrator which codes it has: stempel activity --json.
+advice-other-code = This code is of no activity of this desk. Ask an operator which codes it has: stempel activity --json.
 advice-scan-again = Scan again, hold the scanner still, or type the number.
 
 dialog-question = Sure?
 question-take-back = Take this back? { $time } · { $pass } · { $what }
-question-quit = Quit? The console closes. The desk program goes on.
+question-quit = Quit? This screen closes. The desk goes on.
 question-hint = Enter or y: yes · Esc or another key: no
 question-plain = Type y for yes, anything else for no.
 

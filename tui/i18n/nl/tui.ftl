@@ -21,7 +21,7 @@ reason-invalid-uitpas-number = Dit nummer klopt niet. Typ het opnieuw.
 reason-pass-not-found = We kennen deze kaart niet. Beslis zelf of de bezoeker binnen mag.
 reason-passholder-no-active-cardsystems = Deze kaart is in geen enkele regio actief. Ze werkt nu niet.
 reason-maximum-reached = Was hier al. Laat de bezoeker binnen. Er wordt niets meer geteld.
-reason-checkin-not-allowed = Inchecken kan hier nu niet met deze pas. Er is niets geteld. Kijk naar het uur en de activiteit.
+reason-checkin-not-allowed = Met deze pas wordt hier nu niet ingecheckt. Er is niets geteld. Het is te vroeg of te laat, of de pas spaart geen punten, zoals een groepspas.
 reason-checkin-code-invalid = Deze code is niet van een activiteit hier. Scan ze opnieuw.
 reason-checkin-code-expired = Deze code is niet meer geldig. Vraag de organisator om een nieuwe.
 reason-event-not-found = We kennen deze activiteit hier niet. Kies er een uit de lijst.
@@ -52,7 +52,7 @@ reason-external-card-not-accepted = Deze kaart geldt hier niet. Verkoop een tick
 reason-no-activity-chosen = Er is geen activiteit gekozen. Druk a, kies er een, en scan opnieuw.
 reason-already-taken-back = Dit was al ongedaan gemaakt.
 reason-too-late-to-take-back = Te laat om dit ongedaan te maken. De centrale kan het nog rechtzetten.
-reason-nothing-to-take-back = Er is niets om ongedaan te maken.
+reason-nothing-to-take-back = Er is niets om ongedaan te maken. De laatste scan is niet geteld.
 
 pass-uitpas = UiTPAS
 pass-uitpas-group = UiTPAS voor groepen
@@ -134,7 +134,7 @@ kind-unknown = onbekend
 
 status-connected = ● Verbonden met de centrale.
 status-offline = ◐ OFFLINE sinds { $time } - u kunt gewoon verder werken.
-status-hub-cannot-store = ◐ De centrale kan nu niets bewaren. Er gaat niets verloren: wat u noteert, wacht hier. Werk gewoon verder.
+status-hub-cannot-store = ◐ De centrale kan nu niet bewaren: alles wacht hier. Werk gewoon verder.
 status-offline-only = ◐ OFFLINE sinds { $time }.
 status-refused = ✖ De centrale aanvaardt deze balie niet. Verwittig een beheerder.
 status-pending = { $pending ->
@@ -143,7 +143,7 @@ status-pending = { $pending ->
 }
 status-list = Passenlijst van { $time }
 status-list-none = Nog geen passenlijst
-status-no-daemon = ✖ Het balieprogramma antwoordt niet. Er wordt niets genoteerd. Start stempel-syncd.
+status-no-daemon = ✖ Het balieprogramma antwoordt niet. Er wordt niets genoteerd. Verwittig een beheerder (hij start stempel-syncd).
 reader-ready = lezer ✔
 reader-lost = lezer ✖ { $why }
 reader-none = geen lezer
@@ -167,30 +167,36 @@ code-scanned = Activiteit gescand. Houd nu de pas bij de lezer.
 random-uid = Deze kaart geeft telkens een ander nummer, zoals een telefoon. Vraag de pas zelf, of typ het nummer.
 no-activity = geen activiteit gekozen
 
-trouble-disk-full = De schijf is vol. Er kan niets genoteerd worden tot er plaats is. Verwijder bestanden die niemand nodig heeft.
-trouble-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Er kan niets genoteerd worden tot er plaats is. Verwijder bestanden of verwittig een beheerder.
+trouble-disk-full = De schijf is vol. Past een scan er nog bij, dan wordt hij genoteerd; zo niet, dan zegt de balie het. Verwijder bestanden die niemand nodig heeft.
+trouble-disk-quota = Het deel van de schijf voor deze gebruiker is vol. Past een scan er nog bij, dan wordt hij genoteerd. Verwijder bestanden of verwittig een beheerder.
 trouble-disk-read-only = De schijf kan alleen gelezen worden. Er kan niets genoteerd worden. Start deze computer opnieuw en verwittig een beheerder: de schijf is misschien stuk.
 trouble-disk-fails = De schijf neemt niets meer aan. Er kan niets genoteerd worden. Verwittig een beheerder.
-trouble-ledger-lacking = Noteringen die de centrale heeft, ontbreken op deze schijf. Ze komen terug zodra de centrale bereikbaar is. Ga gewoon verder, en verwittig een beheerder.
+trouble-ledger-lacking = Scans die de centrale heeft, ontbreken op deze schijf. Ze komen terug zodra de centrale bereikbaar is. Ga gewoon verder, en verwittig een beheerder.
 trouble-ledger-end-cut = De balie viel stil terwijl ze iets opschreef. De laatste pas van daarvoor ontbreekt misschien: scan die pas opnieuw. Wat geteld was, telt geen twee keer.
 trouble-ledger-mended = { $entries ->
-    [one] Eén regel op de schijf was beschadigd en is hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
-   *[other] { $entries } regels op de schijf waren beschadigd en zijn hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+    [one] Eén scan op de schijf was beschadigd en is hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
+   *[other] { $entries } scans op de schijf waren beschadigd en zijn hersteld. Er is niets verloren, maar de schijf gaat misschien stuk. Verwittig een beheerder.
 }
-trouble-ledger-damaged = Een bestand op de schijf was beschadigd. Niet leesbaar: { $lost }. Daarachter gered: { $saved }. Ga gewoon verder, en verwittig een beheerder.
+trouble-ledger-damaged = { $lost ->
+    [one] 1 scan is
+   *[other] { $lost } scans zijn
+} niet meer leesbaar, { $saved ->
+    [one] 1 scan daarna is
+   *[other] { $saved } scans daarna zijn
+} gered. Ga gewoon verder, en verwittig een beheerder.
 trouble-ledger-written-again = Iemand verwijderde bestanden van deze balie terwijl ze werkte. Ze zijn opnieuw geschreven ({ $entries }); er is niets verloren. Ga gewoon verder, en verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
 trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries ->
-    [one] 1 notering is
-   *[other] { $entries } noteringen zijn
+    [one] 1 scan is
+   *[other] { $entries } scans zijn
 } opnieuw verstuurd. Er is niets verloren, werk gewoon verder.
 trouble-part-restarted = Een deel van het programma viel uit en is opnieuw gestart. Werk gewoon verder. Verwittig een beheerder.
 trouble-part-fails = Een deel van het programma valt telkens uit. Wat u noteert, blijft hier bewaard. Verwittig een beheerder.
-trouble-socket-gone = Een nieuwe console kan niet starten. Deze werkt gewoon verder. Verwittig een beheerder.
+trouble-socket-gone = Een tweede scherm van deze balie kan niet starten. Dit scherm werkt gewoon verder. Verwittig een beheerder.
 trouble-pass-list-damaged = De passenlijst was beschadigd: { $passes } van { $of } passen zijn er, de rest wordt opgehaald. Tot dan zijn kaarten misschien onbekend.
-trouble-pass-list-of-earlier-version = Het programma is nieuw en haalt de passenlijst opnieuw op. Tot dan wordt de oude lijst gebruikt.
+trouble-pass-list-of-earlier-version = Het programma is vernieuwd en haalt de passenlijst opnieuw op. Tot dan wordt de oude lijst gebruikt.
 trouble-pass-list-lacking = De balie heeft geen passenlijst: kaarten zijn onbekend. De lijst komt vanzelf als er internet is.
-trouble-pass-list-closed = De passenlijst kan nu niet geopend worden. Tot dan zijn kaarten onbekend. Het wordt vanzelf opnieuw geprobeerd.
+trouble-pass-list-closed = De passenlijst gaat nu niet open; kaarten zijn onbekend. De balie probeert het vanzelf opnieuw.
 span-minutes = { $count } minuten
 span-hours = { $count } uur
 span-days = { $count } dagen
@@ -198,7 +204,7 @@ span-years = { $count } jaar
 trouble-clock-ahead = De klok van deze computer loopt { $span } voor. Deze balie volgt nu de klok van de centrale: ga gewoon verder, en zet de klok juist.
 trouble-clock-behind = De klok van deze computer loopt { $span } achter. Deze balie volgt nu de klok van de centrale: ga gewoon verder, en zet de klok juist.
 trouble-clock-in-the-past = De klok van deze computer staat in het verleden. De balie telt verder vanaf de laatste tijd die ze kent, tot er internet is. Zet datum en uur juist.
-trouble-clock-in-the-future = De klok van deze computer staat meer dan een jaar te ver. De balie telt verder vanaf de laatste tijd die ze kent, tot er internet is. Zet datum en uur juist.
+trouble-clock-in-the-future = De klok van deze computer loopt meer dan een jaar voor. De balie telt verder vanaf de laatste tijd die ze kent, tot er internet is. Zet datum en uur juist.
 trouble-clock-put-forward = De klok van deze computer is { $span } vooruit gezet. De balie volgt ze tot er internet is. Kijk of datum en uur juist zijn.
 trouble-clock-put-back = De klok van deze computer is { $span } achteruit gezet. De balie volgt ze tot er internet is. Kijk of datum en uur juist zijn.
 trouble-hub-clock-ahead = De klok van de centrale loopt { $span } voor. Deze balie volgt haar eigen klok: ga gewoon verder, en verwittig een beheerder.
@@ -245,13 +251,13 @@ not-read-prefix = Niet gelezen: de scanner stuurt tekens voor of na het nummer. 
 not-read-digits-missing = Niet gelezen: er ontbreken cijfers. Scan opnieuw, of typ het nummer.
 not-read-too-many-digits = Niet gelezen: er zijn cijfers te veel. Scan opnieuw, of typ het nummer.
 not-read-misread = Dit nummer klopt niet. Scan opnieuw, of typ het nummer.
-not-read-two-numbers = Niet gelezen: er kwamen twee codes aan elkaar. Er is niets genoteerd. Scan ze een voor een.
+not-read-two-numbers = Niet gelezen: er kwamen twee codes aan elkaar. Er is niets genoteerd. Scan ze één voor één.
 not-read-control-characters = Niet gelezen: er staan stuurtekens in de code. Typ het nummer. Beheerder: stempel doctor scanner.
-not-read-case-changed = Niet gelezen: de scanner of Caps Lock verandert hoofdletters, en meer dan een activiteit past. Zet Caps Lock af en scan opnieuw.
+not-read-case-changed = Niet gelezen: de scanner of Caps Lock verandert hoofdletters, en er past meer dan één activiteit. Zet Caps Lock af en scan opnieuw.
 not-read-unknown-code = Niet gelezen: dit is geen nummer van een pas en geen code van deze balie. Scan de pas.
 not-read-codes-not-known = Niet gelezen: de balie kent haar codes nog niet. Wacht even en scan opnieuw.
-not-read-no-enter = Niet gelezen: de scanner stuurt geen Enter. Er is niets genoteerd. Typ het nummer en Enter. Beheerder: stempel doctor scanner.
-one-at-a-time = Er kwamen toetsen te snel na elkaar. Er is niets gebeurd. Druk ze een voor een.
+not-read-no-enter = Niet gelezen: de scanner stuurt geen Enter. Er is niets genoteerd. Typ het nummer of de code, en Enter. Beheerder: stempel doctor scanner.
+one-at-a-time = Er kwamen toetsen te snel na elkaar. Er is niets gebeurd. Druk de toetsen één voor één in.
 put-right-framing = stuurtekens of spaties errond weggelaten
 put-right-aim-prefix = voorvoegsel ]… weggelaten
 put-right-layout = van een ander toetsenbord omgezet
@@ -259,7 +265,13 @@ put-right-leading-zero = de nul vooraan teruggezet
 put-right-case = hoofdletters rechtgezet
 advice-nothing = Er is niets in te stellen.
 advice-send-enter = Laat de scanner na elke code Enter sturen (suffix Enter, CR). Zonder Enter weet de balie niet waar een code eindigt.
-advice-keyboard-layout = Zet de scanner op hetzelfde toetsenbord als deze computer (Belgisch AZERTY).
+advice-keyboard-layout = { $layout ->
+    [qwerty] Zet de scanner op hetzelfde toetsenbord als deze computer (QWERTY).
+    [belgian] Zet de scanner op hetzelfde toetsenbord als deze computer (Belgisch AZERTY).
+    [french] Zet de scanner op hetzelfde toetsenbord als deze computer (Frans AZERTY).
+    [german] Zet de scanner op hetzelfde toetsenbord als deze computer (QWERTZ).
+   *[unknown] Zet de scanner op hetzelfde toetsenbord als deze computer.
+}
 advice-no-prefix = Zet voorvoegsels af: AIM ID, code ID, prefix, suffix. Na de code komt alleen Enter.
 advice-no-control-characters = Zet STX, ETX en andere stuurtekens af. Na de code komt alleen Enter.
 advice-all-digits = Laat de scanner alle cijfers sturen: zet het inkorten van UPC en EAN af, en laat de nul vooraan staan.
@@ -270,7 +282,7 @@ advice-scan-again = Scan opnieuw, houd de scanner stil, of typ het nummer.
 
 dialog-question = Zeker?
 question-take-back = Dit ongedaan maken? { $time } · { $pass } · { $what }
-question-quit = Stoppen? De console sluit. Het balieprogramma werkt door.
+question-quit = Stoppen? Dit scherm sluit. De balie werkt door.
 question-hint = Enter of j: ja · Esc of een andere toets: nee
 question-plain = Typ j voor ja, iets anders voor nee.
 

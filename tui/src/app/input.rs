@@ -4,11 +4,11 @@
 use crdt_model::decide::VerdictKind;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::{Command, Dialog, Model, Question};
+use super::{Command, Dialog, Model, Question, Shown};
 use crate::i18n::Notice;
 use crate::keys::{self, Action};
 use crate::scan::reading::is_chip;
-use crate::scan::wedge::Input;
+use crate::scan::wedge::{Input, Pressed};
 use crate::scan::{Known, NotRead, Reading, Source, read};
 
 /// Characters of a typed number at the most: an external card has its type before its number.
@@ -20,6 +20,9 @@ const GOES_ON: i64 = 1_000;
 /// Characters of a paste that are looked at. More is nobody's number.
 const MOST_PASTED: usize = 512;
 
+/// So long a verdict is on the screen before anybody has seen it, in milliseconds.
+pub(super) const SEEN_AFTER: i64 = 400;
+
 impl Model {
     /// What was typed or scanned.
     pub(super) fn input(&mut self, input: Input) -> Vec<Command> {
@@ -27,12 +30,19 @@ impl Model {
             self.broken = None;
         }
         match input {
-            Input::Key(pressed) => self.pressed(&pressed.key, pressed.screen != self.screen),
+            Input::Key(pressed) => self.pressed(&pressed.key, self.is_late(&pressed)),
             Input::Line { text, by_hand: true } => self.line_by_hand(&text),
             Input::Line { text, by_hand: false } => self.line(&text, Source::Scanned),
             Input::Text(text) => self.text(&text),
             Input::Unfinished(text) => self.unfinished(&text),
         }
+    }
+
+    /// Whether whoever pressed a key has not seen what is on the screen now: it came after the key, or so shortly before
+    /// it that nobody can have read it.
+    fn is_late(&self, pressed: &Pressed) -> bool {
+        let unread = |shown: &Shown| pressed.at - shown.since < SEEN_AFTER;
+        pressed.screen != self.screen || self.shown.as_ref().is_some_and(unread)
     }
 
     /// A paste is input or nothing: with its end it is a line, without one it is for whoever presses Enter.
@@ -85,7 +95,7 @@ impl Model {
     /// leaves the next visitor alone.
     pub(super) fn line(&mut self, line: &str, source: Source) -> Vec<Command> {
         let reading = match self.broken.take() {
-            Some((before, since)) if self.now - since <= GOES_ON => {
+            Some((before, since)) if self.now.steady - since <= GOES_ON => {
                 self.read_on(&before, line, source)
             }
             Some(_) | None => self.read(line, source),
@@ -99,7 +109,7 @@ impl Model {
             Reading::Code(code) => {
                 // Whoever was before is done.
                 self.wipe();
-                self.code = Some((code, self.now));
+                self.code = Some((code, self.now.steady));
                 Vec::new()
             }
             Reading::NotRead(why) => self.not_read(Notice::NotRead(why)),
@@ -113,12 +123,12 @@ impl Model {
         self.dialog = None;
         self.wipe();
         self.code = code;
-        self.notice = Some((notice, self.now));
+        self.notice = Some((notice, self.now.steady));
         vec![Command::Signal(VerdictKind::Retry, None)]
     }
 
     fn one_at_a_time(&mut self) -> Vec<Command> {
-        self.notice = Some((Notice::OneAtATime, self.now));
+        self.notice = Some((Notice::OneAtATime, self.now.steady));
         Vec::new()
     }
 
@@ -138,7 +148,7 @@ impl Model {
 
     /// Characters in quick succession, without an end.
     fn unfinished(&mut self, text: &str) -> Vec<Command> {
-        self.broken = Some((text.to_owned(), self.now));
+        self.broken = Some((text.to_owned(), self.now.steady));
         let characters = text.chars().filter(|c| !c.is_control()).count();
         if characters < self.scanner.shortest {
             self.dialog = None;

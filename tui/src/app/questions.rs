@@ -36,7 +36,7 @@ impl Model {
     }
 
     fn nothing_to_take_back(&mut self) -> Vec<Command> {
-        self.notice = Some((Notice::NothingToTakeBack, self.now));
+        self.notice = Some((Notice::NothingToTakeBack, self.now.steady));
         Vec::new()
     }
 
@@ -44,7 +44,7 @@ impl Model {
     fn last_entry(&self) -> Option<Answer> {
         let window = self.status.as_ref().map(|status| status.undo_window);
         let stands = |answer: &Answer, outcome| {
-            let late = window.is_some_and(|window| self.now >= answer.at + window);
+            let late = window.is_some_and(|window| self.desk_time() >= answer.at + window);
             answer.entry.is_some()
                 && answer.kind != Kind::Void
                 && outcome != Outcome::TakenBack

@@ -3,7 +3,6 @@ use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
 use crdt_model::ids::{ChipNumber, PassId};
 use crossterm::event::{KeyCode, KeyModifiers};
-use jiff::tz::TimeZone;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
@@ -13,6 +12,7 @@ use syncd::desk_api::types::{
     Trouble,
 };
 
+use super::input::SEEN_AFTER;
 use super::*;
 use crate::i18n::Texts;
 use crate::scan::wedge::Pressed;
@@ -22,6 +22,15 @@ use crate::theme::Theme;
 
 /// 21 November 2026, 14:03:12 in Brussels.
 const NOW: i64 = 1_795_266_192_000;
+
+/// A moment at which both clocks show the same.
+fn at(milliseconds: i64) -> Moment {
+    Moment { wall: milliseconds, steady: milliseconds }
+}
+
+fn tick(milliseconds: i64) -> Message {
+    Message::Tick(at(milliseconds))
+}
 
 fn entry(index: u64) -> EntryRef {
     format!("2026-11-21/{}.00000001/{index}", "ab".repeat(16)).parse().unwrap()
@@ -96,7 +105,7 @@ fn row(id: u64, hub: HubState, outcome: Outcome) -> HistoryRow {
 }
 
 fn model() -> Model {
-    let mut model = Model::new(Language::Nl, vec![ReaderSlot::new(false)], NOW);
+    let mut model = Model::new(Language::Nl, vec![ReaderSlot::new(false)], at(NOW));
     let event = ReaderEvent::Ready { name: "reader".to_owned() };
     model.update(Message::Reader { reader: 0, event });
     model.update(Message::Daemon(Event::Status(Box::new(status(HubLink::Connected, 0)))));
@@ -120,7 +129,6 @@ fn terminal(model: &Model) -> Terminal<TestBackend> {
     let drawing = Drawing {
         texts: Texts::new(model.language),
         theme: Theme::Plain,
-        zone: TimeZone::get("Europe/Brussels").unwrap(),
         pictures: Pictures::new(Picker::halfblocks()),
     };
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
@@ -173,7 +181,7 @@ fn the_console_goes_by_the_time_of_the_desk() {
     let off = 3 * 3_600_000;
     let status = Status { clock_correction: -off, ..status(HubLink::Connected, 0) };
     model.update(Message::Daemon(Event::Status(Box::new(status))));
-    model.update(Message::Tick(NOW + off));
+    model.update(tick(NOW + off));
     model.update(answered(VerdictKind::Ok, None));
     assert_eq!(model.desk_time(), NOW);
     assert!(model.undo_left().is_some(), "it was written a moment ago");
@@ -195,7 +203,7 @@ fn undo_takes_back_what_is_on_the_screen() {
     model.update(key(KeyCode::Char('u')));
     assert_eq!(model.update(key(KeyCode::Enter)), [Command::Void(entry(3))]);
     assert_eq!(model.undo_left(), Some(300_000));
-    model.now += 300_000;
+    model.now.wall += 300_000;
     assert_eq!(model.undo_left(), None);
 }
 
@@ -204,9 +212,9 @@ fn a_verdict_and_its_card_are_wiped_after_thirty_seconds() {
     let mut model = model();
     model.update(answered(VerdictKind::Ok, None));
     assert_eq!(model.seconds_shown(), 30);
-    model.update(Message::Tick(NOW + SHOWN_FOR - 1));
+    model.update(tick(NOW + SHOWN_FOR - 1));
     assert!(model.shown.is_some());
-    model.update(Message::Tick(NOW + SHOWN_FOR));
+    model.update(tick(NOW + SHOWN_FOR));
     assert!(model.shown.is_none());
 }
 
@@ -286,8 +294,8 @@ fn the_row_to_pay_is_the_same_for_every_pass_until_it_is_asked_for() {
     assert_eq!(screen(&model), discreet, "that of the card before is nobody's business");
     model.update(amount(&card, 200));
     insta::assert_snapshot!("to_pay", screen(&model));
-    model.update(Message::Tick(NOW + AMOUNT_FOR));
-    model.update(Message::Tick(NOW));
+    model.update(tick(NOW + AMOUNT_FOR));
+    model.update(tick(NOW));
     assert_eq!(screen(&model), discreet);
     model.update(amount(&card, 1000));
     assert!(model.amount.is_some());
@@ -334,7 +342,7 @@ fn the_picture_is_shown_for_a_while_and_only_with_its_own_card() {
         drawn.backend().buffer().content().iter().any(|cell| close(cell.fg) || close(cell.bg))
     };
     assert!(has(200, 40) && has(40, 200), "both halves of the picture are on the screen");
-    model.update(Message::Tick(NOW + PICTURE_FOR));
+    model.update(tick(NOW + PICTURE_FOR));
     assert!(model.shown.as_ref().unwrap().holder.is_none());
     assert!(!screen(&model).contains("Sophie"));
 }
@@ -366,7 +374,7 @@ fn a_reader_that_is_lost_is_said_unless_it_was_only_looked_for_and_another_one_i
     let is_lost = ReaderState::Lost(NoReader::NotFound);
     for (looked_for, expected) in [(false, is_lost.clone()), (true, ReaderState::Ready)] {
         let slots = vec![ReaderSlot::new(looked_for); 2];
-        let mut model = Model::new(Language::Nl, slots, NOW);
+        let mut model = Model::new(Language::Nl, slots, at(NOW));
         assert_eq!(model.reader(), ReaderState::Starting);
         model.update(Message::Reader { reader: 0, event: lost() });
         assert_eq!(model.reader(), is_lost);
@@ -383,7 +391,7 @@ fn a_reader_that_is_lost_is_said_unless_it_was_only_looked_for_and_another_one_i
         model.update(Message::Reader { reader: 1, event: ready() });
         assert_eq!(model.reader(), expected);
     }
-    assert_eq!(Model::new(Language::Nl, Vec::new(), NOW).reader(), ReaderState::None);
+    assert_eq!(Model::new(Language::Nl, Vec::new(), at(NOW)).reader(), ReaderState::None);
 }
 
 /// What a reader cannot read is heard each time, and does not stay for ever.
@@ -396,8 +404,8 @@ fn every_card_that_cannot_be_read_is_heard_and_the_word_about_it_goes() {
     assert_eq!(model.update(telephone()), heard);
     assert_eq!(model.update(telephone()), heard, "of the next visitor");
     assert!(screen(&model).contains("Vraag de pas zelf"));
-    model.update(Message::Tick(NOW + SHOWN_FOR));
-    model.update(Message::Tick(NOW));
+    model.update(tick(NOW + SHOWN_FOR));
+    model.update(tick(NOW));
     assert_eq!(screen(&model), fresh);
     model.update(telephone());
     model.update(key(KeyCode::F(6)));
@@ -463,7 +471,7 @@ fn an_activitys_code_is_for_the_next_card_only_and_not_for_ever() {
     assert_eq!(tap(&mut model), [expected]);
     assert_eq!(tap(&mut model), [asks(on_reader(chip))]);
     model.update(code());
-    model.update(Message::Tick(NOW + SHOWN_FOR));
+    model.update(tick(NOW + SHOWN_FOR));
     assert_eq!(tap(&mut model), [asks(on_reader(chip))], "forgotten after a while");
 }
 
@@ -614,7 +622,7 @@ fn what_was_not_counted_is_not_taken_back_and_nobody_elses_entry_is() {
 
 /// A key that stood alone, pressed when the screen showed this.
 fn pressed(code: KeyCode, screen: u64) -> Message {
-    Message::Input(Input::Key(Pressed { key: code.into(), at: 0, screen }))
+    Message::Input(Input::Key(Pressed { key: code.into(), at: NOW + SEEN_AFTER, screen }))
 }
 
 fn scan(text: &str) -> Message {
@@ -755,3 +763,6 @@ fn a_paste_is_a_line_or_waits_for_enter_and_is_never_a_command() {
     let two = model.update(paste("0900000067513\n0900000095902\n"));
     assert_eq!(two, [Command::Signal(VerdictKind::Retry, None)]);
 }
+
+mod clocks;
+mod status;

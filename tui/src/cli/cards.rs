@@ -166,9 +166,7 @@ pub async fn run(
 }
 
 fn show(view: &RequestView) {
-    let at = jiff::Timestamp::from_millisecond(view.at)
-        .unwrap_or_default()
-        .to_zoned(crate::surroundings::venue_zone());
+    let at = crate::clock::at_venue(view.at);
     let state = match &view.state {
         RequestState::Waiting => "waits for the hub".to_owned(),
         RequestState::Done => "done".to_owned(),

@@ -3,7 +3,7 @@
 use i18n_embed_fl::fl;
 
 use super::Texts;
-use crate::scan::{Advice, NotRead, PutRight, Settings};
+use crate::scan::{Advice, Layout, NotRead, PutRight, Settings};
 
 impl Texts {
     /// Why a scan was not read, and what to do.
@@ -35,19 +35,28 @@ impl Texts {
         }
     }
 
-    /// What to set on the scanner.
-    pub fn advice(&self, advice: Advice) -> String {
+    /// What to set on the scanner of a desk with these settings.
+    pub fn advice(&self, advice: Advice, settings: &Settings) -> String {
         let loader = &self.loader;
         match advice {
             Advice::Nothing => fl!(loader, "advice-nothing"),
             Advice::SendEnter => fl!(loader, "advice-send-enter"),
-            Advice::KeyboardLayout => fl!(loader, "advice-keyboard-layout"),
+            Advice::KeyboardLayout(layout) => {
+                let layout = match layout {
+                    Some(Layout::Qwerty) => "qwerty",
+                    Some(Layout::Belgian) => "belgian",
+                    Some(Layout::French) => "french",
+                    Some(Layout::German) => "german",
+                    None => "unknown",
+                };
+                fl!(loader, "advice-keyboard-layout", layout = layout)
+            }
             Advice::NoPrefix => fl!(loader, "advice-no-prefix"),
             Advice::NoControlCharacters => fl!(loader, "advice-no-control-characters"),
             Advice::AllDigits => fl!(loader, "advice-all-digits"),
             Advice::KeepCase => fl!(loader, "advice-keep-case"),
             Advice::Faster => {
-                let most = Settings::default().quiet();
+                let most = settings.quiet();
                 fl!(loader, "advice-faster", most = most)
             }
             Advice::OtherCode => fl!(loader, "advice-other-code"),
@@ -68,7 +77,7 @@ mod tests {
         let mut said = BTreeSet::new();
         for texts in [Language::Nl, Language::En].map(Texts::new) {
             let why = NotRead::ALL.map(|why| texts.not_read(why));
-            let advice = Advice::ALL.map(|advice| texts.advice(advice));
+            let advice = Advice::ALL.map(|advice| texts.advice(advice, &Settings::default()));
             for sentence in why.into_iter().chain(advice) {
                 assert!(sentence.ends_with('.'), "{sentence}");
                 assert!(said.insert(sentence.clone()), "twice: {sentence}");

@@ -5,7 +5,7 @@ use crdt_model::decide::Reason;
 use hardware::reader::NoReader;
 use i18n_embed_fl::fl;
 use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{HubLink, Problem, ProblemKind, Trouble};
+use syncd::desk_api::types::{HubLink, Problem, ProblemKind, Status, Trouble};
 
 use super::Texts;
 use crate::scan::NotRead;
@@ -82,6 +82,12 @@ impl Texts {
                 fl!(loader, "no-reader-system", detail = detail.as_str())
             }
         }
+    }
+
+    /// The link to the hub and how the desk is, in the order in which they are said: of a desk that records nothing, that
+    /// comes first.
+    pub fn in_order<T>(status: &Status, link: T, health: T) -> [T; 2] {
+        if status.records() { [link, health] } else { [health, link] }
     }
 
     /// How the link to the hub stands, since this time of the day. A desk that `records` nothing is not told to go on.
@@ -213,6 +219,39 @@ impl Texts {
     }
 }
 
+/// One of each, for tests.
+#[cfg(test)]
+pub(crate) fn every_trouble() -> Vec<Trouble> {
+    vec![
+        Trouble::DiskFull,
+        Trouble::DiskQuota,
+        Trouble::DiskReadOnly,
+        Trouble::DiskFails,
+        Trouble::LedgerLacking,
+        Trouble::LedgerEndCut,
+        Trouble::LedgerMended { entries: 2 },
+        Trouble::LedgerDamaged { saved: 7, lost: 3 },
+        Trouble::LedgerWrittenAgain { entries: 80 },
+        Trouble::NameUsedTwice,
+        Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
+        Trouble::PassListOfEarlierVersion { passes: 2 },
+        Trouble::PassListLacking,
+        Trouble::PassListClosed { detail: "a lock".to_owned() },
+        Trouble::ClockOff { minutes: 90, ahead: true },
+        Trouble::ClockOff { minutes: 90, ahead: false },
+        Trouble::HubRestored { entries: 12 },
+        Trouble::PartRestarted { part: "link".to_owned() },
+        Trouble::PartFails { part: "link".to_owned() },
+        Trouble::SocketGone { detail: "taken".to_owned() },
+        Trouble::ClockImplausible { ahead: true },
+        Trouble::ClockImplausible { ahead: false },
+        Trouble::ClockJumped { minutes: 180, ahead: true },
+        Trouble::ClockJumped { minutes: 180, ahead: false },
+        Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: true },
+        Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: false },
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -249,35 +288,7 @@ mod tests {
 
     #[test]
     fn what_is_the_matter_with_the_desk_is_said_in_both_languages() {
-        let all = [
-            Trouble::DiskFull,
-            Trouble::DiskQuota,
-            Trouble::DiskReadOnly,
-            Trouble::DiskFails,
-            Trouble::LedgerLacking,
-            Trouble::LedgerEndCut,
-            Trouble::LedgerMended { entries: 2 },
-            Trouble::LedgerDamaged { saved: 7, lost: 3 },
-            Trouble::LedgerWrittenAgain { entries: 80 },
-            Trouble::NameUsedTwice,
-            Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
-            Trouble::PassListOfEarlierVersion { passes: 2 },
-            Trouble::PassListLacking,
-            Trouble::PassListClosed { detail: "a lock".to_owned() },
-            Trouble::ClockOff { minutes: 90, ahead: true },
-            Trouble::ClockOff { minutes: 90, ahead: false },
-            Trouble::HubRestored { entries: 12 },
-            Trouble::PartRestarted { part: "link".to_owned() },
-            Trouble::PartFails { part: "link".to_owned() },
-            Trouble::SocketGone { detail: "taken".to_owned() },
-            Trouble::ClockImplausible { ahead: true },
-            Trouble::ClockImplausible { ahead: false },
-            Trouble::ClockJumped { minutes: 180, ahead: true },
-            Trouble::ClockJumped { minutes: 180, ahead: false },
-            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: true },
-            Trouble::HubClockOff { minutes: 2 * 24 * 60, ahead: false },
-        ];
-        differ(&all, Texts::trouble);
+        differ(&every_trouble(), Texts::trouble);
     }
 
     #[test]

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use crossterm::event::{KeyCode, KeyModifiers};
 
+use super::layouts::Layout;
 use super::reading::{Known, NotRead, PutRight, Read, Reading, Source, is_chip, read};
-use super::wedge::{Input, Pressed, Wedge};
+use super::wedge::{Input, Pressed, Wedge, control_character};
 
 /// What to set on the scanner or the computer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,8 +16,8 @@ pub enum Advice {
     Nothing,
     /// Send Enter after each code.
     SendEnter,
-    /// The same keyboard layout as the computer.
-    KeyboardLayout,
+    /// The same keyboard layout as the computer, which is this one where that is known.
+    KeyboardLayout(Option<Layout>),
     /// Nothing before or after the code.
     NoPrefix,
     /// No STX, ETX or other control characters.
@@ -35,10 +36,14 @@ pub enum Advice {
 
 impl Advice {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 14] = [
         Self::Nothing,
         Self::SendEnter,
-        Self::KeyboardLayout,
+        Self::KeyboardLayout(None),
+        Self::KeyboardLayout(Some(Layout::Qwerty)),
+        Self::KeyboardLayout(Some(Layout::Belgian)),
+        Self::KeyboardLayout(Some(Layout::French)),
+        Self::KeyboardLayout(Some(Layout::German)),
         Self::NoPrefix,
         Self::NoControlCharacters,
         Self::AllDigits,
@@ -140,7 +145,7 @@ impl Arrived {
 
 /// What to set for this line, or for what has no end.
 pub fn advice(line: Option<&Read>) -> BTreeSet<Advice> {
-    let Some(Read { reading, put_right }) = line else {
+    let Some(Read { reading, put_right, layout }) = line else {
         return BTreeSet::from([Advice::SendEnter]);
     };
     let mut all: BTreeSet<Advice> = put_right
@@ -148,7 +153,7 @@ pub fn advice(line: Option<&Read>) -> BTreeSet<Advice> {
         .map(|it| match it {
             PutRight::Framing => Advice::NoControlCharacters,
             PutRight::AimPrefix => Advice::NoPrefix,
-            PutRight::Layout => Advice::KeyboardLayout,
+            PutRight::Layout => Advice::KeyboardLayout(*layout),
             PutRight::LeadingZero => Advice::AllDigits,
             PutRight::Case => Advice::KeepCase,
         })
@@ -156,7 +161,7 @@ pub fn advice(line: Option<&Read>) -> BTreeSet<Advice> {
     all.insert(match reading {
         Reading::Nothing | Reading::Card(_) | Reading::Code(_) => Advice::Nothing,
         Reading::NotRead(why) => match why {
-            NotRead::Layout => Advice::KeyboardLayout,
+            NotRead::Layout => Advice::KeyboardLayout(*layout),
             NotRead::Prefix => Advice::NoPrefix,
             NotRead::DigitsMissing => Advice::AllDigits,
             NotRead::TooManyDigits | NotRead::Misread => Advice::ScanAgain,
@@ -190,20 +195,17 @@ fn visible(keys: &[Pressed], hidden: bool) -> String {
 fn sign(pressed: &Pressed) -> (String, bool) {
     let key = pressed.key;
     let plain = key.modifiers.difference(KeyModifiers::SHIFT).is_empty();
-    let control = |code: u8| char::from_u32(0x2400 + u32::from(code)).unwrap_or('?').to_string();
+    let control = |c: char| char::from_u32(0x2400 + u32::from(c)).unwrap_or('?').to_string();
     match key.code {
         KeyCode::Enter => ("⏎".to_owned(), false),
         KeyCode::Tab => ("⇥".to_owned(), false),
-        KeyCode::Esc => (control(0x1b), false),
+        KeyCode::Esc => (control('\u{1b}'), false),
         KeyCode::Backspace => ("⌫".to_owned(), false),
         KeyCode::Char(c) if plain => (c.to_string(), true),
-        KeyCode::Char(c @ 'a'..='z') if key.modifiers == KeyModifiers::CONTROL => {
-            (control(c as u8 - b'a' + 1), false)
-        }
-        KeyCode::Char(c @ '4'..='7') if key.modifiers == KeyModifiers::CONTROL => {
-            (control(c as u8 - b'4' + 0x1c), false)
-        }
-        KeyCode::Char(c) => (format!("<Alt-{c}>"), false),
+        KeyCode::Char(c) => match control_character(&key) {
+            Some(c) => (control(c), false),
+            None => (format!("<Alt-{c}>"), false),
+        },
         KeyCode::F(number) => (format!("<F{number}>"), false),
         other => (format!("<{other}>"), false),
     }
@@ -211,25 +213,13 @@ fn sign(pressed: &Pressed) -> (String, bool) {
 
 #[cfg(test)]
 mod tests {
-    use crossterm::event::KeyEvent;
-
     use super::super::settings::Settings;
+    use super::super::wedge::keys_of;
     use super::*;
 
     fn arrived(text: &str, gap: i64, codes: &[String]) -> Arrived {
         let settings = Settings::default();
-        let key = |c| match c {
-            '\r' => KeyCode::Enter.into(),
-            '\u{2}' => KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL),
-            '\u{3}' => KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
-            c => KeyCode::Char(c).into(),
-        };
-        let keys: Vec<Pressed> = text
-            .chars()
-            .zip(0..)
-            .map(|(c, place)| Pressed { key: key(c), at: place * gap, screen: 0 })
-            .collect();
-        Arrived::of(&keys, Known { settings: &settings, codes: Some(codes) })
+        Arrived::of(&keys_of(text, 0, gap), Known { settings: &settings, codes: Some(codes) })
     }
 
     #[test]

@@ -5,20 +5,19 @@
 //! somebody with a file of bytes, asks the same question.
 
 use std::io::{self, IsTerminal, Read as _, Write};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossterm::event::{
-    self, DisableBracketedPaste, EnableBracketedPaste, Event, KeyCode, KeyEvent, KeyEventKind,
-    KeyModifiers,
-};
-use crossterm::execute;
-use crossterm::terminal::{disable_raw_mode, enable_raw_mode};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind};
 use i18n_embed_fl::fl;
+use service::text::printable;
+use tokio::sync::mpsc;
 
-use super::wedge::Pressed;
+use super::wedge::{Pressed, control_character, keys_of};
 use super::{Advice, Arrived, Known, Read, Reading, Settings};
+use crate::clock;
 use crate::i18n::Texts;
 use crate::keys;
+use crate::terminal::{Ended, Interruption, RawLines, Signals};
 
 /// Milliseconds without a key after which a scan is complete: longer than between the slowest scanner's characters.
 const COMPLETE: Duration = Duration::from_millis(600);
@@ -26,31 +25,19 @@ const COMPLETE: Duration = Duration::from_millis(600);
 /// Bytes of standard input that are looked at, at the most, where it is no terminal.
 const MOST_BYTES: u64 = 64 * 1024;
 
-/// The terminal as it was before, whatever happens.
-struct Raw;
+/// Keys that wait to be looked at, at the most.
+const QUEUE: usize = 256;
 
-impl Raw {
-    fn begin() -> io::Result<Self> {
-        enable_raw_mode()?;
-        let raw = Self;
-        execute!(io::stdout(), EnableBracketedPaste)?;
-        Ok(raw)
-    }
-}
-
-impl Drop for Raw {
-    fn drop(&mut self) {
-        // A terminal that is gone is put back by nobody.
-        let _ = execute!(io::stdout(), DisableBracketedPaste);
-        let _ = disable_raw_mode();
-    }
-}
-
-/// Shows what arrives until Esc or Ctrl-C is pressed alone, or standard input ends.
+/// Shows what arrives until Esc or Ctrl-C is pressed alone, standard input ends, or a signal comes. The terminal is then
+/// as it was.
 ///
 /// # Errors
 /// Whatever the terminal says.
-pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::Result<()> {
+pub async fn run(
+    settings: &Settings,
+    codes: Option<&[String]>,
+    texts: &Texts,
+) -> io::Result<Ended> {
     let known = Known { settings, codes };
     if codes.is_none() {
         say(&fl!(texts.loader, "doctor-scanner-no-desk"))?;
@@ -58,34 +45,50 @@ pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::
     if !io::stdin().is_terminal() {
         let mut bytes = Vec::new();
         io::stdin().lock().take(MOST_BYTES).read_to_end(&mut bytes)?;
-        let keys = keys_of(&String::from_utf8_lossy(&bytes), 0);
+        let keys = keys_of(&String::from_utf8_lossy(&bytes), 0, 0);
         for scan in keys.split_inclusive(|pressed| is_end(&pressed.key)) {
             report(scan, false, known, texts)?;
         }
-        return Ok(());
+        return Ok(Ended::Quit);
     }
-    let _raw = Raw::begin()?;
+    let mut signals = Signals::listen()?;
+    let mut raw = RawLines::take()?;
     say(&fl!(texts.loader, "doctor-scanner-begin"))?;
-    let clock = Instant::now();
-    let at = || i64::try_from(clock.elapsed().as_millis()).unwrap_or(i64::MAX);
+    let mut events = events();
     let mut keys: Vec<Pressed> = Vec::new();
     loop {
-        let waits = if keys.is_empty() { Duration::MAX } else { COMPLETE };
-        let came =
-            if waits == Duration::MAX || event::poll(waits)? { Some(event::read()?) } else { None };
+        let came = tokio::select! {
+            interruption = signals.next() => match interruption {
+                Interruption::End(signal) => return Ok(Ended::Signal(signal)),
+                Interruption::Suspend => {
+                    raw.suspend();
+                    continue;
+                }
+                // Whoever had the terminal meanwhile left it in another mode.
+                Interruption::Resume => {
+                    raw.resume()?;
+                    continue;
+                }
+            },
+            came = events.recv() => match came {
+                Some(came) => Some(came),
+                None => return Err(io::Error::other("the terminal gives no keys any more")),
+            },
+            () = tokio::time::sleep(COMPLETE), if !keys.is_empty() => None,
+        };
         match came {
-            Some(Event::Key(key)) if key.kind == KeyEventKind::Press => {
-                keys.push(Pressed { key, at: at(), screen: 0 });
+            Some((Event::Key(key), at)) if key.kind == KeyEventKind::Press => {
+                keys.push(Pressed { key, at, screen: 0 });
             }
-            Some(Event::Paste(text)) => {
-                report(&keys_of(&text, at()), true, known, texts)?;
+            Some((Event::Paste(text), at)) => {
+                report(&keys_of(&text, at, 0), true, known, texts)?;
                 keys.clear();
             }
             Some(_) => {}
             None => {
                 let ends = |key: &KeyEvent| key.code == KeyCode::Esc || keys::is_interrupt(key);
                 if keys.iter().all(|pressed| ends(&pressed.key)) {
-                    return Ok(());
+                    return Ok(Ended::Quit);
                 }
                 report(&keys, false, known, texts)?;
                 keys.clear();
@@ -94,39 +97,35 @@ pub fn run(settings: &Settings, codes: Option<&[String]>, texts: &Texts) -> io::
     }
 }
 
-/// A text as the keys that a terminal makes of it.
-fn keys_of(text: &str, at: i64) -> Vec<Pressed> {
-    let key = |c: char| match c {
-        '\r' | '\n' => KeyCode::Enter.into(),
-        '\t' => KeyCode::Tab.into(),
-        '\u{1b}' => KeyCode::Esc.into(),
-        '\u{1}'..='\u{1a}' => {
-            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'a' - 1)), KeyModifiers::CONTROL)
+/// What comes from the terminal, and when.
+fn events() -> mpsc::Receiver<(Event, i64)> {
+    let (sender, events) = mpsc::channel(QUEUE);
+    std::thread::spawn(move || {
+        while let Ok(event) = event::read() {
+            if sender.blocking_send((event, clock::steady())).is_err() {
+                return;
+            }
         }
-        '\u{1c}'..='\u{1f}' => {
-            KeyEvent::new(KeyCode::Char(char::from(c as u8 + b'4' - 0x1c)), KeyModifiers::CONTROL)
-        }
-        c => KeyCode::Char(c).into(),
-    };
-    text.chars().map(|c| Pressed { key: key(c), at, screen: 0 }).collect()
+    });
+    events
 }
 
 fn is_end(key: &KeyEvent) -> bool {
-    matches!(key.code, KeyCode::Enter | KeyCode::Tab)
+    matches!(key.code, KeyCode::Enter | KeyCode::Tab) || control_character(key) == Some('\n')
 }
 
 fn report(keys: &[Pressed], pasted: bool, known: Known<'_>, texts: &Texts) -> io::Result<()> {
     if keys.is_empty() {
         return Ok(());
     }
-    for line in explained(&Arrived::of(keys, known), pasted, texts) {
+    for line in explained(&Arrived::of(keys, known), pasted, known.settings, texts) {
         say(&line)?;
     }
     say("")
 }
 
 /// What arrived, in words: what came, what the desk makes of it, what to set.
-fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
+fn explained(arrived: &Arrived, pasted: bool, settings: &Settings, texts: &Texts) -> Vec<String> {
     let loader = &texts.loader;
     let (keys, text) = (arrived.keys, arrived.visible.as_str());
     let mut lines = vec![fl!(loader, "doctor-scanner-came", keys = keys, text = text)];
@@ -146,7 +145,7 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
         return lines;
     }
     for line in &arrived.lines {
-        let Some(Read { reading, put_right }) = line.line() else {
+        let Some(Read { reading, put_right, .. }) = line.line() else {
             lines.push(fl!(loader, "not-read-no-enter"));
             continue;
         };
@@ -162,20 +161,21 @@ fn explained(arrived: &Arrived, pasted: bool, texts: &Texts) -> Vec<String> {
             lines.push(fl!(loader, "doctor-scanner-put-right", what = what));
         }
     }
-    let advice = |advice: Advice| format!("→ {}", texts.advice(advice));
+    let advice = |advice: Advice| format!("→ {}", texts.advice(advice, settings));
     lines.extend(arrived.advice().into_iter().map(advice));
     lines
 }
 
-/// A line on a terminal that may be raw.
+/// A line that is fit for a terminal, which may be raw.
 fn say(line: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let end = if out.is_terminal() { "\r\n" } else { "\n" };
-    write!(out, "{line}{end}").and_then(|()| out.flush())
+    write!(out, "{}{end}", printable(line)).and_then(|()| out.flush())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Layout;
     use super::*;
     use crate::i18n::Language;
 
@@ -184,7 +184,8 @@ mod tests {
         let (settings, texts) = (Settings::default(), Texts::new(Language::En));
         let known = Known { settings: &settings, codes: Some(&[]) };
         let said = |text: &str| {
-            explained(&Arrived::of(&keys_of(text, 0), known), false, &texts).join("\n")
+            explained(&Arrived::of(&keys_of(text, 0, 0), known), false, &settings, &texts)
+                .join("\n")
         };
         let prefixed = said("]C10900000095902\r");
         assert!(prefixed.contains("]C10•••••••••••2⏎"), "{prefixed}");
@@ -193,5 +194,19 @@ mod tests {
         assert!(!prefixed.contains("0900000095902"), "{prefixed}");
         assert!(said("0900000095902").contains("→ Let the scanner send Enter"));
         assert!(said("STAFF-0042\r").contains("no code of this desk"));
+        // A Belgian scanner on a computer with QWERTY; and the other way round, with a digit lost.
+        let moved = Layout::Qwerty.of_scanner(Layout::Belgian, "0900000067513").unwrap() + "\r";
+        assert!(said(&moved).contains("this computer (QWERTY)"), "{}", said(&moved));
+        assert!(said("àçààààà§è(&\"\r").contains("this computer (Belgian AZERTY)"));
+    }
+
+    #[test]
+    fn how_fast_a_scanner_must_be_is_as_the_desk_is_set() {
+        let settings = Settings { gap: 400, ..Settings::default() };
+        let known = Known { settings: &settings, codes: Some(&[]) };
+        let slow = Arrived::of(&keys_of("0900000095902\r", 0, 50), known);
+        let said = explained(&slow, false, &settings, &Texts::new(Language::En)).join("\n");
+        let said = said.replace(['\u{2068}', '\u{2069}'], "");
+        assert!(said.contains("Above 400 ms"), "{said}");
     }
 }

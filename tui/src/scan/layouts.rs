@@ -1,10 +1,11 @@
 //! Keyboard layouts. A scanner sends key positions, not characters: where it is set to another layout than the computer,
 //! each key comes out as what the computer has in that place.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 /// A keyboard layout, as the keys of the scanner or of the computer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Layout {
     /// QWERTY, as in the United States: how scanners leave the factory.
     Qwerty,
@@ -87,6 +88,15 @@ pub(super) fn typed(text: &str, desk: Layout, scanner: Layout) -> Option<String>
 }
 
 impl Layout {
+    /// The computer's layout, among those that explain what a scanner typed: this is Belgium, so where several do, the
+    /// Belgian one. Nothing where several others do.
+    pub(super) fn of_computer(explaining: &BTreeSet<Self>) -> Option<Self> {
+        if explaining.contains(&Self::Belgian) {
+            return Some(Self::Belgian);
+        }
+        explaining.first().copied().filter(|_| explaining.len() == 1)
+    }
+
     /// What a scanner that is set to another layout types on a computer with this one; nothing where a character has no
     /// key.
     pub fn of_scanner(self, scanner: Self, text: &str) -> Option<String> {

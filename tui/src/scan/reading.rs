@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use crdt_model::ids::{ChipNumber, Identification, UitpasNumber};
 
-use super::layouts;
+use super::layouts::{self, Layout};
 use super::settings::Settings;
 
 /// Who typed a line.
@@ -116,6 +116,8 @@ pub struct Read {
     pub reading: Reading,
     /// What was set right.
     pub put_right: BTreeSet<PutRight>,
+    /// The computer's keyboard layout, where the scanner's is another and only one can be meant.
+    pub layout: Option<Layout>,
 }
 
 /// What a line is, without its end.
@@ -127,17 +129,22 @@ pub fn read(line: &str, source: Source, known: Known<'_>) -> Read {
         put_right.insert(PutRight::Framing);
     }
     if trimmed.is_empty() {
-        return Read { reading: Reading::Nothing, put_right };
+        return Read { reading: Reading::Nothing, put_right, layout: None };
     }
     let text = known.settings.stripped(trimmed);
     let found = as_it_is(text, source, known)
         .map(|reading| (reading, BTreeSet::new()))
         .or_else(|| without_prefix(text, known))
+        .map(|(reading, more)| (reading, more, BTreeSet::new()))
         .or_else(|| as_meant(text, known));
-    let (reading, more) =
-        found.unwrap_or_else(|| (Reading::NotRead(why_not(text, known)), BTreeSet::new()));
+    let (reading, more, layouts) = found.unwrap_or_else(|| {
+        let why = why_not(text, known);
+        let layouts =
+            if why == NotRead::Layout { layouts_of_digits(text) } else { BTreeSet::new() };
+        (Reading::NotRead(why), BTreeSet::new(), layouts)
+    });
     put_right.extend(more);
-    Read { reading, put_right }
+    Read { reading, put_right, layout: Layout::of_computer(&layouts) }
 }
 
 /// A text that needs nothing set right but a zero or the case of its letters.
@@ -175,7 +182,8 @@ fn as_it_is(text: &str, source: Source, known: Known<'_>) -> Option<Reading> {
 }
 
 /// Whether what could be a chip number may as well be something else: `DEAD-BEEF` is a label, and a card's number with a
-/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has.
+/// digit too many, or behind a scanner's prefix of one letter, has 14 characters, as the number of a chip has. A number
+/// that was cut off, or the short code of a product, has 8 digits, as the number of a shorter chip may have.
 fn is_doubtful_chip(text: &str, source: Source) -> bool {
     let pairs = |separator: char| text.split(separator).all(|pair| pair.len() == 2);
     let plain = text.chars().all(|c| c.is_ascii_hexdigit());
@@ -183,11 +191,47 @@ fn is_doubtful_chip(text: &str, source: Source) -> bool {
         return true;
     }
     holds_a_number(text)
+        || has_a_digit_too_many(text)
+        || (source == Source::Scanned && (is_ean_8(text) || is_cut_off(text)))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether a text is a UiTPAS number with one digit more, wherever that stands.
+fn has_a_digit_too_many(text: &str) -> bool {
+    let without = |place: usize| {
+        let digits = text.chars().zip(0..).filter(|(_, at)| *at != place);
+        digits.map(|(c, _)| c).collect::<String>().parse::<UitpasNumber>().is_ok()
+    };
+    text.len() == UitpasNumber::DIGITS + 1 && is_digits(text) && (0..text.len()).any(without)
+}
+
+/// Whether a text is an EAN-8: the check digit agrees, with the weights 3 and 1 in turn (GS1 General Specifications,
+/// 7.9).
+fn is_ean_8(text: &str) -> bool {
+    let weighed = |(digit, place): (u8, usize)| {
+        u32::from(digit - b'0') * if place.is_multiple_of(2) { 3 } else { 1 }
+    };
+    text.len() == LEAST_DIGITS
+        && is_digits(text)
+        && text.bytes().zip(0..).map(weighed).sum::<u32>().is_multiple_of(10)
+}
+
+/// Whether eight digits begin as the numbers of UiTPAS do: the rest of the number is missing.
+fn is_cut_off(text: &str) -> bool {
+    text.len() == LEAST_DIGITS && is_digits(text) && text.starts_with("0900")
+}
+
+/// The desk's codes that are long enough to be told from the beginning of something else.
+fn long_codes(known: Known<'_>) -> impl Iterator<Item = &String> {
+    known.codes.unwrap_or_default().iter().filter(|code| code.chars().count() >= LEAST)
 }
 
 fn begins_with_a_code(text: &str, known: Known<'_>) -> bool {
     let lower = text.to_lowercase();
-    known.codes.unwrap_or_default().iter().any(|code| lower.starts_with(&code.to_lowercase()))
+    long_codes(known).any(|code| lower.starts_with(&code.to_lowercase()))
 }
 
 /// Whether what stands before a colon is a number, and no type of card: two codes ran together.
@@ -246,10 +290,14 @@ fn without_prefix(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<Put
 }
 
 /// What a scanner of another layout meant, where only one thing can be meant: the check digit agrees, or it is a code of
-/// this desk, or a museumPASS.
-fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>)> {
+/// this desk, or a museumPASS. With it come the layouts that the computer may have for that.
+fn as_meant(
+    text: &str,
+    known: Known<'_>,
+) -> Option<(Reading, BTreeSet<PutRight>, BTreeSet<Layout>)> {
     let mut found: Option<(Reading, BTreeSet<PutRight>)> = None;
-    for (_, meant) in layouts::meant(text) {
+    let mut layouts = BTreeSet::new();
+    for (layout, meant) in layouts::meant(text) {
         let Some((reading, mut put_right)) = without_prefix(&meant, known) else { continue };
         // Nothing about a chip number shows that it was moved rightly.
         let proved = match &reading {
@@ -261,6 +309,7 @@ fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>
             continue;
         }
         put_right.insert(PutRight::Layout);
+        layouts.insert(layout);
         match &found {
             Some((other, _)) if *other != reading => return None,
             // The simplest explanation stays.
@@ -268,7 +317,16 @@ fn as_meant(text: &str, known: Known<'_>) -> Option<(Reading, BTreeSet<PutRight>
             _ => found = Some((reading, put_right)),
         }
     }
-    found
+    found.map(|(reading, put_right)| (reading, put_right, layouts))
+}
+
+/// The layouts that the computer may have where a text is digits on the scanner's.
+fn layouts_of_digits(text: &str) -> BTreeSet<Layout> {
+    let is_number = |meant: &str| {
+        let meant = without_aim_prefix(meant).unwrap_or(meant);
+        why_no_number(meant).is_some() && meant.len() >= LEAST_DIGITS
+    };
+    layouts::meant(text).filter(|(_, meant)| is_number(meant)).map(|(layout, _)| layout).collect()
 }
 
 /// Why a text that is neither card nor code was not read.
@@ -291,11 +349,7 @@ fn why_not(text: &str, known: Known<'_>) -> NotRead {
         return NotRead::Prefix;
     }
     // Signs of the row of digits only: no code is made of those.
-    let moved = |(_, meant): (_, String)| {
-        let meant = without_aim_prefix(&meant).unwrap_or(&meant);
-        why_no_number(meant).is_some() && meant.len() >= LEAST_DIGITS
-    };
-    if layouts::meant(text).any(moved) {
+    if !layouts_of_digits(text).is_empty() {
         return NotRead::Layout;
     }
     match known.codes {
@@ -309,21 +363,22 @@ const LEAST_DIGITS: usize = 8;
 
 fn why_no_number(text: &str) -> Option<NotRead> {
     let upper = text.to_ascii_uppercase();
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if upper.strip_prefix("MPM").is_some_and(|rest| rest.is_empty() || digits(rest)) {
+    if upper.strip_prefix("MPM").is_some_and(|rest| rest.is_empty() || is_digits(rest)) {
         return Some(if text.len() < 12 { NotRead::DigitsMissing } else { NotRead::TooManyDigits });
     }
     let plain: String = text.chars().filter(|c| !matches!(c, ' ' | '-')).collect();
-    digits(&plain).then(|| match plain.len().cmp(&UitpasNumber::DIGITS) {
+    is_digits(&plain).then(|| match plain.len().cmp(&UitpasNumber::DIGITS) {
         std::cmp::Ordering::Less => NotRead::DigitsMissing,
         std::cmp::Ordering::Equal => NotRead::Misread,
         std::cmp::Ordering::Greater => NotRead::TooManyDigits,
     })
 }
 
-/// Whether a text is more than one number or code: each that ends within it, and something as long behind it.
+/// Characters of a code, or of what stands behind one, at the least: less is part of something else.
+const LEAST: usize = 4;
+
+/// Whether the text starts with a complete number or code and has at least [`LEAST`] more characters.
 fn is_two(text: &str, known: Known<'_>) -> bool {
-    const LEAST: usize = 4;
     let separated = |c: char| c.is_control() || c.is_whitespace();
     let begins_with_one = |text: &str| {
         let code = |code: &String| text.starts_with(&code[..]) && text.len() >= code.len() + LEAST;
@@ -335,7 +390,7 @@ fn is_two(text: &str, known: Known<'_>) -> bool {
             .is_some_and(|number| with_leading_zero(number).is_some());
         let rest = text.chars().count().saturating_sub(UitpasNumber::DIGITS);
         ((number || swallowed) && rest >= LEAST)
-            || known.codes.unwrap_or_default().iter().any(code)
+            || long_codes(known).any(code)
             || text.to_ascii_uppercase().get(1..).is_some_and(|behind| {
                 text.to_ascii_uppercase().starts_with("MPM") && behind.contains("MPM")
             })

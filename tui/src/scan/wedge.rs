@@ -23,10 +23,40 @@ const NO_CHARACTER: char = '\u{1a}';
 pub struct Pressed {
     /// The key.
     pub key: KeyEvent,
-    /// When, in milliseconds of a clock that never jumps.
+    /// When, in milliseconds of the clock that never jumps ([`clock::steady`](crate::clock::steady)).
     pub at: i64,
     /// What the screen showed then ([`Model::screen`](crate::app::Model::screen)).
     pub screen: u64,
+}
+
+/// The control character that a key is. In raw mode a terminal gives each as a letter or a digit with Ctrl.
+pub fn control_character(key: &KeyEvent) -> Option<char> {
+    let KeyCode::Char(c) = key.code else { return None };
+    match c {
+        _ if key.modifiers != KeyModifiers::CONTROL => None,
+        'a'..='z' => Some(char::from(c as u8 - b'a' + 1)),
+        '4'..='7' => Some(char::from(c as u8 - b'4' + 0x1c)),
+        ' ' => Some('\0'),
+        _ => None,
+    }
+}
+
+/// A text as the keys that a terminal makes of it, from a moment on, with so many milliseconds between two: the opposite
+/// of [`control_character`], for what comes from a file and for tests.
+pub fn keys_of(text: &str, at: i64, gap: i64) -> Vec<Pressed> {
+    let control = |c: u8| KeyEvent::new(KeyCode::Char(char::from(c)), KeyModifiers::CONTROL);
+    let key = |c: char| match c {
+        '\r' => KeyCode::Enter.into(),
+        '\t' => KeyCode::Tab.into(),
+        '\u{1b}' => KeyCode::Esc.into(),
+        '\0' => control(b' '),
+        '\u{1}'..='\u{1a}' => control(c as u8 + b'a' - 1),
+        '\u{1c}'..='\u{1f}' => control(c as u8 + b'4' - 0x1c),
+        c => KeyCode::Char(c).into(),
+    };
+    let pressed =
+        |(c, place): (char, i64)| Pressed { key: key(c), at: at + place * gap, screen: 0 };
+    text.chars().zip(0..).map(pressed).collect()
 }
 
 /// A piece of input.
@@ -82,15 +112,12 @@ impl Stroke {
             KeyCode::Enter => Self::End,
             KeyCode::Tab if plain => Self::End,
             KeyCode::Char(c) if plain => Self::Character(c),
-            // In raw mode a line feed is Ctrl-J, and all other control characters are letters with Ctrl, too.
-            KeyCode::Char(c) if key.modifiers == KeyModifiers::CONTROL => match c {
-                'j' | 'm' => Self::End,
-                'a'..='z' => Self::Control(char::from(c as u8 - b'a' + 1)),
-                '4'..='7' => Self::Control(char::from(c as u8 - b'4' + 0x1c)),
-                ' ' => Self::Control('\0'),
-                _ => Self::Control(NO_CHARACTER),
+            KeyCode::Char(_) => match control_character(key) {
+                Some('\r' | '\n') => Self::End,
+                Some(c) => Self::Control(c),
+                None => Self::Control(NO_CHARACTER),
             },
-            KeyCode::Char(_) | KeyCode::F(_) | KeyCode::Tab => Self::Control(NO_CHARACTER),
+            KeyCode::F(_) | KeyCode::Tab => Self::Control(NO_CHARACTER),
             _ => Self::Move,
         }
     }
@@ -165,7 +192,7 @@ impl Wedge {
         out
     }
 
-    /// Gives on what nobody followed in time. To be called when [`Wedge::due`] has come.
+    /// Returns the held keys after the quiet time. To be called when [`Wedge::due`] has come.
     pub fn expire(&mut self, now: i64) -> Vec<Input> {
         match self.held.last() {
             Some((_, last)) if now - last.at > self.settings.quiet() => self.close(),

@@ -2,10 +2,8 @@
 
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
-use crdt_model::time::UnixMillis;
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
-use jiff::tz::TimeZone;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
@@ -15,6 +13,7 @@ use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, 
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};
+use crate::clock;
 use crate::i18n::{Texts, sign};
 use crate::keys;
 use crate::screens::dialogs;
@@ -28,32 +27,14 @@ pub struct Drawing {
     pub texts: Texts,
     /// The colours.
     pub theme: Theme,
-    /// The venue's time zone.
-    pub zone: TimeZone,
     /// How pictures are shown.
     pub pictures: Pictures,
 }
 
-impl Drawing {
-    fn zoned(&self, at: i64) -> jiff::Zoned {
-        let at = UnixMillis(at).0;
-        jiff::Timestamp::from_millisecond(at).unwrap_or_default().to_zoned(self.zone.clone())
-    }
-
-    /// Hours, minutes and seconds of a moment.
-    pub fn clock(&self, at: i64) -> String {
-        self.zoned(at).strftime("%H:%M:%S").to_string()
-    }
-
-    fn minutes(&self, at: i64) -> String {
-        self.zoned(at).strftime("%H:%M").to_string()
-    }
-}
-
-/// Lines of the status where all is well, and at the most: behind that there are three rows of history
-/// on the smallest screen.
+/// Lines of the status where all is well, and at the most: what is the matter is not cut off on the smallest screen, and
+/// the last row of the history still shows there.
 const STATUS_LINES: u16 = 2;
-const MOST_STATUS_LINES: u16 = 4;
+const MOST_STATUS_LINES: u16 = 6;
 
 /// Columns of a long word.
 const WORD: usize = 12;
@@ -97,7 +78,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Drawi
         let activity = activity.unwrap_or_else(|| fl!(texts.loader, "no-activity"));
         format!(" {} · {} · {activity}", status.venue_name, status.desk_name)
     });
-    let now = drawing.zoned(model.desk_time()).strftime("%d-%m-%Y %H:%M").to_string();
+    let now = clock::at_venue(model.desk_time()).strftime("%d-%m-%Y %H:%M").to_string();
     let languages = match model.language {
         crate::i18n::Language::Nl => "[NL] en",
         crate::i18n::Language::En => "nl [EN]",
@@ -136,7 +117,7 @@ fn draw_verdict(frame: &mut Frame<'_>, area: Rect, model: &Model, drawing: &Draw
         frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
         return;
     };
-    let when = drawing.clock(shown.answer.at);
+    let when = clock::seconds(shown.answer.at);
     let mut block =
         Block::bordered().title(format!(" {} · {when} ", fl!(texts.loader, "title-last")));
     if let Some(group) = group_line(model, drawing) {
@@ -258,7 +239,7 @@ fn details(shown: &Shown, drawing: &Drawing) -> Vec<String> {
         details.push(if change == 0 { title.clone() } else { format!("{title} ({change:+})") });
     }
     if let Some(earlier) = shown.answer.earlier_at {
-        let time = drawing.minutes(earlier);
+        let time = clock::minutes(earlier);
         details.push(fl!(texts.loader, "earlier-at", time = time));
     }
     details.extend(shown.answer.policy.map(|rule| policy_line(rule, drawing)));
@@ -340,7 +321,7 @@ fn history_line(row: &HistoryRow, drawing: &Drawing) -> Line<'static> {
     };
     let verdict = format!("{} {:8}", sign(answer.verdict), texts.word(answer.verdict));
     Line::from(vec![
-        Span::raw(format!("{}  ", drawing.clock(answer.at))),
+        Span::raw(format!("{}  ", clock::seconds(answer.at))),
         Span::styled(verdict, drawing.theme.verdict(answer.verdict)),
         Span::raw(format!("{pass:20} {what:13} ")),
         Span::styled(hub, hub_style),
@@ -353,8 +334,7 @@ fn status_lines(model: &Model, drawing: &Drawing) -> Vec<Line<'static>> {
         return vec![Line::styled(text, drawing.theme.trouble())];
     };
     let (hub, health) = (hub_line(status, drawing), health_line(status, model, drawing));
-    // A desk that records nothing: that is said first.
-    if status.records() { vec![hub, health] } else { vec![health, hub] }
+    Texts::in_order(status, hub, health).into()
 }
 
 /// Lines of the status: two, and more where what is the matter takes more.
@@ -371,7 +351,7 @@ fn status_height(lines: &[Line<'_>], width: u16) -> u16 {
 
 fn hub_line(status: &Status, drawing: &Drawing) -> Line<'static> {
     let loader = &drawing.texts.loader;
-    let since = drawing.minutes(status.hub_since);
+    let since = clock::minutes(status.hub_since);
     let link = drawing.texts.link(&status.hub, &since, status.records());
     let style = match &status.hub {
         HubLink::Connected => Style::new(),
@@ -393,7 +373,7 @@ fn health_line(status: &Status, model: &Model, drawing: &Drawing) -> Line<'stati
     let loader = &texts.loader;
     let list = match status.catalogue_at {
         Some(at) => {
-            let time = drawing.minutes(at);
+            let time = clock::minutes(at);
             fl!(loader, "status-list", time = time)
         }
         None => fl!(loader, "status-list-none"),

@@ -8,6 +8,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
 use syncd::desk_api::types::RewardView;
 
 use crate::app::{Dialog, Model, Question};
+use crate::clock;
 use crate::i18n::Texts;
 use crate::keys;
 use crate::screens::desk::Drawing;
@@ -91,7 +92,7 @@ fn asked(question: &Question, drawing: &Drawing) -> String {
     let texts = &drawing.texts;
     match question {
         Question::TakeBack(answer) => {
-            let time = drawing.clock(answer.at);
+            let time = clock::seconds(answer.at);
             texts.take_back(answer, &time)
         }
         Question::Quit => fl!(texts.loader, "question-quit"),

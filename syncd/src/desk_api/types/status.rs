@@ -96,11 +96,11 @@ pub enum Health {
 #[serde(rename_all = "kebab-case", tag = "trouble")]
 pub enum Trouble {
     /// The disk is full.
-    #[error("the disk is full: nothing can be recorded until there is room")]
+    #[error("the disk is full: nothing is recorded but what still fits, until there is room")]
     DiskFull,
     /// The user's share of the disk is used up.
     #[error(
-        "this user's share of the disk is used up: nothing can be recorded until there is room, or the quota is larger"
+        "this user's share of the disk is used up: nothing is recorded but what still fits, until there is room, or the quota is larger"
     )]
     DiskQuota,
     /// The disk is read-only.

@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::layouts::{Layout, typed};
+use super::super::layouts::typed;
 use super::super::settings::ExternalCode;
 use super::*;
 
@@ -96,6 +96,11 @@ fn what_cannot_be_read_says_why() {
         ("090000009590", NotRead::DigitsMissing),
         ("900000095903", NotRead::DigitsMissing),
         ("09000000959021", NotRead::TooManyDigits),
+        ("09000000667513", NotRead::TooManyDigits),
+        ("09000000677513", NotRead::TooManyDigits),
+        ("09000000675113", NotRead::TooManyDigits),
+        ("09000000", NotRead::DigitsMissing),
+        ("96385074", NotRead::DigitsMissing),
         ("MPM0001", NotRead::DigitsMissing),
         ("09000000959020900000067513", NotRead::TwoNumbers),
         ("9000000959020900000067513", NotRead::TwoNumbers),
@@ -119,6 +124,21 @@ fn what_cannot_be_read_says_why() {
     let known = Known { settings: &settings, codes: None };
     let unread = read("stempel:5a0967f9", Source::Scanned, known).reading;
     assert_eq!(unread, Reading::NotRead(NotRead::CodesNotKnown));
+}
+
+#[test]
+fn a_code_that_is_empty_or_short_makes_nothing_else_two_codes() {
+    let (settings, codes) = (Settings::default(), ["", "09", "ABC"].map(str::to_owned));
+    let known = Known { settings: &settings, codes: Some(&codes) };
+    for (line, reading) in [
+        ("0900000095902", card("0900000095902")),
+        ("museumkaart:12345678", card("museumkaart:12345678")),
+        ("0900000095903", Reading::NotRead(NotRead::Misread)),
+        ("ABCDEFGHI", Reading::NotRead(NotRead::UnknownCode)),
+        ("abc", code("ABC")),
+    ] {
+        assert_eq!(read(line, Source::Typed, known).reading, reading, "{line}");
+    }
 }
 
 #[test]
@@ -169,7 +189,18 @@ proptest! {
         }
     }
 
-    /// A digit misread, lost or added never makes another card of a number.
+    /// A digit that is read twice, or read where none is, makes no card of a number, and no chip either.
+    #[test]
+    fn a_number_with_a_digit_more_is_never_a_card(number in 0u64..10_000_000_000, place in 0usize..14, digit in 0u8..10) {
+        let number = UitpasNumber::with_check_digit(&format!("09{number:010}")).unwrap().to_string();
+        for source in [Source::Scanned, Source::Typed] {
+            let mut more = number.clone();
+            more.insert(place, char::from(b'0' + digit));
+            prop_assert!(matches!(read_as(&more, source).0, Reading::NotRead(_)));
+        }
+    }
+
+    /// A digit misread or lost never makes another card of a number.
     #[test]
     fn a_number_that_lost_a_digit_is_never_another_card(number in 0u64..10_000_000_000, place in 0usize..13) {
         let number = UitpasNumber::with_check_digit(&format!("09{number:010}")).unwrap().to_string();
