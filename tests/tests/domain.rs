@@ -241,7 +241,7 @@ async fn every_reason_is_reached_on_the_command_line() {
     let on_an_old_account = said(&desk, &["redeem", one, "plain"]);
     assert_eq!(on_an_old_account["policy"]["rule"], "account-age", "{on_an_old_account}");
     expect(&["redeem", one, "plain"], Reason::OfflinePointsConstraint);
-    expect(&["redeem", one, "none-left"], Reason::RewardNoUnitHere);
+    expect(&["redeem", &n(8), "none-left"], Reason::RewardNoUnitHere);
     hub.go();
     let policy =
         json!({ "policy": { "undoWindowSeconds": 0, "redemptions": [{ "upToHours": 0 }] } });

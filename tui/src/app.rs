@@ -252,6 +252,8 @@ pub struct Model {
     pub group: Option<Group>,
     /// What lies over it.
     pub dialog: Option<Dialog>,
+    /// What of a number was typed when a card took the screen, and when: whoever was typing goes on.
+    pub put_by: Option<(String, i64)>,
     /// How the readers are, in the order in which they were chosen.
     pub readers: Vec<ReaderSlot>,
     /// An activity's code that was scanned, for the next card, and when.
@@ -288,6 +290,7 @@ impl Model {
             amount: None,
             group: None,
             dialog: None,
+            put_by: None,
             readers,
             code: None,
             scanner: Settings::default(),
@@ -535,7 +538,7 @@ impl Model {
 
     /// A tap is a tap whatever lies over the screen; a dialog makes room for it.
     fn tapped(&mut self, card: ShownCard) -> Vec<Command> {
-        self.dialog = None;
+        self.interrupt_typing();
         vec![self.tap(card)]
     }
 

@@ -17,6 +17,9 @@ const MAX_TYPED: usize = 58;
 /// After characters without an end, a line within this time may be the rest of them, in milliseconds.
 const GOES_ON: i64 = 1_000;
 
+/// A number that a card interrupted is gone on with at the next digit within this time, in milliseconds.
+const TYPES_ON: i64 = 10_000;
+
 /// Characters of a paste that are looked at. More is nobody's number.
 const MOST_PASTED: usize = 512;
 
@@ -69,7 +72,10 @@ impl Model {
     fn line_by_hand(&mut self, text: &str) -> Vec<Command> {
         match self.dialog.take() {
             Some(Dialog::Number(typed)) => self.line(&(typed + text), Source::Typed),
-            _ if text.starts_with(|c: char| c.is_ascii_digit()) => self.line(text, Source::Typed),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => {
+                let begun = self.begun();
+                self.line(&(begun + text), Source::Typed)
+            }
             _ if text.chars().count() < self.scanner.shortest => self.one_at_a_time(),
             _ => self.line(text, Source::Scanned),
         }
@@ -100,8 +106,11 @@ impl Model {
             }
             Some(_) | None => self.read(line, source),
         };
-        if reading != Reading::Nothing {
-            self.dialog = None;
+        match (&reading, source) {
+            (Reading::Nothing, _) => {}
+            // Somebody else's card: whoever was typing goes on.
+            (Reading::Card(_), Source::Scanned) => self.interrupt_typing(),
+            _ => (self.dialog, self.put_by) = (None, None),
         }
         match reading {
             Reading::Nothing => Vec::new(),
@@ -136,7 +145,7 @@ impl Model {
     fn text(&mut self, text: &str) -> Vec<Command> {
         let mut typed = match self.dialog.take() {
             Some(Dialog::Number(typed)) => typed,
-            _ if text.starts_with(|c: char| c.is_ascii_digit()) => String::new(),
+            _ if text.starts_with(|c: char| c.is_ascii_digit()) => self.begun(),
             _ => return self.one_at_a_time(),
         };
         for c in text.chars() {
@@ -201,9 +210,9 @@ impl Model {
     }
 
     fn key_on_desk(&mut self, key: &KeyEvent, late: bool) -> Vec<Command> {
-        if let KeyCode::Char(digit @ '0'..='9') = key.code {
-            self.dialog = Some(Dialog::Number(digit.to_string()));
-            return Vec::new();
+        if let KeyCode::Char('0'..='9') = key.code {
+            let begun = self.begun();
+            return self.key_in_number(key, begun);
         }
         let by_letter = matches!(key.code, KeyCode::Char(_));
         match Action::of(key) {
@@ -258,6 +267,26 @@ impl Model {
         }
     }
 
+    /// A card takes the screen: a dialog makes room for it, and what was typed of a number is put by.
+    pub(super) fn interrupt_typing(&mut self) {
+        if let Some(Dialog::Number(typed)) = self.dialog.take() {
+            self.put_by = Some((typed, self.now.steady));
+        }
+    }
+
+    /// What was typed of a number before a card took the screen, where that was just now.
+    fn put_by(&self) -> Option<&str> {
+        let (typed, since) = self.put_by.as_ref()?;
+        (self.now.steady - since <= TYPES_ON).then_some(typed)
+    }
+
+    /// The beginning of the number whose next digit is typed.
+    fn begun(&mut self) -> String {
+        let begun = self.put_by().unwrap_or_default().to_owned();
+        self.put_by = None;
+        begun
+    }
+
     /// What lies over the screen, with what a person is typing.
     pub fn dialog_shown(&self) -> Option<Dialog> {
         let more = || self.typing.iter().flat_map(|typing| typing.chars());
@@ -265,7 +294,7 @@ impl Model {
             self.typing.as_ref().is_some_and(|it| it.starts_with(|c: char| c.is_ascii_digit()));
         let mut typed = match &self.dialog {
             Some(Dialog::Number(typed)) => typed.clone(),
-            None if digit => String::new(),
+            None if digit => self.put_by().unwrap_or_default().to_owned(),
             other => return other.clone(),
         };
         more().for_each(|c| type_into(&mut typed, c));

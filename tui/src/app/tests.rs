@@ -164,6 +164,29 @@ fn digits_and_enter_are_a_tap_from_the_desk() {
     assert_eq!(model.dialog, None, "the number is gone from the screen");
 }
 
+/// A visitor's card on the reader does not throw away what is being typed for another one.
+#[test]
+fn a_number_that_a_card_interrupted_is_gone_on_with() {
+    let chip: ChipNumber = "04784CDAEE3880".parse().unwrap();
+    let taps = || Message::Reader { reader: 0, event: ReaderEvent::tapped(chip) };
+    for interrupt in [taps(), scan("0900000067513")] {
+        let mut model = model();
+        for digit in "0900000".chars() {
+            model.update(key(KeyCode::Char(digit)));
+        }
+        assert_eq!(model.update(interrupt).len(), 1, "it taps");
+        assert_eq!(model.dialog, None, "the verdict has the screen");
+        for digit in "095902".chars() {
+            model.update(key(KeyCode::Char(digit)));
+        }
+        assert_eq!(model.dialog, Some(Dialog::Number("0900000095902".to_owned())));
+        assert_eq!(model.update(key(KeyCode::Enter)), [asks("0900000095902".to_owned())]);
+        // The next number begins anew.
+        model.update(key(KeyCode::Char('1')));
+        assert_eq!(model.dialog, Some(Dialog::Number("1".to_owned())));
+    }
+}
+
 #[test]
 fn a_tap_while_a_dialog_is_open_closes_it_and_is_never_text() {
     let mut model = model();
