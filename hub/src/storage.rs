@@ -4,7 +4,7 @@
 //! A failed disk leaves two kinds of broken connections; both must be dropped. SQLite ends a transaction by
 //! itself where the disk is full, so that the rollback after that fails, and sqlx counts the connection as
 //! inside a transaction for ever; and a connection that was opened on a read-only disk stays read-only. So no
-//! connection that was made before the last failure is used again ([`Storage::connection_is_sound`]).
+//! connection that was made before the last failure is used again (`Storage::connection_is_sound`).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
