@@ -1,4 +1,4 @@
-//! What proves a small file whole: the first eight bytes of the SHA-256 of its contents, behind them. A flipped bit, a
+//! What proves a small file whole, of those that are written at once: the first eight bytes of the SHA-256 of its contents, behind them. A flipped bit, a
 //! number cut short and half a file do not prove themselves, and are not believed.
 
 use ring::digest::{SHA256, digest};

@@ -1,6 +1,8 @@
 //! Whose time an entry has, with the real processes and clocks that are wrong (DESIGN, "What counts").
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+use std::path::Path;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_model::decide::{Reason, VerdictKind};
@@ -117,18 +119,24 @@ async fn a_hub_that_is_days_or_a_year_ahead_makes_no_desk_forget_what_a_pass_did
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// A hub and three desks whose clocks all show this.
+async fn three_desks(world: &Path, clock: i64) -> (Hub, Vec<Desk>) {
+    let mut hub = Hub::start(world, &sample());
+    let mut desks = Vec::new();
+    for name in ["balie-1", "balie-2", "balie-3"] {
+        desks.push(Desk::start(world, &hub, name).await);
+    }
+    go_together(&mut hub, &mut desks, clock).await;
+    (hub, desks)
+}
+
 /// Invariants 3 and 4. The first desks take the word of a hub that starts with a wrong clock. When a third
 /// disagrees in the same way the hub doubts itself, and all of them go by their own clocks again.
 #[tokio::test(flavor = "multi_thread")]
 async fn three_desks_outvote_a_hub_that_starts_two_days_ahead() {
     let world = tempfile::tempdir().unwrap();
-    let mut hub = Hub::start(world.path(), &sample());
-    let mut desks = Vec::new();
-    for name in ["balie-1", "balie-2", "balie-3"] {
-        desks.push(Desk::start(world.path(), &hub, name).await);
-    }
     let evening = evening();
-    go_together(&mut hub, &mut desks, evening).await;
+    let (mut hub, mut desks) = three_desks(world.path(), evening).await;
     hub.stop();
     for desk in &mut desks {
         desk.stop();
@@ -170,13 +178,8 @@ async fn three_desks_outvote_a_hub_that_starts_two_days_ahead() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_desk_dates_ahead_while_offline_counts_once_that_day_and_on_no_later_one() {
     let world = tempfile::tempdir().unwrap();
-    let mut hub = Hub::start(world.path(), &sample());
-    let mut desks = Vec::new();
-    for name in ["balie-1", "balie-2", "balie-3"] {
-        desks.push(Desk::start(world.path(), &hub, name).await);
-    }
     let evening = evening();
-    go_together(&mut hub, &mut desks, evening).await;
+    let (mut hub, mut desks) = three_desks(world.path(), evening).await;
     // Each pass is shown at a desk that is ahead and at the one that is right.
     for (desk, (pass, ahead)) in [(1, 3 * HOUR), (2, 2 * DAY)].into_iter().enumerate() {
         let tap = desks[2].client.tap(&pass_number(pass)).await.unwrap();

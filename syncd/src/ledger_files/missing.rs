@@ -4,7 +4,8 @@ use crdt_model::ids::Writer;
 use crdt_model::time::{date_of_day_number, day_number};
 use jiff::civil::Date;
 use minicbor::{Decode, Encode};
-use ring::digest::{SHA256, digest};
+
+use crate::proven::{prove, proven};
 
 /// Entries of one of this desk's lists that this disk has lost: indices from `first` on, before `end`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -35,15 +36,6 @@ pub(super) struct Missing {
     pub(super) more: bool,
 }
 
-/// Bytes of the checksum, which stands before the contents.
-const CHECKSUM_BYTES: usize = 8;
-
-fn checksum(contents: &[u8]) -> [u8; CHECKSUM_BYTES] {
-    let mut first = [0; CHECKSUM_BYTES];
-    first.copy_from_slice(&digest(&SHA256, contents).as_ref()[..CHECKSUM_BYTES]);
-    first
-}
-
 impl Missing {
     /// Something is missing, and nobody knows what.
     pub(super) fn unknown() -> Self {
@@ -53,18 +45,15 @@ impl Missing {
     /// What the bytes of a note say. Bytes that do not prove themselves whole, also the empty ones that earlier versions
     /// wrote, say that nobody knows what is missing.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        let whole = bytes.split_first_chunk::<CHECKSUM_BYTES>();
-        let whole = whole.filter(|(stored, contents)| checksum(contents) == **stored);
-        whole
-            .and_then(|(_, contents)| minicbor::decode(contents).ok())
+        proven(bytes)
+            .and_then(|contents| minicbor::decode(contents).ok())
             .unwrap_or_else(Self::unknown)
     }
 
     /// The bytes of the note.
     pub(super) fn to_bytes(&self) -> Vec<u8> {
         // Nothing that could fail is written to; bytes that are empty say that nobody knows.
-        let contents = minicbor::to_vec(self).unwrap_or_default();
-        [&checksum(&contents)[..], &contents].concat()
+        prove(minicbor::to_vec(self).unwrap_or_default())
     }
 
     /// Adds what was found now.

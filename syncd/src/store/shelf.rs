@@ -9,7 +9,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use minicbor::{Decode, Encode};
+use minicbor::Encode;
 use sled::transaction::{
     ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
 };
@@ -18,6 +18,7 @@ use super::StoreError;
 use super::check::Check;
 use super::record::{CHECKSUM_BYTES, Tally, Tree, checksum, closed, opened};
 use crate::paths::write_durably;
+use crate::proven::{prove, proven};
 
 /// The layout's version.
 const LAYOUT: &[u8] = b"stempel store 3";
@@ -34,28 +35,8 @@ const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What was whole when the store was last written out: beside it, for what damages the store may lose its own tally, or
 /// put it back.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-struct WrittenOut {
-    #[n(0)]
-    tally: Tally,
-    #[n(1)]
-    checksum: u64,
-}
-
-impl WrittenOut {
-    fn of(tally: Tally) -> Self {
-        let checksum = Self::checksum_of(&tally);
-        Self { tally, checksum }
-    }
-
-    fn checksum_of(tally: &Tally) -> u64 {
-        checksum(Tree::Meta, b"written out", &encoded(tally))
-    }
-
-    fn read(path: &Path) -> Option<Tally> {
-        let found: Self = minicbor::decode(&fs::read(path).ok()?).ok()?;
-        (found.checksum == Self::checksum_of(&found.tally)).then_some(found.tally)
-    }
+fn written_out(path: &Path) -> Option<Tally> {
+    minicbor::decode(proven(&fs::read(path).ok()?)?).ok()
 }
 
 /// A key and its value.
@@ -118,7 +99,7 @@ impl Shelf {
     }
 
     fn take_tally(&mut self) -> Result<(), StoreError> {
-        let written_out = WrittenOut::read(&written_out_path(&self.folder));
+        let written_out = written_out(&written_out_path(&self.folder));
         let layout = self.tree(Tree::Meta).get(LAYOUT_KEY)?;
         match layout.as_deref() {
             Some(LAYOUT) => {}
@@ -263,7 +244,7 @@ impl Shelf {
         let file = self.folder.join("db");
         File::open(&file).and_then(|file| file.sync_data()).map_err(disk(&file))?;
         let path = written_out_path(&self.folder);
-        let bytes = encoded(&WrittenOut::of(self.tally.clone()));
+        let bytes = prove(encoded(&self.tally));
         write_durably(&path, &bytes).map_err(disk(&path))?;
         self.written_out = self.tally.revision;
         Ok(())

@@ -491,17 +491,23 @@ fn however_often_a_store_is_damaged_only_a_few_are_kept() {
     assert_eq!(store.trouble(), None);
 }
 
-/// Without its activity a desk checks nobody in.
-#[test]
-fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("store");
-    let mut store = opened(&path);
+/// A store that was given a policy, and whose sled is then lost.
+fn lost_with_a_policy(path: &Path) -> Policy {
+    let mut store = opened(path);
     let policy = Policy { unknown_cards_a_day: Some(17), ..Policy::default() };
     store.apply(&[Item::Policy(policy.clone())], 7).unwrap();
     store.flush().unwrap();
     drop(store);
     fs::write(path.join("1/db"), "no sled").unwrap();
+    policy
+}
+
+/// Without its activity a desk checks nobody in.
+#[test]
+fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let policy = lost_with_a_policy(&path);
     let store = opened(&path);
     assert!(store.is_damaged());
     assert_eq!(store.policy(), policy);
@@ -511,12 +517,7 @@ fn the_small_parts_of_the_catalogue_are_there_however_much_of_the_store_is_lost(
 fn the_small_parts_are_taken_over_also_where_the_new_store_could_only_be_begun_at_first() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
-    let mut store = opened(&path);
-    let policy = Policy { unknown_cards_a_day: Some(17), ..Policy::default() };
-    store.apply(&[Item::Policy(policy.clone())], 7).unwrap();
-    store.flush().unwrap();
-    drop(store);
-    fs::write(path.join("1/db"), "no sled").unwrap();
+    let policy = lost_with_a_policy(&path);
     Shelf::open(&path, 2).unwrap().flush().unwrap();
     let store = opened(&path);
     assert_eq!(numbers(&path).unwrap(), [2, 1]);

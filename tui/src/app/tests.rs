@@ -255,10 +255,8 @@ fn each_verdict_gives_its_signal_once() {
     }
 }
 
-#[test]
-fn a_reward_is_chosen_for_the_pass_on_the_screen() {
-    let mut model = model();
-    let reward = |id: &str| RewardView {
+fn reward(id: &str) -> RewardView {
+    RewardView {
         reward_id: id.to_owned(),
         title: format!("Voordeel {id}"),
         kind: crdt_model::catalogue::RewardKind::Points,
@@ -272,7 +270,12 @@ fn a_reward_is_chosen_for_the_pass_on_the_screen() {
         sport: false,
         featured: false,
         units_left: None,
-    };
+    }
+}
+
+#[test]
+fn a_reward_is_chosen_for_the_pass_on_the_screen() {
+    let mut model = model();
     model.update(answered(VerdictKind::Ok, None));
     let of = |card: &str| Message::Rewards {
         card: card.to_owned(),

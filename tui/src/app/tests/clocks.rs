@@ -60,21 +60,6 @@ fn a_key_right_after_a_verdict_came_asks_for_nobody_has_read_it() {
 
 #[test]
 fn a_list_that_comes_while_a_reward_is_chosen_does_not_change_what_is_chosen() {
-    let reward = |id: &str| RewardView {
-        reward_id: id.to_owned(),
-        title: id.to_owned(),
-        kind: crdt_model::catalogue::RewardKind::Points,
-        points: 1,
-        redeemable: true,
-        points_lacking: 0,
-        reason: None,
-        last_chance: false,
-        categories: Vec::new(),
-        for_kids: false,
-        sport: false,
-        featured: false,
-        units_left: None,
-    };
     let mut model = model();
     let card: ShownCard = "0900000067513".to_owned().into();
     let answer = Box::new(answer(VerdictKind::Ok, None));
