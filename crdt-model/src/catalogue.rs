@@ -10,7 +10,7 @@ mod reward;
 mod tariff;
 
 pub use activity::{Activity, CheckinCode, OpeningHours, PriceCategory, Weekly};
-pub use lookup::{CardKey, CardName, LookupKey};
+pub use lookup::{CardName, LookupKey};
 pub use pass::{
     Card, CardStatus, Folded, GRACE_DAYS, GrantedCoupon, HolderStatus, Membership,
     MembershipStatus, PassRecord, Programme, SocialTariff, SocialTariffRight,
