@@ -26,6 +26,9 @@ use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{RewardId, Writer};
 use crdt_model::stock::{Holding, Unit};
 use crdt_model::time::{Calendar, UnixMillis, UnknownTimeZone, date_of_day_number, day_number};
+use desk_api::types::{
+    ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
+};
 use hardware::authentic::keyring::Keyring;
 use jiff::civil::Date;
 use rand::RngExt;
@@ -39,9 +42,6 @@ use tokio::sync::{Notify, broadcast};
 use self::clock::kept::KeptClock;
 use self::clock::{DeskClock, Evidence};
 use crate::card_key_file::CardKeyFile;
-use crate::desk_api::types::{
-    ActivityView, Event, Health, HistoryRow, HubLink, Status, TodayCount, Trouble,
-};
 use crate::disk::DiskTrouble;
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles};

@@ -6,6 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use desk_api::types::HubLink;
 use futures_util::FutureExt;
 use quinn::{Connection, RecvStream, SendStream};
 use rand::RngExt;
@@ -17,7 +18,6 @@ use tokio::sync::Notify;
 
 use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, read_clocks};
-use crate::desk_api::types::HubLink;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);

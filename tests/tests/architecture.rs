@@ -6,18 +6,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("crdt-model", &[]),
     ("sync-protocol", &["crdt-model"]),
     ("hardware", &["crdt-model"]),
     ("service", &[]),
-    ("syncd", &["hardware", "service", "sync-protocol", "crdt-model"]),
+    ("desk-api", &["hardware", "sync-protocol", "crdt-model"]),
+    ("syncd", &["desk-api", "hardware", "service", "sync-protocol", "crdt-model"]),
     ("hub", &["service", "sync-protocol", "crdt-model"]),
-    ("tui", &["syncd", "hardware", "service", "sync-protocol", "crdt-model"]),
-    ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
+    ("tui", &["desk-api", "hardware", "service", "sync-protocol", "crdt-model"]),
+    ("stempel-tests", &["tui", "hub", "syncd", "desk-api", "hardware", "sync-protocol", "crdt-model"]),
     (
         "stempel-bench",
-        &["stempel-tests", "tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"],
+        &["stempel-tests", "tui", "hub", "syncd", "desk-api", "hardware", "sync-protocol", "crdt-model"],
     ),
 ];
 

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{Desk, Hub, catalogue, pass_number, program, succeed};
-use syncd::desk_api::types::Kind;
+use desk_api::types::Kind;
 
 /// A title with which somebody would give orders to terminals: clear the screen, set the window's title.
 const TITLE: &str = "Expo\u{1b}[2J\u{1b}]0;taken over\u{7}\u{9b}31m";

@@ -10,12 +10,12 @@ use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ExternalCard, Identification, IdentificationError};
 use crdt_model::time::UnixMillis;
 use data_encoding::BASE64;
+use desk_api::types::{
+    Answer, HubLink, Kind, PassView, PolicyRule, RewardView, SealedView, TapRequest,
+};
 use thiserror::Error;
 
 use super::Desk;
-use crate::desk_api::types::{
-    Answer, HubLink, Kind, PassView, PolicyRule, RewardView, SealedView, TapRequest,
-};
 use crate::ledger_files::LedgerFileError;
 use crate::store::{Cursor, StoreError};
 

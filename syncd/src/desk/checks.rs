@@ -9,6 +9,7 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::ids::{ChipNumber, Identification};
 use crdt_model::time::UnixMillis;
 use data_encoding::HEXLOWER;
+use desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 use hardware::authentic::check::{self, Check, Finding};
 use hardware::authentic::make::{self, Making, RANDOM_NUMBERS};
 use hardware::card::{Broken, Presented};
@@ -17,7 +18,6 @@ use sync_protocol::card_keys::SealedCardKeys;
 
 use super::{Desk, Refusal};
 use crate::card_key_file::CardKeyFileError;
-use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 
 /// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
 /// named for as long as its verdict is on the screen.

@@ -5,10 +5,10 @@ use crdt_model::decide::VerdictKind;
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::Writer;
 use crdt_model::time::UnixMillis;
+use desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
 use jiff::civil::Date;
 
 use super::{Desk, HISTORY_ROWS};
-use crate::desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
 
 impl Desk {
     /// Puts an answer on top of the history and tells whoever is looking.

@@ -7,6 +7,7 @@ use crdt_model::entry::Subject;
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::time::UnixMillis;
+use desk_api::types::{Health, HubLink, Trouble};
 use jiff::civil::Date;
 use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, date};
@@ -20,7 +21,6 @@ use thiserror::Error;
 
 use super::Desk;
 use super::clock::{HubTime, Reading};
-use crate::desk_api::types::{Health, HubLink, Trouble};
 use crate::disk::DiskTrouble;
 use crate::ledger_files::LedgerFileError;
 use crate::store::Cursor;

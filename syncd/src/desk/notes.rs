@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crdt_model::ids::Writer;
 use crdt_model::time::UnixMillis;
+use desk_api::types::Trouble;
 use jiff::civil::Date;
 use service::tasks::Failures;
 
 use super::Desk;
-use crate::desk_api::types::Trouble;
 
 /// How long it is said that a part of the daemon failed, where it has run since.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);

@@ -5,10 +5,10 @@ use crdt_model::decide::{self, Reason};
 use crdt_model::entry::Fact;
 use crdt_model::ids::{Identification, RewardId};
 use crdt_model::time::UnixMillis;
+use desk_api::types::{Answer, Kind, RedemptionRequest};
 
 use super::Desk;
 use super::answers::{Decided, Refusal};
-use crate::desk_api::types::{Answer, Kind, RedemptionRequest};
 
 impl Desk {
     /// Answers a redemption.

@@ -7,10 +7,10 @@ use crdt_model::entry::{Fact, TariffKind};
 use crdt_model::ids::Identification;
 use crdt_model::money::{Cents, Shares};
 use crdt_model::time::UnixMillis;
+use desk_api::types::{Kind, SaleAnswer, SaleRequest, SaleView, TariffView, TariffsView};
 
 use super::answers::Decided;
 use super::{Desk, Refusal};
-use crate::desk_api::types::{Kind, SaleAnswer, SaleRequest, SaleView, TariffView, TariffsView};
 
 impl Desk {
     /// The activity that is asked for, or the desk's own.

@@ -8,9 +8,9 @@ use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{ActivityId, CouponId, Identification, RewardId};
 use crdt_model::limits::PeriodLimit;
 use crdt_model::time::date_of_day_number;
+use desk_api::types::PassView;
 
 use super::Desk;
-use crate::desk_api::types::PassView;
 use crate::store::StoreError;
 
 /// The limits of the catalogue that the desk has.

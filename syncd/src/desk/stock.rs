@@ -9,11 +9,11 @@ use crdt_model::decide::NoUnit;
 use crdt_model::entry::{EntryRef, Fact};
 use crdt_model::ids::RewardId;
 use crdt_model::stock::{GrantId, GrantedUnits, Unit};
+use desk_api::types::{HubLink, StockView};
 use sync_protocol::message::{Closing, Wanted};
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::{HubLink, StockView};
 use crate::stock_file::Stock;
 
 /// Units that a desk asks for ahead.

@@ -6,11 +6,11 @@ use crdt_model::entry::{Fact, Subject};
 use crdt_model::ids::{ActivityId, PassId, RewardId};
 use crdt_model::stock::{GrantId, GrantedUnits, Units};
 use crdt_model::time::day_number;
+use desk_api::types::CardCheckRequest;
 use hardware::card::Speaks;
 use sync_protocol::desk::DeskEvent;
 
 use super::*;
-use crate::desk_api::types::CardCheckRequest;
 
 const DAY: i64 = 86_400_000;
 

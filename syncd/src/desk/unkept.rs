@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
     use crate::desk::tests::desk;
-    use crate::desk_api::types::{Health, Trouble};
+    use desk_api::types::{Health, Trouble};
 
     fn look(desk: &mut Desk) {
         let tried = desk.trials().run();

@@ -14,16 +14,16 @@ use crdt_model::decide::Reason;
 use crdt_model::ids::RewardId;
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
-use futures_util::{Stream, StreamExt, stream};
-use serde::Deserialize;
-use tokio_stream::wrappers::BroadcastStream;
-
-use super::types::{
+use desk_api::types::{
     ActivityRequest, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event, HistoryRow,
     MembershipPriceView, PassView, Problem, ProblemKind, RedemptionRequest, RequestBody,
     RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
     TariffsView, VoidRequest,
 };
+use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio_stream::wrappers::BroadcastStream;
+
 use crate::desk::{Desk, Refusal};
 use crate::disk::DiskTrouble;
 use crate::hub_link::{SharedDesk, lock};

@@ -12,11 +12,11 @@ use i18n_embed_fl::fl;
 use service::text::printable;
 use tokio::sync::mpsc;
 
-use super::wedge::{Pressed, control_character, keys_of};
-use super::{Advice, Arrived, Known, Read, Reading, Settings};
 use crate::clock;
 use crate::i18n::Texts;
 use crate::keys;
+use crate::scan::wedge::{Pressed, control_character, keys_of};
+use crate::scan::{Advice, Arrived, Known, Read, Reading, Settings};
 use crate::terminal::{Ended, Interruption, RawLines, Signals};
 
 /// Milliseconds without a key after which a scan is complete: longer than between the slowest scanner's characters.
@@ -175,9 +175,9 @@ fn say(line: &str) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Layout;
     use super::*;
     use crate::i18n::Language;
+    use crate::scan::Layout;
 
     #[test]
     fn what_a_scanner_is_to_be_set_to_is_said_in_words() {

@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
-use super::types::{
+use crate::place::socket_elsewhere;
+use crate::types::{
     ActivityRequest, ActivityView, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event,
     HistoryRow, MembershipPriceView, PassView, Problem, RedemptionRequest, RequestBody,
     RequestView, RewardView, SaleAnswer, SaleRequest, SealedView, Status, StockView, TapRequest,
     TariffsView, VoidRequest,
 };
-use crate::paths::socket_elsewhere;
 
 /// Why the daemon gave no answer that can be used.
 #[derive(Debug, Error)]
