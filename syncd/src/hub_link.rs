@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use desk_api::types::HubLink;
 use futures_util::FutureExt;
+use lines::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use quinn::{Connection, RecvStream, SendStream};
 use rand::RngExt;
 use sync_protocol::desk::DeskSession;
@@ -16,7 +17,6 @@ use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, read_clocks};
 
 /// The first wait after a link broke, at the most.

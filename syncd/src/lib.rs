@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod card_key_file;
-pub mod connect;
 pub mod daemon;
 pub mod desk;
 pub mod disk;
@@ -19,4 +18,3 @@ mod proven;
 pub mod request_box;
 pub mod stock_file;
 pub mod store;
-pub mod tls;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use quinn::{Connection, Endpoint};
 use thiserror::Error;
 
-use crate::tls::{PinnedHub, TlsError, client_config};
+use crate::quic::client_config;
+use crate::tls::{PinnedKey, TlsError};
 
 /// So long one address is tried.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The name in the TLS handshake. Keys are pinned, so it proves nothing and is the same for all.
 const SERVER_NAME: &str = "stempel-hub";
@@ -48,7 +49,7 @@ pub async fn connect(
     key: &[u8],
     hub_key: [u8; 32],
     addresses: &[String],
-) -> Result<(Endpoint, Connection, Arc<PinnedHub>), ConnectError> {
+) -> Result<(Endpoint, Connection, Arc<PinnedKey>), ConnectError> {
     let (config, pinned) = client_config(key, hub_key)?;
     let mut last = ConnectError::Unreachable {
         address: "no address".to_owned(),
