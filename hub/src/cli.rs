@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crdt_model::ids::{DeviceId, Identification, VenueId};
 use crdt_model::stock::GrantId;
 use etcetera::BaseStrategy;
+use sample_world::{MAX_PASSES, World, dataset};
 use service::ending::Stop;
 use service::out::{self, json_of};
 use service::say;
@@ -17,9 +18,8 @@ use thiserror::Error;
 
 use crate::db::{HubError, HubFolder};
 use crate::import::{self, ImportError};
-use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
-use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, stock};
+use crate::{card_keys, clock, corrections, endpoint, registry, report, stock};
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
@@ -274,7 +274,7 @@ pub enum CliError {
 /// [`CliError`].
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     if let Command::Sample(SampleCommand::Catalogue) = arguments.command {
-        out::lines(sample::CATALOGUE);
+        out::lines(dataset::CATALOGUE);
         return Ok(());
     }
     if let Command::SampleData { passes, seed, today } = arguments.command {

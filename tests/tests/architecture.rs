@@ -6,15 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use.
-const ARROWS: [(&str, &[&str]); 11] = [
+const ARROWS: [(&str, &[&str]); 13] = [
     ("crdt-model", &[]),
     ("sync-protocol", &["crdt-model"]),
     ("hardware", &["crdt-model"]),
     ("service", &[]),
     ("desk-api", &["hardware", "sync-protocol", "crdt-model"]),
+    ("catalogue-file", &["crdt-model"]),
+    ("sample-world", &["catalogue-file", "crdt-model"]),
     ("lines", &["sync-protocol", "crdt-model"]),
     ("syncd", &["desk-api", "lines", "hardware", "service", "sync-protocol", "crdt-model"]),
-    ("hub", &["lines", "service", "sync-protocol", "crdt-model"]),
+    ("hub", &["sample-world", "catalogue-file", "lines", "service", "sync-protocol", "crdt-model"]),
     ("tui", &["desk-api", "hardware", "service", "sync-protocol", "crdt-model"]),
     ("stempel-tests", &["tui", "hub", "syncd", "desk-api", "hardware", "sync-protocol", "crdt-model"]),
     (

@@ -1,12 +1,12 @@
 //! Rewards. What they are is invented; the days are counted from the world's.
 
+use catalogue_file::RewardRow;
 use crdt_model::catalogue::{Category, RewardKind};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 
 use super::World;
 use super::activities::at_most;
 use super::places::{Organiser, Organisers, Region};
-use crate::import::RewardRow;
 
 /// The contract's id of the first reward here: behind those of the dataset.
 const FIRST_ID: u32 = 6001;

@@ -5,10 +5,13 @@
 //! a larger world begins with the smaller one. Passes are made one at a time and written as they are
 //! made; nothing here holds more than one of them.
 //!
+//! What is made are rows of a catalogue file, as the hub imports it; nothing here knows how.
+//!
 //! Holders are named from two lists of names and drawn by code: nobody in here lives.
 
 mod activities;
 mod coupons;
+pub mod dataset;
 mod holders;
 mod numbers;
 mod passes;
@@ -21,15 +24,13 @@ mod tests;
 use std::fmt::Display;
 use std::io::{self, BufWriter, Write};
 
+use catalogue_file::{CatalogueFile, PassRow, PeriodRow};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp};
 use rand::SeedableRng;
 use rand_chacha::ChaCha20Rng;
 use serde::Serialize;
-
-use crate::import::{CatalogueFile, PassRow, PeriodRow};
-use crate::sample;
 
 /// How many passes a world has at the most: as many as a desk is measured with. There are UiTPAS
 /// numbers for 599,999.
@@ -139,7 +140,7 @@ impl World {
 
 /// The public test dataset.
 fn dataset() -> CatalogueFile {
-    sound(serde_json::from_str(sample::CATALOGUE))
+    sound(serde_json::from_str(dataset::CATALOGUE))
 }
 
 fn brussels() -> TimeZone {

@@ -1,5 +1,6 @@
-//! The rows of a catalogue file, with the contracts' names. Amounts are in cents, days are
-//! `yyyy-mm-dd`, moments RFC 3339.
+//! The catalogue as a file, JSON: its rows, with the contracts' names. The hub imports it, and the sample world is
+//! written as one. Amounts are in cents, days are `yyyy-mm-dd`, moments RFC 3339. Whether rows fit together says who
+//! imports them.
 
 use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{

@@ -1,5 +1,6 @@
 //! Regions, organisers and venues. All but Museum De Reede are invented.
 
+use catalogue_file::{CardSystemRow, VenueRow};
 use crdt_model::catalogue::{DistributionRule, MembershipPrice};
 use crdt_model::ids::{CardSystemId, OrganiserId};
 use crdt_model::money::{Cents, Percentages};
@@ -7,7 +8,6 @@ use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 
 use super::{Stream, sound};
-use crate::import::{CardSystemRow, VenueRow};
 
 /// A card system with what is known of the people in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

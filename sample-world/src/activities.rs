@@ -1,5 +1,6 @@
 //! Activities. Titles, prices and hours are invented; the days are counted from the world's.
 
+use catalogue_file::{ActivityRow, CheckinCodeRow};
 use crdt_model::catalogue::{DistributionKey, OpeningHours, PriceCategory, Weekly};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use crdt_model::money::Cents;
@@ -7,7 +8,6 @@ use crdt_model::time::day_number;
 
 use super::places::{Organisers, Region, Venue, uuid};
 use super::{Stream, World, sound};
-use crate::import::{ActivityRow, CheckinCodeRow};
 
 /// Minutes before opening and after closing in which check-ins are taken.
 const MARGIN: u16 = 30;

@@ -1,12 +1,12 @@
 //! Coupons: by where somebody lives, by activity, or by name.
 
+use catalogue_file::{ActivityRow, CouponRow};
 use crdt_model::catalogue::{Discount, Residence};
 use crdt_model::limits::PeriodType;
 use crdt_model::money::Cents;
 
 use super::activities::at_most;
 use super::places::{BRUSSELS, GENT, MECHELEN, Venue};
-use crate::import::{ActivityRow, CouponRow};
 
 /// The dataset's coupon for visitors from another region.
 pub(super) const OTHER_REGION: &str = "COUPON-ANDERE-REGIO";

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use catalogue_file::{MembershipRow, SubscriptionRow};
 use crdt_model::catalogue::{
     CardStatus, DistributionRule, HolderStatus, MembershipStatus, Programme, RewardKind,
     SocialTariff, SocialTariffRight,
@@ -10,7 +11,6 @@ use crdt_model::time::day_number;
 use data_encoding::BASE64;
 
 use super::*;
-use crate::import::{MembershipRow, SubscriptionRow};
 
 fn world(passes: u32) -> World {
     World { seed: 1, passes, today: Date::constant(2026, 11, 21) }
@@ -132,7 +132,7 @@ fn activities_are_of_many_kinds() {
     let head = world(0).head();
     let at_reede = head.activities.iter().filter(|it| it.venue.as_str() == "museum-de-reede");
     assert_eq!(at_reede.count(), 7);
-    let any = |is: &dyn Fn(&crate::import::ActivityRow) -> bool| head.activities.iter().any(is);
+    let any = |is: &dyn Fn(&catalogue_file::ActivityRow) -> bool| head.activities.iter().any(is);
     for points in 1..=3 {
         assert!(any(&|it| it.checkin_points == points));
     }
@@ -176,7 +176,7 @@ fn rewards_are_over_running_out_and_to_come() {
     assert_eq!(stocks, BTreeSet::from([3, 25, 40, 60, 150, 500]));
     assert!(rewards.iter().filter(|it| it.kind == RewardKind::Welcome).all(|it| it.points == 0));
     assert_eq!(rewards.iter().map(|it| it.points).max(), Some(150));
-    let marked = |is: fn(&crate::import::RewardRow) -> bool| rewards.iter().any(is);
+    let marked = |is: fn(&catalogue_file::RewardRow) -> bool| rewards.iter().any(is);
     assert!(marked(|it| it.online) && marked(|it| it.for_kids) && marked(|it| it.sport));
     assert!(marked(|it| it.featured) && marked(|it| it.publication_period.is_some()));
 }

@@ -1,12 +1,12 @@
 //! Holders. Every surname says that nobody is called so.
 
+use catalogue_file::HolderRow;
 use data_encoding::BASE64;
 use jiff::civil::Date;
 use rand::RngExt;
 use rand_chacha::ChaCha20Rng;
 
 use super::{Stream, World, portrait};
-use crate::import::HolderRow;
 
 /// First names.
 pub(super) const FIRST_NAMES: [&str; 31] = [

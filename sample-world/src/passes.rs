@@ -1,6 +1,10 @@
 //! Passes. What a pass is follows from the world's seed and the pass's place; only which passes have
 //! a holder follows from the passes before it.
 
+use catalogue_file::{
+    EarlierCardRow, GrantedCouponRow, HolderRow, MembershipRow, PassRow, SocialTariffRow,
+    SubscriptionRow,
+};
 use crdt_model::catalogue::{
     CardStatus, GRACE_DAYS, HolderStatus, MembershipStatus, Programme, SocialTariff,
 };
@@ -13,10 +17,6 @@ use super::holders::{Ages, Holders};
 use super::numbers::{Generation, Numbers};
 use super::places::Region;
 use super::{Stream, World, coupons, one_of};
-use crate::import::{
-    EarlierCardRow, GrantedCouponRow, HolderRow, MembershipRow, PassRow, SocialTariffRow,
-    SubscriptionRow,
-};
 
 /// So many museumPASSes have a holder, with a picture, whatever the size of the world: sealing one
 /// takes the hub some 80 ms.
