@@ -2,7 +2,7 @@
 //! know, so either side may be the newer one.
 
 use crdt_model::ids::{RewardId, VenueId, Writer};
-use crdt_model::stock::{GrantedUnits};
+use crdt_model::stock::GrantedUnits;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
