@@ -145,7 +145,10 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
     };
     match command {
         Command::Serve { listen } => serve::run(&folder()?, listen).await,
-        Command::Sample(command) => sample::run(&command),
+        Command::Sample(command) => {
+            sample::run(&command);
+            Ok(())
+        }
         Command::SampleData(world) => sample::write(&world),
         Command::CardKeys(command) => card_keys::run(&folder()?, command).await,
         Command::Stock(command) => stock::run(&folder()?, command).await,

@@ -27,10 +27,9 @@ pub(super) struct SampleWorld {
     today: Option<jiff::civil::Date>,
 }
 
-pub(super) fn run(command: &SampleCommand) -> Result<(), CliError> {
+pub(super) fn run(command: &SampleCommand) {
     let SampleCommand::Catalogue = command;
     out::lines(dataset::CATALOGUE);
-    Ok(())
 }
 
 pub(super) fn write(world: &SampleWorld) -> Result<(), CliError> {
