@@ -1,4 +1,5 @@
 //! From a fresh clone to the demonstration: what `./dev` installs, and that nothing is built twice.
+#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use std::collections::BTreeSet;
 use std::fs;
