@@ -297,8 +297,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         Command::Stock(command) => stock_command(&folder, command).await,
         Command::Correct(CorrectCommand::Void { venue, entry }) => {
             let (key, _) = folder.key()?;
-            let pool = folder.database().await?;
-            let written = corrections::void(&pool, &key, &venue, entry).await?;
+            let db = folder.database().await?;
+            let written = corrections::void(&db, &key, &venue, entry).await?;
             say!("taken back by {written}");
             Ok(())
         }
@@ -310,8 +310,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
                 .map_err(|error| CliError::File { file: file.clone(), error })?;
             let failed = |error| CliError::Import { file: file.clone(), error };
             let catalogue = import::read(&json).map_err(failed)?;
-            let pool = folder.database().await?;
-            let done = import::import(&pool, &catalogue).await.map_err(failed)?;
+            let db = folder.database().await?;
+            let done = import::import(&db, &catalogue).await.map_err(failed)?;
             say!(
                 "imported: {} new or changed, {} as they were, {} holders sealed",
                 done.changed,
@@ -336,16 +336,16 @@ fn sample_data(passes: u32, seed: u64, today: Option<jiff::civil::Date>) -> Resu
 }
 
 async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
+    let db = folder.database().await?;
     match command {
         CardKeysCommand::New { signatures_only } => {
             let kind =
                 if signatures_only { card_keys::Kind::Signatures } else { card_keys::Kind::Keys };
-            let number = card_keys::make(&pool, kind).await?;
+            let number = card_keys::make(&db, kind).await?;
             say!("made key set {number}");
         }
         CardKeysCommand::List { json } => {
-            let sets = card_keys::list(&pool).await?;
+            let sets = card_keys::list(&db).await?;
             if json {
                 say!("{}", json_of(&sets));
                 return Ok(());
@@ -361,15 +361,15 @@ async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Resu
             }
         }
         CardKeysCommand::Retire { number } => {
-            card_keys::retire(&pool, number).await?;
+            card_keys::retire(&db, number).await?;
             say!("retired key set {number}");
         }
         CardKeysCommand::Allow { device } => {
-            card_keys::let_make(&pool, device, true).await?;
+            card_keys::let_make(&db, device, true).await?;
             say!("{device} may make cards");
         }
         CardKeysCommand::Withdraw { device } => {
-            card_keys::let_make(&pool, device, false).await?;
+            card_keys::let_make(&db, device, false).await?;
             say!("{device} may make no more cards");
         }
     }
@@ -377,10 +377,10 @@ async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Resu
 }
 
 async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
+    let db = folder.database().await?;
     let (grant, step, done) = match command {
         StockCommand::List { json } => {
-            let report = stock::report(&pool).await?;
+            let report = stock::report(&db).await?;
             if json {
                 say!("{}", json_of(&report));
                 return Ok(());
@@ -419,7 +419,7 @@ async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), 
         StockCommand::Thaw { grant } => (grant, GrantStep::Thaw, "active again"),
         StockCommand::WriteOff { grant } => (grant, GrantStep::WriteOff, "written off"),
     };
-    stock::change_grant(&pool, GrantId(grant), step).await?;
+    stock::change_grant(&db, GrantId(grant), step).await?;
     say!("grant {grant}: {done}");
     Ok(())
 }
@@ -436,14 +436,14 @@ fn time(at: i64) -> jiff::Timestamp {
 }
 
 async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
+    let db = folder.database().await?;
     match command {
         VenueCommand::Add { venue, name } => {
-            registry::add_venue(&pool, &venue, &name).await?;
+            registry::add_venue(&db, &venue, &name).await?;
             say!("added {venue}");
         }
         VenueCommand::List => {
-            for (venue, name) in registry::venues(&pool).await? {
+            for (venue, name) in registry::venues(&db).await? {
                 say!("{venue:24} {name}");
             }
         }
@@ -452,11 +452,11 @@ async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError
 }
 
 async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
+    let db = folder.database().await?;
     match command {
         ShowCommand::Pass { card, json } => {
             let card: Identification = card.parse()?;
-            let pass = report::pass(&pool, &card).await?;
+            let pass = report::pass(&db, &card).await?;
             if json {
                 say!("{}", json_of(&pass));
             } else {
@@ -472,7 +472,7 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
             }
         }
         ShowCommand::Ledger { venue, day, json } => {
-            let entries = report::ledger(&pool, &venue, day).await?;
+            let entries = report::ledger(&db, &venue, day).await?;
             if json {
                 say!("{}", json_of(&entries));
                 return Ok(());
@@ -498,7 +498,7 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
             say!("{} entries", entries.len());
         }
         ShowCommand::Debts { json } => {
-            let debts = report::debts(&pool).await?;
+            let debts = report::debts(&db).await?;
             if json {
                 say!("{}", json_of(&debts));
                 return Ok(());
@@ -509,7 +509,7 @@ async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> 
             say!("{} passes", debts.len());
         }
         ShowCommand::Totals { json } => {
-            let totals = report::totals(&pool).await?;
+            let totals = report::totals(&db).await?;
             if json {
                 say!("{}", json_of(&totals));
             } else {

@@ -3,10 +3,9 @@
 use clap::Subcommand;
 use service::out::json_of;
 use service::say;
-use sqlx::SqlitePool;
 
 use super::{NEXT_STEP, report, trust};
-use crate::db::HubError;
+use crate::db::{Db, HubError};
 
 /// What operators ask and say.
 #[derive(Debug, Subcommand)]
@@ -26,14 +25,14 @@ impl ClockCommand {
     ///
     /// # Errors
     /// [`HubError`].
-    pub async fn run(self, pool: &SqlitePool) -> Result<(), HubError> {
+    pub async fn run(self, db: &Db) -> Result<(), HubError> {
         match self {
             Self::Show { json: true } => {
-                let report = report(pool).await?;
+                let report = report(db).await?;
                 say!("{}", json_of(&report));
             }
             Self::Show { json: false } => {
-                let report = report(pool).await?;
+                let report = report(db).await?;
                 let at = |at| jiff::Timestamp::from_millisecond(at).unwrap_or_default();
                 say!("the clock shows {}", at(report.now));
                 match report.newest_receipt {
@@ -50,7 +49,7 @@ impl ClockCommand {
                 }
             }
             Self::Trust => {
-                trust(pool).await?;
+                trust(db).await?;
                 say!("earlier receipts no longer speak against the clock");
             }
         }
