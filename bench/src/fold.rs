@@ -66,16 +66,16 @@ const IN_A_LIST: u64 = 20_000;
 async fn at_the_hub(entries: u64, passes: u64) {
     let world = tempfile::tempdir_in(".").expect("this folder can be written");
     let folder = hub::db::HubFolder::create(world.path()).expect("it can be made");
-    let pool = folder.database().await.expect("it opens");
+    let db = folder.database().await.expect("it opens");
     let passes_there = u32::try_from(passes).unwrap_or(u32::MAX);
     let file = hub::import::read(&catalogue(passes_there, 0)).expect("a catalogue");
-    hub::import::import(&pool, &file).await.expect("it is taken");
+    hub::import::import(&db, &file).await.expect("it is taken");
     let key = DeviceKey::from_seed(&[7; 32]).expect("32 bytes");
     let venue: VenueId = VENUE.parse().expect("a venue");
-    let invitation = hub::registry::invite(&pool, &venue, "Balie", Vec::new(), &[0; 32])
+    let invitation = hub::registry::invite(&db, &venue, "Balie", Vec::new(), &[0; 32])
         .await
         .expect("the venue is there");
-    hub::registry::enrol(&pool, &invitation.token, key.public_key())
+    hub::registry::enrol(&db, &invitation.token, key.public_key())
         .await
         .expect("the hub works")
         .expect("the invitation is new");
@@ -111,7 +111,7 @@ async fn at_the_hub(entries: u64, passes: u64) {
     }
     let begun = Instant::now();
     for batch in &batches {
-        let taken = hub::ledgers::take(&pool, &venue, key.device(), batch).await;
+        let taken = hub::ledgers::take(&db, &venue, key.device(), batch).await;
         assert!(matches!(taken, Ok(Taken::Held { new: true, .. })), "{taken:?}");
     }
     let took = begun.elapsed().as_secs_f64();

@@ -265,7 +265,7 @@ pub struct GrantedCouponRow {
 }
 
 /// What is sealed into a record.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HolderRow {
     /// The name.

@@ -226,6 +226,11 @@ impl Extension {
         Ok(extension)
     }
 
+    /// Where each of [`Self::entries`] stood first, where it is a copy.
+    pub fn first_places(&self) -> &[Option<EntryRef>] {
+        &self.first_places
+    }
+
     /// Whose list it extends.
     pub fn writer(&self) -> Writer {
         self.writer

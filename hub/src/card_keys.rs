@@ -2,13 +2,12 @@
 //! with what makes them.
 
 use crdt_model::ids::DeviceId;
-use rand::RngExt;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection, SqliteExecutor, SqlitePool};
 use sync_protocol::card_keys::{CardKeySet, SealedCardKeys, seal_card_keys};
 
-use crate::db::{HubError, Writing, from_sql, wall_clock, write};
+use crate::db::{Db, HubError, Writing};
+use crate::records::card_keys::{self as kept, KeySet};
 
 /// What a key set is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -38,11 +37,8 @@ pub struct KeySetRow {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn version(database: impl SqliteExecutor<'_>) -> Result<Option<u64>, HubError> {
-    let version: Option<i64> = sqlx::query_scalar("SELECT version FROM card_keys_version")
-        .fetch_optional(database)
-        .await?;
-    Ok(version.map(from_sql))
+pub async fn version(db: &Db) -> Result<Option<u64>, HubError> {
+    kept::version(&mut db.read().await?).await
 }
 
 /// What a desk is told of the version when it says hello: nothing where there never were any keys. A desk
@@ -51,27 +47,20 @@ pub async fn version(database: impl SqliteExecutor<'_>) -> Result<Option<u64>, H
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn announced(pool: &SqlitePool, device: DeviceId) -> Result<Option<u64>, HubError> {
-    let known: Option<bool> =
-        sqlx::query_scalar("SELECT sealing_key IS NOT NULL FROM device WHERE id = ?")
-            .bind(&device.0[..])
-            .fetch_optional(pool)
-            .await?;
-    if known == Some(true) { version(pool).await } else { Ok(Some(0)) }
+pub async fn announced(db: &Db, device: DeviceId) -> Result<Option<u64>, HubError> {
+    let mut reading = db.read().await?;
+    match kept::desk(&mut reading, device).await? {
+        Some((_, Some(_))) => kept::version(&mut reading).await,
+        Some((_, None)) | None => Ok(Some(0)),
+    }
 }
 
 /// A random number: a hub that was restored from a backup must not come by the same one again, or desks
 /// would take other keys for theirs.
-async fn next_version(connection: &mut SqliteConnection) -> Result<(), HubError> {
-    let version: i64 = rand::rng().random_range(1..i64::MAX);
-    sqlx::query(
-        "INSERT INTO card_keys_version (id, version) VALUES (1, ?1)
-         ON CONFLICT (id) DO UPDATE SET version = ?1",
-    )
-    .bind(version)
-    .execute(connection)
-    .await?;
-    Ok(())
+async fn next_version(writing: &mut Writing) -> Result<(), HubError> {
+    let version = writing.surroundings().number();
+    writing.devices_moved();
+    kept::set_version(writing, version).await
 }
 
 /// Makes a key set, and gives its number: one more than the highest that ever was, for cards out there
@@ -79,31 +68,30 @@ async fn next_version(connection: &mut SqliteConnection) -> Result<(), HubError>
 ///
 /// # Errors
 /// [`HubError`]; [`HubError::Exists`] where all 255 numbers were used.
-pub async fn make(pool: &SqlitePool, kind: Kind) -> Result<u8, HubError> {
-    let mut writing = Writing::begin(pool).await?;
-    let highest: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(number), 0) FROM card_key_set")
-        .fetch_one(&mut *writing.transaction)
-        .await?;
-    let number = u8::try_from(highest + 1)
-        .map_err(|_| HubError::Exists { what: "key set", name: "255".to_owned() })?;
+pub async fn make(db: &Db, kind: Kind) -> Result<u8, HubError> {
+    let mut writing = db.write().await?;
+    // Not from the ids, which may leave some out: there are 255.
+    writing.lock_name("key set", "").await?;
+    let highest = kept::all(&mut writing).await?.last().map_or(0, |set| set.number);
+    let number = highest
+        .checked_add(1)
+        .ok_or_else(|| HubError::Exists { what: "key set", name: "255".to_owned() })?;
+    let surroundings = writing.surroundings();
     let keys = match kind {
-        Kind::Keys => Some((rand::rng().random::<[u8; 16]>(), rand::rng().random::<[u8; 16]>())),
+        Kind::Keys => Some((surroundings.random(), surroundings.random())),
         Kind::Signatures => None,
     };
-    let seed: [u8; 32] = rand::rng().random();
-    sqlx::query(
-        "INSERT INTO card_key_set (number, check_key, change_key, signing_seed, made_at)
-         VALUES (?, ?, ?, ?, ?)",
-    )
-    .bind(number)
-    .bind(keys.map(|(check, _)| check.to_vec()))
-    .bind(keys.map(|(_, change)| change.to_vec()))
-    .bind(&seed[..])
-    .bind(wall_clock().0)
-    .execute(&mut *writing.transaction)
-    .await?;
-    next_version(&mut writing.transaction).await?;
-    writing.transaction.commit().await?;
+    let set = KeySet {
+        number,
+        check: keys.map(|(check, _)| check),
+        change: keys.map(|(_, change)| change),
+        signing_seed: surroundings.random(),
+        made_at: surroundings.now().0,
+        retired_at: None,
+    };
+    kept::add(&mut writing, &set).await?;
+    next_version(&mut writing).await?;
+    writing.commit().await?;
     Ok(number)
 }
 
@@ -111,20 +99,13 @@ pub async fn make(pool: &SqlitePool, kind: Kind) -> Result<u8, HubError> {
 ///
 /// # Errors
 /// [`HubError::NoSuch`] where there is none of this number in use.
-pub async fn retire(pool: &SqlitePool, number: u8) -> Result<(), HubError> {
-    let mut writing = Writing::begin(pool).await?;
-    let done = sqlx::query(
-        "UPDATE card_key_set SET retired_at = ? WHERE number = ? AND retired_at IS NULL",
-    )
-    .bind(wall_clock().0)
-    .bind(number)
-    .execute(&mut *writing.transaction)
-    .await?;
-    if done.rows_affected() == 0 {
+pub async fn retire(db: &Db, number: u8) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    if !kept::retire(&mut writing, number).await? {
         return Err(HubError::NoSuch { what: "key set in use", name: number.to_string() });
     }
-    next_version(&mut writing.transaction).await?;
-    writing.transaction.commit().await?;
+    next_version(&mut writing).await?;
+    writing.commit().await?;
     Ok(())
 }
 
@@ -132,20 +113,13 @@ pub async fn retire(pool: &SqlitePool, number: u8) -> Result<(), HubError> {
 ///
 /// # Errors
 /// [`HubError::NoSuch`] where there is no such enrolled desk.
-pub async fn let_make(pool: &SqlitePool, device: DeviceId, makes: bool) -> Result<(), HubError> {
-    let mut writing = Writing::begin(pool).await?;
-    let done = sqlx::query(
-        "UPDATE device SET makes_cards = ? WHERE id = ? AND revoked_at IS NULL AND NOT is_hub",
-    )
-    .bind(makes)
-    .bind(&device.0[..])
-    .execute(&mut *writing.transaction)
-    .await?;
-    if done.rows_affected() == 0 {
+pub async fn let_make(db: &Db, device: DeviceId, makes: bool) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    if !kept::let_make(&mut writing, device, makes).await? {
         return Err(HubError::NoSuch { what: "enrolled device", name: device.to_string() });
     }
-    next_version(&mut writing.transaction).await?;
-    writing.transaction.commit().await?;
+    next_version(&mut writing).await?;
+    writing.commit().await?;
     Ok(())
 }
 
@@ -153,21 +127,15 @@ pub async fn let_make(pool: &SqlitePool, device: DeviceId, makes: bool) -> Resul
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn list(pool: &SqlitePool) -> Result<Vec<KeySetRow>, HubError> {
-    let rows = sqlx::query(
-        "SELECT number, check_key IS NULL, made_at, retired_at FROM card_key_set ORDER BY number",
-    )
-    .fetch_all(pool)
-    .await?;
-    Ok(rows
-        .iter()
-        .map(|row| KeySetRow {
-            number: row.get(0),
-            kind: if row.get(1) { Kind::Signatures } else { Kind::Keys },
-            made_at: row.get(2),
-            retired_at: row.get(3),
-        })
-        .collect())
+pub async fn list(db: &Db) -> Result<Vec<KeySetRow>, HubError> {
+    let sets = kept::all(&mut db.read().await?).await?;
+    let rows = sets.into_iter().map(|set| KeySetRow {
+        number: set.number,
+        kind: if set.check.is_none() { Kind::Signatures } else { Kind::Keys },
+        made_at: set.made_at,
+        retired_at: set.retired_at,
+    });
+    Ok(rows.collect())
 }
 
 /// Keeps the key to which a desk's card keys are sealed.
@@ -175,14 +143,15 @@ pub async fn list(pool: &SqlitePool) -> Result<Vec<KeySetRow>, HubError> {
 /// # Errors
 /// [`HubError`].
 pub async fn keep_sealing_key(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     sealing_key: &[u8; 32],
 ) -> Result<(), HubError> {
-    let update = sqlx::query("UPDATE device SET sealing_key = ? WHERE id = ?")
-        .bind(&sealing_key[..])
-        .bind(&device.0[..]);
-    write(pool, update).await
+    let mut writing = db.write().await?;
+    kept::keep_sealing_key(&mut writing, device, sealing_key).await?;
+    writing.device_moved(device);
+    writing.commit().await?;
+    Ok(())
 }
 
 /// The card keys for this desk, sealed to it; nothing where there never were any, it has not said to which
@@ -190,50 +159,30 @@ pub async fn keep_sealing_key(
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn sealed_to(
-    pool: &SqlitePool,
-    device: DeviceId,
-) -> Result<Option<SealedCardKeys>, HubError> {
-    let mut reading = pool.begin().await?;
-    let version = version(&mut *reading).await?;
-    let desk = sqlx::query(
-        "SELECT makes_cards, sealing_key FROM device
-         WHERE id = ? AND revoked_at IS NULL AND NOT is_hub",
-    )
-    .bind(&device.0[..])
-    .fetch_optional(&mut *reading)
-    .await?;
-    let (Some(version), Some(desk)) = (version, desk) else { return Ok(None) };
-    let makes: bool = desk.get(0);
-    let Some(sealing_key) = desk.get::<Option<Vec<u8>>, _>(1) else { return Ok(None) };
-    let wrong = |what: &str| HubError::Record(format!("a {what} has another length"));
-    let sealing_key = sealing_key.try_into().map_err(|_| wrong("sealing key"))?;
-    let rows = sqlx::query(
-        "SELECT number, check_key, change_key, signing_seed FROM card_key_set
-         WHERE retired_at IS NULL ORDER BY number",
-    )
-    .fetch_all(&mut *reading)
-    .await?;
-    let mut sets = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let master = |column: usize| {
-            let key = row.get::<Option<Vec<u8>>, _>(column);
-            key.map(|key| key.try_into().map_err(|_| wrong("card key"))).transpose()
-        };
-        let seed: [u8; 32] =
-            row.get::<Vec<u8>, _>(3).try_into().map_err(|_| wrong("signing key"))?;
-        let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
+pub async fn sealed_to(db: &Db, device: DeviceId) -> Result<Option<SealedCardKeys>, HubError> {
+    let mut reading = db.read().await?;
+    let version = kept::version(&mut reading).await?;
+    let desk = kept::desk(&mut reading, device).await?;
+    let (Some(version), Some((makes, Some(sealing_key)))) = (version, desk) else {
+        return Ok(None);
+    };
+    let all = kept::all(&mut reading).await?;
+    let mut sets = Vec::with_capacity(all.len());
+    for set in all.into_iter().filter(|set| set.retired_at.is_none()) {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&set.signing_seed)
             .map_err(|error| HubError::Record(format!("a signing key: {error}")))?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| wrong("public key"))?;
+        let wrong = || HubError::Record("a public key has another length".to_owned());
+        let public = pair.public_key().as_ref().try_into().map_err(|_| wrong())?;
         sets.push(CardKeySet {
-            number: row.get(0),
+            number: set.number,
             public,
-            check: master(1)?,
-            change: if makes { master(2)? } else { None },
-            signing: makes.then_some(seed),
+            check: set.check,
+            change: if makes { set.change } else { None },
+            signing: makes.then_some(set.signing_seed),
         });
     }
-    let sealed = seal_card_keys(version, &sets, &sealing_key, &mut rand::rng())
+    let mut random = db.surroundings().stream();
+    let sealed = seal_card_keys(version, &sets, &sealing_key, &mut random)
         .map_err(|error| HubError::Record(format!("card keys for desk {device}: {error}")))?;
     Ok(Some(sealed))
 }

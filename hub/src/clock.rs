@@ -14,9 +14,9 @@ use crdt_model::ids::DeviceId;
 use crdt_model::receipt::{RECEIPT_TOLERANCE, Receipt};
 use crdt_model::time::UnixMillis;
 use serde::Serialize;
-use sqlx::{SqliteConnection, SqlitePool};
 
-use crate::db::{HubError, wall_clock, write};
+use crate::db::{Db, HubError, Reading, Writing};
+use crate::records::{devices, log, meta, runs};
 
 /// A desk's clock that was heard longer ago than this says nothing of the hub's clock now: an hour.
 const HEARD_WITHIN: i64 = 60 * 60 * 1000;
@@ -173,46 +173,29 @@ impl ReceiptTime {
     }
 }
 
-async fn witnesses(
-    connection: &mut SqliteConnection,
-    now: UnixMillis,
-) -> Result<Witnesses, HubError> {
-    let newest: Option<i64> = sqlx::query_scalar(
-        "SELECT received FROM accepted WHERE version > COALESCE(
-             (SELECT CAST(CAST(value AS TEXT) AS INTEGER) FROM meta WHERE name = ?), 0)
-         ORDER BY version DESC LIMIT 1",
-    )
-    .bind(TRUSTED_FROM)
-    .fetch_optional(&mut *connection)
-    .await?
-    .flatten();
-    let offsets = sqlx::query_scalar(
-        "SELECT clock_offset FROM device
-         WHERE clock_heard_at BETWEEN ? AND ? AND clock_offset IS NOT NULL AND revoked_at IS NULL
-         ORDER BY clock_heard_at DESC LIMIT ?",
-    )
-    .bind(now.0.saturating_sub(HEARD_WITHIN))
-    .bind(now.0.saturating_add(RECEIPT_TOLERANCE))
-    .bind(MOST_WITNESSES)
-    .fetch_all(connection)
-    .await?;
+async fn witnesses(reading: &mut Reading) -> Result<Witnesses, HubError> {
+    let now = reading.now();
+    let trusted = meta::value(reading, TRUSTED_FROM).await?;
+    let trusted = trusted.and_then(|text| String::from_utf8(text).ok()?.parse().ok());
+    // A row that is not numbered yet is one of now.
+    let newest = log::newest_receipt(reading, trusted.unwrap_or_default()).await?;
+    let from = now.0.saturating_sub(HEARD_WITHIN);
+    let until = now.0.saturating_add(RECEIPT_TOLERANCE);
+    let offsets = devices::clock_offsets(reading, from, until, MOST_WITNESSES).await?;
     Ok(Witnesses { now, newest: newest.map(UnixMillis), offsets })
 }
 
 /// The time of what is received now, in the transaction that keeps it.
-pub(crate) async fn receipt_time(
-    connection: &mut SqliteConnection,
-) -> Result<ReceiptTime, HubError> {
-    Ok(witnesses(connection, wall_clock()).await?.receipt())
+pub(crate) async fn receipt_time(writing: &mut Writing) -> Result<ReceiptTime, HubError> {
+    Ok(witnesses(writing).await?.receipt())
 }
 
 /// Whether the hub's own clock is in doubt, and why. Desks must then not take its time over.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn doubt(pool: &SqlitePool) -> Result<Option<Doubt>, HubError> {
-    let mut connection = pool.acquire().await?;
-    Ok(witnesses(&mut connection, wall_clock()).await?.doubt())
+pub async fn doubt(db: &Db) -> Result<Option<Doubt>, HubError> {
+    Ok(witnesses(&mut db.read().await?).await?.doubt())
 }
 
 /// Stores what a desk's clock showed at its hello. Only a hello says whether anything waits at the desk; beats move
@@ -224,25 +207,19 @@ pub async fn doubt(pool: &SqlitePool) -> Result<Option<Doubt>, HubError> {
 /// # Errors
 /// [`HubError`].
 pub async fn note_desk_clock(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     desk_clock: UnixMillis,
     holds_all: bool,
 ) -> Result<(), HubError> {
-    let now = wall_clock();
+    let now = db.now();
     let offset = desk_clock.since(now);
     let agree = offset.saturating_abs() <= RECEIPT_TOLERANCE;
-    let held = holds_all && agree && doubt(pool).await?.is_none();
-    let update = sqlx::query(
-        "UPDATE device SET last_contact = ?1, clock_heard_at = ?1, clock_offset = ?2,
-             all_held_at = CASE WHEN ?3 THEN ?1 ELSE all_held_at END
-         WHERE id = ?4",
-    )
-    .bind(now.0)
-    .bind(offset)
-    .bind(held)
-    .bind(device.0.to_vec());
-    write(pool, update).await
+    let held = holds_all && agree && doubt(db).await?.is_none();
+    let mut writing = db.write().await?;
+    devices::note_clock(&mut writing, device, now.0, offset, held).await?;
+    writing.commit().await?;
+    Ok(())
 }
 
 /// An operator says that the hub's clock is right now: receipts from before, of a time when it was ahead,
@@ -250,14 +227,12 @@ pub async fn note_desk_clock(
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn trust(pool: &SqlitePool) -> Result<(), HubError> {
-    let version: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM accepted")
-        .fetch_one(pool)
-        .await?;
-    let statement = sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)")
-        .bind(TRUSTED_FROM)
-        .bind(version.to_string().into_bytes());
-    write(pool, statement).await
+pub async fn trust(db: &Db) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    let reached = runs::reached(&mut writing).await?;
+    meta::keep(&mut writing, TRUSTED_FROM, reached.to_string().as_bytes()).await?;
+    writing.commit().await?;
+    Ok(())
 }
 
 /// What operators are told of the hub's clock.
@@ -278,9 +253,8 @@ pub struct ClockReport {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn report(pool: &SqlitePool) -> Result<ClockReport, HubError> {
-    let mut connection = pool.acquire().await?;
-    let found = witnesses(&mut connection, wall_clock()).await?;
+pub async fn report(db: &Db) -> Result<ClockReport, HubError> {
+    let found = witnesses(&mut db.read().await?).await?;
     Ok(ClockReport {
         now: found.now.0,
         newest_receipt: found.newest.map(|at| at.0),
@@ -322,9 +296,9 @@ fn log_change(doubt: Option<Doubt>) {
 
 /// Looks at the hub's clock from time to time, for as long as the hub runs, and logs when it comes into
 /// doubt and when the doubt ends.
-pub(crate) async fn watch(pool: &SqlitePool, doubtful: &AtomicBool) {
+pub(crate) async fn watch(db: &Db, doubtful: &AtomicBool) {
     loop {
-        match doubt(pool).await {
+        match doubt(db).await {
             Ok(doubt) => {
                 doubtful.store(doubt.is_some(), Ordering::Relaxed);
                 log_change(doubt);

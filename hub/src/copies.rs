@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use crdt_model::ids::DeviceId;
 use crdt_model::time::UnixMillis;
-use sqlx::SqlitePool;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::db::{HubError, wall_clock, write};
+use crate::db::{Db, HubError};
+use crate::records::devices;
 use crate::storage::Storage;
 
 /// Between two looks at who is heard.
@@ -177,7 +177,7 @@ impl Lines {
     /// [`HubError`], where they cannot be noted.
     pub(crate) async fn watch(
         &self,
-        pool: &SqlitePool,
+        db: &Db,
         storage: &Arc<Storage>,
     ) -> Result<(), HubError> {
         let mut noted: HashMap<DeviceId, UnixMillis> = HashMap::new();
@@ -194,7 +194,7 @@ impl Lines {
                 self.skip_to_now();
                 continue;
             }
-            let now = wall_clock();
+            let now = db.now();
             noted.retain(|_, at| (now.0 - at.0).abs() < NOTED_EACH);
             for (device, one, other) in self.look(Instant::now()) {
                 if noted.contains_key(&device) {
@@ -205,7 +205,7 @@ impl Lines {
                     "a desk is used twice: its folder was copied, and two computers record under one name. Nothing is lost; enrol one of them anew, with a folder of its own"
                 );
                 // In a task of its own: a note may wait minutes for the writer's turn, and looking goes on.
-                noting.spawn(note_when_possible(pool.clone(), storage.clone(), device, now));
+                noting.spawn(note_when_possible(db.clone(), storage.clone(), device, now));
                 noted.insert(device, now);
             }
         }
@@ -214,13 +214,13 @@ impl Lines {
 
 /// Notes it as soon as the disk takes it.
 async fn note_when_possible(
-    pool: SqlitePool,
+    db: Db,
     storage: Arc<Storage>,
     device: DeviceId,
     now: UnixMillis,
 ) -> Result<(), HubError> {
     loop {
-        match note_used_twice(&pool, device, now).await {
+        match note_used_twice(&db, device, now).await {
             Err(error) if storage.note(&error).is_some() => tokio::time::sleep(LOOK_EACH).await,
             noted => return noted,
         }
@@ -234,19 +234,15 @@ pub(crate) fn still_shown(used_twice_at: Option<i64>, now: UnixMillis) -> bool {
 
 /// Notes that a desk was seen to be used twice, for operators and for its next sessions.
 pub(crate) async fn note_used_twice(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     now: UnixMillis,
 ) -> Result<(), HubError> {
-    let update = sqlx::query(
-        "UPDATE device SET used_twice_since = IIF(used_twice_at > ?, used_twice_since, ?), used_twice_at = ?
-         WHERE id = ?",
-    )
-    .bind(now.0.saturating_sub(SHOWN_FOR))
-    .bind(now.0)
-    .bind(now.0)
-    .bind(&device.0[..]);
-    write(pool, update).await
+    let mut writing = db.write().await?;
+    let still_since = now.0.saturating_sub(SHOWN_FOR);
+    devices::note_used_twice(&mut writing, device, now.0, still_since).await?;
+    writing.commit().await?;
+    Ok(())
 }
 
 #[cfg(test)]

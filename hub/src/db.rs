@@ -1,376 +1,364 @@
-//! The hub's folder and its database: SQLite through sqlx, one file.
+//! The hub's database: one SQL text for two engines. SQLite is the default, one file; PostgreSQL serves any number of
+//! hub processes.
+//!
+//! Only this room and [`crate::records`] know SQL. What differs between the engines is here: how a write begins, which
+//! rows are locked, how many rows are written at once ([`Statement::rows`]), how others hear of it ([`news`]), how what
+//! leaves the hub is numbered ([`numbers`]), and what an error says of the world ([`Says`]).
 
-mod migrations;
+mod backup;
+mod engine;
+mod error;
+mod facts;
+mod folder;
+mod layout;
+mod layout_of_0_1;
+pub mod news;
+mod numbers;
+mod row;
+mod statement;
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::ops::{Deref, DerefMut};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use crdt_model::catalogue::{LookupKey, PassRecord};
+use crdt_model::ids::DeviceId;
 use crdt_model::time::UnixMillis;
-use rand::RngExt;
-use ring::rand::SystemRandom;
-use ring::signature::{Ed25519KeyPair, KeyPair};
-use sqlx::query::Query;
-use sqlx::sqlite::{
-    SqliteArguments, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
-};
-use sqlx::{Sqlite, SqlitePool};
-use sync_protocol::request::RequestKey;
-use thiserror::Error;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::storage::{Storage, sqlite_code};
+pub use backup::{backup, restore};
+pub use error::{DatabaseError, HubError, Says};
+pub(crate) use facts::{Facts, outcome};
+pub use folder::HubFolder;
+pub(crate) use layout_of_0_1::hash_of_batch;
+pub use numbers::Moves;
+pub use row::{Column, Row};
+pub use statement::{Statement, Value, sql};
 
-/// How long a connection waits for another one that writes, before it gives up.
-const BUSY: Duration = Duration::from_secs(10);
+use engine::{Pool, Transaction};
+use news::{News, NewsRoom};
+use numbers::{Numbered, Numbering, OwnRun};
 
-/// How often a starting server tries to take its lock.
-const LOCK_TRIES: u32 = 10;
+use crate::storage::Storage;
+use crate::surroundings::{Surroundings, System};
 
-/// Connections to the database: readers beside the one writer that SQLite has.
-const CONNECTIONS: u32 = 8;
+/// How often a writer tries again where another process writes, 60 ms at a time: ten minutes in all.
+const MOST_TRIES: u32 = 10_000;
 
-/// What goes wrong in the hub.
-#[derive(Debug, Error)]
-pub enum HubError {
-    /// The database says no.
-    #[error("the hub's database: {0}")]
-    Database(#[from] sqlx::Error),
-    /// The database cannot be brought to this version's layout.
-    #[error("the hub's database cannot be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// A stored record cannot be read.
-    #[error("a record of the hub's database cannot be read: {0}")]
-    Record(String),
-    /// The folder or a file in it cannot be used.
-    #[error("{path} cannot be used: {error}. The hub needs a folder that it can write to")]
-    Disk {
-        /// Which.
-        path: PathBuf,
-        /// What the system says.
-        error: io::Error,
-    },
-    /// Another hub serves this folder.
-    #[error(
-        "another stempel-hub already serves {folder}. Stop it first, or choose another --folder"
-    )]
-    AlreadyServing {
-        /// Which folder.
-        folder: PathBuf,
-    },
-    /// No hub was begun here: a typing error must not look like a hub without desks.
-    #[error(
-        "there is no hub in {folder}: `venue add`, `import` and `serve` begin one; `--folder` says where it is"
-    )]
-    NoHub {
-        /// Which folder.
-        folder: PathBuf,
-    },
-    /// There is no such venue, device or pass.
-    #[error("there is no {what} named {name}")]
-    NoSuch {
-        /// What kind of thing.
-        what: &'static str,
-        /// The name that was asked for.
-        name: String,
-    },
-    /// There is one already.
-    #[error("there is already a {what} named {name}")]
-    Exists {
-        /// What kind of thing.
-        what: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// The network says no.
-    #[error("the hub cannot listen on {address}: {why}")]
-    Listen {
-        /// Where.
-        address: String,
-        /// What the system says.
-        why: String,
-    },
-}
+/// After so many tries it is said that a writer waits: some ten seconds.
+const SAID_EACH: u32 = 150;
 
-impl From<minicbor::decode::Error> for HubError {
-    fn from(error: minicbor::decode::Error) -> Self {
-        Self::Record(error.to_string())
-    }
-}
-
-/// The system's clock, in milliseconds since the epoch.
-pub fn wall_clock() -> UnixMillis {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// The hub's folder: `hub.db`, `hub.key` and the lock of a running server.
+/// The hub's database, open. A handle: clones share it.
 #[derive(Debug, Clone)]
-pub struct HubFolder {
-    root: PathBuf,
+pub struct Db(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    pool: Pool,
+    /// How to connect once more, to listen; and the channel, which is that of this database's schema alone.
+    listening: Option<(sqlx::postgres::PgConnectOptions, String)>,
+    surroundings: Arc<dyn Surroundings>,
+    /// SQLite has one writer, and on PostgreSQL one is enough for a process: who writes waits for its turn here, before
+    /// it takes a connection, so that the waiting leave the connections to those who read.
+    turn: Arc<Semaphore>,
+    news: NewsRoom,
+    /// Whether this process serves desks: then nobody else does on this SQLite file.
+    serves: AtomicBool,
+    run: Mutex<Option<OwnRun>>,
+    numbering: Numbering,
+    ids: Mutex<std::collections::HashMap<&'static str, std::ops::Range<u64>>>,
+    epoch: u32,
 }
 
-impl HubFolder {
-    /// The folder at this place, made where it is not there yet, for its owner only.
-    ///
-    /// # Errors
-    /// [`HubError::Disk`].
-    pub fn create(root: impl Into<PathBuf>) -> Result<Self, HubError> {
-        let root = root.into();
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&root)
-            .map_err(|error| HubError::Disk { path: root.clone(), error })?;
-        Ok(Self { root })
-    }
-
-    /// The folder of a hub that was begun.
-    ///
-    /// # Errors
-    /// [`HubError::NoHub`].
-    pub fn existing(root: impl Into<PathBuf>) -> Result<Self, HubError> {
-        let root = root.into();
-        // A disk that cannot be asked is no sign that nothing is there.
-        match root.join("hub.db").try_exists() {
-            Ok(false) => Err(HubError::NoHub { folder: root }),
-            Ok(true) | Err(_) => Ok(Self { root }),
-        }
-    }
-
-    /// Where it is.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
-    /// What a running server says of itself ([`crate::status`]).
-    pub(crate) fn status(&self) -> PathBuf {
-        self.root.join("hub.status")
-    }
-
-    /// Whether a server runs. Where the system does not tell, none does.
-    pub fn is_served(&self) -> bool {
-        // Shared, and given back at once: two who ask do not take each other for a server.
-        let lock = File::open(self.root.join("hub.lock"));
-        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
-    }
-
-    /// The lock that a running server holds.
-    ///
-    /// # Errors
-    /// [`HubError::AlreadyServing`], [`HubError::Disk`].
-    pub fn lock(&self) -> Result<File, HubError> {
-        let path = self.root.join("hub.lock");
-        let failed = |error| HubError::Disk { path: path.clone(), error };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            // A lock needs no writing: a hub that starts on a read-only disk waits until it can be written.
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::ReadOnlyFilesystem => File::open(&path),
-                _ => Err(error),
-            })
-            .map_err(failed)?;
-        let mut tries = 1;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                // Somebody may just be asking whether a server runs.
-                Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {
-                    tries += 1;
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(HubError::AlreadyServing { folder: self.root.clone() });
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        }
-    }
-
-    /// The hub's private key in PKCS#8 and its public key: read, or made at first use.
-    ///
-    /// # Errors
-    /// [`HubError::Disk`], [`HubError::Record`] where the file is no key.
-    pub fn key(&self) -> Result<(Vec<u8>, Vec<u8>), HubError> {
-        let path = self.root.join("hub.key");
-        let failed = |error| HubError::Disk { path: path.clone(), error };
-        let der = match fs::read(&path) {
-            Ok(der) => der,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
-                    .map_err(|_| failed(io::Error::other("the system gives no random numbers")))?;
-                let mut options = OpenOptions::new();
-                options.write(true).create_new(true).mode(0o600);
-                let mut file = options.open(&path).map_err(failed)?;
-                file.write_all(made.as_ref()).and_then(|()| file.sync_all()).map_err(failed)?;
-                made.as_ref().to_vec()
-            }
-            Err(error) => return Err(failed(error)),
-        };
-        let pair = Ed25519KeyPair::from_pkcs8_maybe_unchecked(&der)
-            .map_err(|error| HubError::Record(format!("hub.key: {error}")))?;
-        Ok((der, pair.public_key().as_ref().to_vec()))
-    }
-
-    /// Opens the database and brings it to this version's layout.
+impl Db {
+    /// Opens the file of a hub on SQLite, made where there is none, and brings it to this version's layout.
     ///
     /// # Errors
     /// [`HubError`].
-    pub async fn database(&self) -> Result<SqlitePool, HubError> {
-        self.database_on(&Arc::new(Storage::new(&self.root))).await
+    pub async fn open_file(
+        file: &Path,
+        storage: Arc<Storage>,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<Self, HubError> {
+        layout_of_0_1::bring_over(file, &*surroundings).await?;
+        let pool = engine::open_sqlite(Some(file), storage).await?;
+        Self::over(pool, None, surroundings).await
     }
 
-    /// The same, with what is known of its disk: for a server, which outlives the disk's troubles.
+    /// A hub's database in memory, which ends with its last handle.
     ///
     /// # Errors
     /// [`HubError`].
-    pub async fn database_on(&self, storage: &Arc<Storage>) -> Result<SqlitePool, HubError> {
-        open(&self.root.join("hub.db"), storage.clone()).await
+    pub async fn in_memory(surroundings: Arc<dyn Surroundings>) -> Result<Self, HubError> {
+        let pool = engine::open_sqlite(None, Arc::new(Storage::new("."))).await?;
+        Self::over(pool, None, surroundings).await
     }
-}
 
-/// Opens a database file.
-async fn open(path: &Path, storage: Arc<Storage>) -> Result<SqlitePool, HubError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal)
-        // An acknowledgement is a promise: a commit is on the disk before it is sent.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY);
-    let (kept, taken) = (storage.clone(), storage);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .after_release(move |connection, met| {
-            let storage = kept.clone();
-            Box::pin(async move { storage.connection_is_sound(connection, met.age).await })
-        })
-        .before_acquire(move |connection, met| {
-            let storage = taken.clone();
-            Box::pin(async move { storage.connection_is_sound(connection, met.age).await })
-        })
-        .connect_with(options)
-        .await?;
-    migrations::all().run(&pool).await?;
-    // Records of before the first release had another form. Better said here than at a desk's tap.
-    let record: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT record FROM pass LIMIT 1").fetch_optional(&pool).await?;
-    if let Some(record) = record
-        && minicbor::decode::<PassRecord>(&record).is_err()
-    {
-        let why = "it was made by an earlier build, whose passes this one cannot read. Set the hub up in another folder and import the catalogue there";
-        return Err(HubError::Record(why.to_owned()));
+    /// Opens a database at an address, `postgres://…`, and brings it to this version's layout.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn open_address(
+        address: &str,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<Self, HubError> {
+        let (pool, options) = engine::open_postgres(address).await?;
+        let mut reading = pool.begin_to_read().await?;
+        let schema = reading.all(sql("SELECT current_schema() AS name")).await?;
+        let schema: String = schema.first().map(|row| row.get("name")).transpose()?.unwrap_or_default();
+        drop(reading);
+        Self::over(pool, Some((options, format!("stempel_{schema}"))), surroundings).await
     }
-    Ok(pool)
-}
 
-/// The key under which cards are looked up in the catalogue: made at first use.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn lookup_key(pool: &SqlitePool) -> Result<LookupKey, HubError> {
-    secret(pool, "lookup_key").await.map(LookupKey)
-}
+    async fn over(
+        pool: Pool,
+        listening: Option<(sqlx::postgres::PgConnectOptions, String)>,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<Self, HubError> {
+        layout::bring_up_to_date(&pool).await?;
+        let epoch = u32::from_le_bytes(surroundings.random());
+        Ok(Self(Arc::new(Inner {
+            pool,
+            listening,
+            surroundings,
+            turn: Arc::new(Semaphore::new(1)),
+            news: NewsRoom::default(),
+            serves: AtomicBool::new(false),
+            run: Mutex::new(None),
+            numbering: Numbering::default(),
+            ids: Mutex::default(),
+            epoch,
+        })))
+    }
 
-/// The key to which desks seal their requests: made at first use.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn request_key(pool: &SqlitePool) -> Result<RequestKey, HubError> {
-    secret(pool, "request_key").await.map(|seed| RequestKey::from_seed(&seed))
-}
+    /// The clocks and the randomness.
+    pub fn surroundings(&self) -> &Arc<dyn Surroundings> {
+        &self.0.surroundings
+    }
 
-/// 32 random bytes under this name: made at first use.
-async fn secret(pool: &SqlitePool, name: &str) -> Result<[u8; 32], HubError> {
-    let select = || sqlx::query_scalar("SELECT value FROM meta WHERE name = ?").bind(name);
-    let kept: Option<Vec<u8>> = select().fetch_optional(pool).await?;
-    let kept: Vec<u8> = if let Some(kept) = kept {
-        kept
-    } else {
-        let made: [u8; 32] = rand::rng().random();
-        sqlx::query("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)")
-            .bind(name)
-            .bind(&made[..])
-            .execute(pool)
-            .await?;
-        select().fetch_one(pool).await?
-    };
-    kept.try_into().map_err(|_| HubError::Record(format!("the {name} has another length")))
-}
+    /// The wall clock.
+    pub fn now(&self) -> UnixMillis {
+        self.0.surroundings.now()
+    }
 
-/// SQLite has one writer. Who writes much waits for its turn here, before it takes a connection, so
-/// that the waiting leave the connections to those who read.
-static ONE_WRITER: Semaphore = Semaphore::const_new(1);
+    /// The epoch of the hub's own lists: random for each opening, as a desk's is, so that a hub restored from a backup
+    /// never goes on with a list that desks have otherwise.
+    pub fn epoch(&self) -> u32 {
+        self.0.epoch
+    }
 
-/// How often a writer waits for another process, [`BUSY`] at a time.
-const MOST_TRIES: u32 = 60;
+    /// What moved, for sessions.
+    pub fn news(&self) -> &NewsRoom {
+        &self.0.news
+    }
 
-/// Whether the database is being written to by another process (SQLITE_BUSY).
-fn is_busy(error: &sqlx::Error) -> bool {
-    const BUSY: u32 = 5;
-    sqlite_code(error) == Some(BUSY)
-}
+    /// Whether this is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.0.pool.is_postgres()
+    }
 
-/// A transaction that writes, and its turn.
-pub(crate) struct Writing {
-    /// The transaction. Dropped before the turn is given on, for fields are dropped in their order.
-    pub(crate) transaction: sqlx::Transaction<'static, Sqlite>,
-    _turn: SemaphorePermit<'static>,
-}
+    /// Begins to read: all that is asked is of one state of the database.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn read(&self) -> Result<Reading, HubError> {
+        let transaction = self.0.pool.begin_to_read().await?;
+        Ok(Reading { transaction, surroundings: self.0.surroundings.clone() })
+    }
 
-impl Writing {
-    /// Waits for the turn and begins. Another process may write, too: an import of many passes takes minutes, and
-    /// desks wait for it rather than lose their sessions.
-    pub(crate) async fn begin(pool: &SqlitePool) -> Result<Self, HubError> {
-        let turn = ONE_WRITER
-            .acquire()
-            .await
-            .map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
+    /// Waits for the writer's turn and begins to write. Another process may write, too, and is waited for: desks wait
+    /// rather than lose their sessions. Nothing slow happens in the turn: everybody waits for it.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn write(&self) -> Result<Writing, HubError> {
+        let turn = self.0.turn.clone().acquire_owned().await;
+        let turn = turn.map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
         let mut tries = 1;
         let transaction = loop {
-            match pool.begin_with("BEGIN IMMEDIATE").await {
-                Err(error) if is_busy(&error) && tries < MOST_TRIES => {
-                    tracing::info!(tries, "another process writes to the database; waiting");
+            match self.0.pool.begin_to_write().await {
+                Err(error) if error.says() == Says::Busy && tries < MOST_TRIES => {
+                    if tries % SAID_EACH == 0 {
+                        tracing::info!(tries, "another process writes to the database; waiting");
+                    }
                     tries += 1;
                 }
                 begun => break begun?,
             }
         };
-        Ok(Self { transaction, _turn: turn })
+        let reading = Reading { transaction, surroundings: self.0.surroundings.clone() };
+        Ok(Writing {
+            reading,
+            numbered: Numbered::default(),
+            news: Vec::new(),
+            _turn: turn,
+            db: self.clone(),
+        })
+    }
+
+    /// Carries one statement out, in a turn of its own, and says how many rows it changed.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn write_one(&self, statement: Statement) -> Result<u64, HubError> {
+        let mut writing = self.write().await?;
+        let changed = writing.execute(statement).await?;
+        writing.commit().await?;
+        Ok(changed)
+    }
+
+    /// Closes all connections.
+    pub async fn close(&self) {
+        self.0.pool.close().await;
     }
 }
 
-/// Carries one statement out in the writer's turn.
-pub(crate) async fn write(
-    pool: &SqlitePool,
-    statement: Query<'_, Sqlite, SqliteArguments>,
-) -> Result<(), HubError> {
-    let mut turn = Writing::begin(pool).await?;
-    statement.execute(&mut *turn.transaction).await?;
-    turn.transaction.commit().await?;
-    Ok(())
+/// One state of the database, to read from.
+#[derive(Debug)]
+pub struct Reading {
+    transaction: Transaction,
+    surroundings: Arc<dyn Surroundings>,
 }
 
-/// A list of numbers or texts as a parameter: `IN (SELECT value FROM json_each(?))`.
-pub(crate) fn json_list<T: serde::Serialize>(list: &[T]) -> String {
-    serde_json::to_string(list).unwrap_or_default()
+impl Reading {
+    /// All rows that a statement finds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn all(&mut self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        self.transaction.all(statement).await
+    }
+
+    /// The first row that a statement finds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn first(&mut self, statement: Statement) -> Result<Option<Row>, DatabaseError> {
+        Ok(self.transaction.all(statement).await?.into_iter().next())
+    }
+
+    /// The column `found` of the first row that a statement finds.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn value<T: Column>(
+        &mut self,
+        statement: Statement,
+    ) -> Result<Option<T>, DatabaseError> {
+        self.first(statement).await?.map(|row| row.get("found")).transpose()
+    }
+
+    /// The wall clock.
+    pub fn now(&self) -> UnixMillis {
+        self.surroundings.now()
+    }
+
+    /// The clocks and the randomness.
+    pub fn surroundings(&self) -> &dyn Surroundings {
+        &*self.surroundings
+    }
 }
 
-/// A number as SQLite keeps it.
-pub(crate) fn to_sql(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
+/// A transaction that writes, and its turn. Dropped, nothing of it was.
+#[derive(Debug)]
+pub struct Writing {
+    // Before the turn is given on, for fields are dropped in their order.
+    reading: Reading,
+    numbered: Numbered,
+    news: Vec<News>,
+    _turn: OwnedSemaphorePermit,
+    db: Db,
 }
 
-/// A number as SQLite kept it.
-pub(crate) fn from_sql(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or_default()
+impl Deref for Writing {
+    type Target = Reading;
+
+    fn deref(&self) -> &Reading {
+        &self.reading
+    }
+}
+
+impl DerefMut for Writing {
+    fn deref_mut(&mut self) -> &mut Reading {
+        &mut self.reading
+    }
+}
+
+impl Writing {
+    /// Carries a statement out, and says how many rows it changed.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn execute(&mut self, statement: Statement) -> Result<u64, DatabaseError> {
+        self.reading.transaction.execute(statement).await
+    }
+
+    /// Nobody else is between this and the end of the transaction for this name: for what has no row to lock yet.
+    /// Several are asked for in order.
+    ///
+    /// # Errors
+    /// [`DatabaseError`].
+    pub async fn lock_name(&mut self, of: &str, name: &str) -> Result<(), DatabaseError> {
+        if self.reading.transaction.is_postgres() {
+            let key = format!("{of} {name}");
+            let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || $1, 7))";
+            self.reading.transaction.execute(sql(lock).bind(key)).await?;
+        }
+        Ok(())
+    }
+
+    /// Something of a device moved: its grants, its card keys, or that it was revoked.
+    pub fn device_moved(&mut self, device: DeviceId) {
+        self.tell(News::Device(device));
+    }
+
+    /// Something of all devices moved: the card keys.
+    pub fn devices_moved(&mut self) {
+        self.tell(News::Devices);
+    }
+
+    fn tell(&mut self, news: News) {
+        if !self.news.contains(&news) {
+            self.news.push(news);
+        }
+    }
+
+    /// The database that is written to.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Commits, numbers what is to be numbered, and tells what moved. The number up to which all is visible afterwards,
+    /// where anything was numbered.
+    ///
+    /// # Errors
+    /// [`HubError`]; where that is of the commit, nothing was written.
+    pub async fn commit(mut self) -> Result<Option<u64>, HubError> {
+        numbers::before_commit(&mut self).await?;
+        news::before_commit(&mut self).await?;
+        let Self { reading, numbered, news, _turn: turn, db } = self;
+        reading.transaction.commit().await?;
+        // On PostgreSQL others write while this one's rows are numbered.
+        drop(turn);
+        db.0.news.publish(&news);
+        numbers::after_commit(&db, numbered).await
+    }
+
+    /// Takes all of it back.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn rollback(self) -> Result<(), HubError> {
+        Ok(self.reading.transaction.rollback().await?)
+    }
+}
+
+/// The surroundings of a process.
+pub(crate) fn system() -> Arc<dyn Surroundings> {
+    Arc::new(System::default())
+}
+
+/// The system's wall clock, for what is no logic of the hub: command lines, tests.
+pub fn wall_clock() -> UnixMillis {
+    System::default().now()
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use lines::{peer_key, quic};
 use quinn::Incoming;
 use service::tasks::Tasks;
-use sqlx::SqlitePool;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock;
-use crate::db::{HubError, HubFolder};
+use crate::db::{Db, HubError, HubFolder};
+use crate::ledgers::Taker;
 use crate::session::{self, FIRST_WORD, Shared};
 use crate::status;
 use crate::storage::{LOOK_EACH, Storage};
@@ -22,8 +22,6 @@ use crate::storage::{LOOK_EACH, Storage};
 /// Lines at once: a region's desks several times over; more are turned away until some end.
 const MAX_LINES: usize = 4096;
 
-/// How often changes by other processes (the command line) are looked for.
-const LOOK_FOR_CHANGES: Duration = Duration::from_millis(500);
 
 /// Serves desks until `stop` is done. `ready` is called with the address when the hub listens.
 ///
@@ -39,16 +37,15 @@ pub async fn serve(
     let (key, _) = folder.key()?;
     tokio::pin!(stop);
     let storage = Arc::new(Storage::new(folder.root()));
-    let pool = tokio::select! {
+    let db = tokio::select! {
         opened = open(folder, &storage) => opened?,
         () = &mut stop => return Ok(()),
     };
     let failed = |why: String| HubError::Listen { address: listen.to_string(), why };
     let endpoint = quic::listen(&key, listen).map_err(|error| failed(error.to_string()))?;
-    let changed = watch::Sender::new(0);
     let shared = Shared {
-        pool: pool.clone(),
-        changed,
+        db: db.clone(),
+        taker: Taker::new(db.clone()),
         storage,
         lines: Arc::default(),
         clock_doubtful: Arc::default(),
@@ -83,18 +80,24 @@ pub async fn serve(
     watching.iter().for_each(JoinHandle::abort);
     endpoint.close(0u32.into(), b"the hub is stopping");
     endpoint.wait_idle().await;
-    pool.close().await;
+    db.close().await;
     Ok(())
 }
 
 /// Opens the database. A hub that starts on a full disk waits for room, as one does that runs.
-async fn open(folder: &HubFolder, storage: &Arc<Storage>) -> Result<SqlitePool, HubError> {
+async fn open(folder: &HubFolder, storage: &Arc<Storage>) -> Result<Db, HubError> {
     loop {
-        match folder.database_on(storage).await {
+        match open_once(folder, storage).await {
             Err(error) if storage.note(&error).is_some() => tokio::time::sleep(LOOK_EACH).await,
             opened => return opened,
         }
     }
+}
+
+async fn open_once(folder: &HubFolder, storage: &Arc<Storage>) -> Result<Db, HubError> {
+    let db = folder.database_on(storage).await?;
+    db.open_run().await?;
+    Ok(db)
 }
 
 /// What the hub looks after beside its sessions, each started again where it fails.
@@ -102,17 +105,17 @@ fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<
     let of = shared.clone();
     let changes = tasks.supervise("changes", move || {
         let of = of.clone();
-        async move { watch_for_changes(&of).await }
+        async move { of.db.listen().await }
     });
     let of = shared.clone();
     let disk = tasks.supervise("disk", move || {
         let of = of.clone();
-        async move { of.storage.watch(&of.pool).await }
+        async move { of.storage.watch(&of.db).await }
     });
     let of = shared.clone();
     let copies = tasks.supervise("copies", move || {
         let of = of.clone();
-        async move { of.lines.watch(&of.pool, &of.storage).await }
+        async move { of.lines.watch(&of.db, &of.storage).await }
     });
     let (failures, folder) = (tasks.failures(), folder.clone());
     let status = tasks.supervise("status", move || {
@@ -123,7 +126,7 @@ fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<
     let clock = tasks.supervise("clock", move || {
         let of = of.clone();
         async move {
-            clock::watch(&of.pool, &of.clock_doubtful).await;
+            clock::watch(&of.db, &of.clock_doubtful).await;
             Ok::<(), HubError>(())
         }
     });
@@ -159,39 +162,4 @@ async fn serve_line(shared: Shared, incoming: Incoming) {
         Err(error) => tracing::error!(%device, %error, "a session failed"),
     }
     connection.close(0u32.into(), b"");
-}
-
-/// What is compared: the catalogue's version, the log's, how many desks are revoked, the newest sealed
-/// part, how many grants are in which state, the version of the card keys.
-type Known = (Option<Vec<u8>>, i64, i64, i64, String, Option<i64>);
-
-/// The command line changes the database from another process: desks are told all the same.
-async fn watch_for_changes(shared: &Shared) -> Result<(), HubError> {
-    // Nothing is known at first: where this task was started again, the first look tells what changed meanwhile.
-    let mut known = None;
-    loop {
-        let found: Result<Known, _> = sqlx::query_as(
-            "SELECT (SELECT value FROM meta WHERE name = 'catalogue'),
-                    (SELECT COALESCE(MAX(version), 0) FROM accepted),
-                    (SELECT COUNT(*) FROM device WHERE revoked_at IS NOT NULL),
-                    (SELECT COALESCE(MAX(version), 0) FROM holder),
-                    (SELECT COALESCE(group_concat(state || n), '')
-                     FROM (SELECT state, COUNT(*) AS n FROM stock_grant GROUP BY state)),
-                    (SELECT version FROM card_keys_version)",
-        )
-        .fetch_one(&shared.pool)
-        .await;
-        match found.map_err(HubError::from) {
-            Ok(found) => {
-                if known.as_ref() != Some(&found) {
-                    shared.changed.send_modify(|count| *count += 1);
-                }
-                known = Some(found);
-            }
-            // The disk's troubles are said once, and what changes meanwhile is seen afterwards.
-            Err(error) if shared.storage.note(&error).is_some() => {}
-            Err(error) => return Err(error),
-        }
-        tokio::time::sleep(LOOK_FOR_CHANGES).await;
-    }
 }

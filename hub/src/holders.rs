@@ -1,22 +1,22 @@
 //! The sealed parts of pass records: names, days of birth, pictures. The hub seals them and keeps the
 //! content keys, so that a new card can be given a lock; desks get what only a card opens.
 
+use std::sync::Arc;
+
 use catalogue_file::HolderRow;
 use crdt_model::catalogue::{CardName, LookupKey};
 use crdt_model::holder::{
-    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, Picture, SealedHolder,
-    seal,
+    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, OpenError, Picture, SealError,
 };
 use crdt_model::ids::{Identification, PassId};
 use data_encoding::BASE64;
-use rand::RngExt;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::frame::MAX_FRAME_BYTES;
 use sync_protocol::message::{HoldersPage, SealedPart};
 use thiserror::Error;
 
-use crate::db::{HubError, from_sql, to_sql};
-use crate::ledgers::encoded;
+use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
+use crate::records::holders::{self as kept, Kept};
+use crate::surroundings::Surroundings;
 
 /// Bytes of sealed parts in one page: what fits a frame with room for the rest.
 const PAGE_BYTES: usize = MAX_FRAME_BYTES / 2;
@@ -37,18 +37,14 @@ pub(crate) enum HolderProblem {
     Hub(#[from] HubError),
 }
 
-impl From<sqlx::Error> for HolderProblem {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DatabaseError> for HolderProblem {
+    fn from(error: DatabaseError) -> Self {
         Self::Hub(error.into())
     }
 }
 
 fn cannot(what: &str, error: &dyn std::fmt::Display) -> HubError {
     HubError::Record(format!("a sealed part cannot be {what}: {error}"))
-}
-
-fn nonce() -> [u8; NONCE_BYTES] {
-    rand::rng().random()
 }
 
 fn holder_of(row: &HolderRow) -> Result<Holder, HolderProblem> {
@@ -64,187 +60,192 @@ fn holder_of(row: &HolderRow) -> Result<Holder, HolderProblem> {
     Ok(Holder { details, picture: picture.transpose()? })
 }
 
-/// Seals slowly, beside the threads that serve desks.
-async fn sealed_anew(
-    holder: Holder,
-    pass: PassId,
-    cards: Vec<CardSecret>,
-) -> Result<([u8; 32], SealedHolder), HubError> {
-    let made = tokio::task::spawn_blocking(move || {
-        let random: [u8; 32] = rand::rng().random();
-        let key = ContentKey::new(random);
-        seal(&holder, pass, &key, &cards, Cost::STANDARD, &mut nonce).map(|sealed| (random, sealed))
-    });
-    made.await.map_err(|error| cannot("made", &error))?.map_err(|error| cannot("made", &error))
-}
-
-struct Kept {
-    key: [u8; 32],
-    sealed: SealedHolder,
-}
-
-async fn kept(connection: &mut SqliteConnection, pass: PassId) -> Result<Option<Kept>, HubError> {
-    let row = sqlx::query("SELECT content_key, sealed FROM holder WHERE pass = ?")
-        .bind(to_sql(pass.0))
-        .fetch_optional(connection)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let key = row.get::<Vec<u8>, _>(0).try_into();
-    Ok(Some(Kept {
-        key: key.map_err(|_| HubError::Record("a content key has another length".to_owned()))?,
-        sealed: minicbor::decode(row.get(1))?,
-    }))
-}
-
-async fn write(
-    connection: &mut SqliteConnection,
-    pass: PassId,
-    key: &[u8; 32],
-    sealed: &SealedHolder,
-) -> Result<(), HubError> {
-    sqlx::query(
-        "INSERT OR REPLACE INTO holder (pass, content_key, sealed, version)
-         VALUES (?, ?, ?, (SELECT COALESCE(MAX(version), 0) + 1 FROM holder))",
-    )
-    .bind(to_sql(pass.0))
-    .bind(&key[..])
-    .bind(encoded(sealed)?)
-    .execute(connection)
-    .await?;
-    Ok(())
-}
-
 /// Whether a row's holder can be sealed: looked at before anything is taken.
 pub(crate) fn check(row: &HolderRow) -> Result<(), HolderProblem> {
     holder_of(row).map(drop)
 }
 
-/// Keeps what a row says of a holder in a transaction of its own: sealing takes long, and desks wait
-/// for their acknowledgements meanwhile.
-pub(crate) async fn keep_apart(
-    pool: &SqlitePool,
-    lookup: &LookupKey,
+/// What is to be sealed: slow, and so never done in the writer's turn. Equal where sealing it gives as good a result.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Sealing {
     pass: PassId,
-    cards: &[Identification],
-    row: &HolderRow,
-) -> Result<bool, HolderProblem> {
-    let mut connection = pool.acquire().await?;
-    keep(&mut connection, lookup, pass, cards, row).await
+    cards: Vec<Identification>,
+    what: What,
 }
 
-/// Keeps what a row says of a holder, sealed for these cards, and says whether that is news.
+#[derive(Clone, PartialEq)]
+enum What {
+    /// A holder, under a new key.
+    New(HolderRow),
+    /// The holder of before, under a new key.
+    Anew(Kept),
+    /// One more card gets a lock, the others go on.
+    AddCard(Kept),
+}
+
+/// What was sealed, and what of.
+pub(crate) struct Sealed {
+    of: Sealing,
+    kept: Kept,
+}
+
+/// What is to be done about a pass's sealed part.
+pub(crate) enum Step {
+    /// Nothing: it is as it should be.
+    Nothing,
+    /// It is written as it is here.
+    Write(Kept),
+    /// It is to be sealed first.
+    Seal(Box<Sealing>),
+}
+
+/// What a row says of a holder, for these cards.
 pub(crate) async fn keep(
-    connection: &mut SqliteConnection,
+    reading: &mut Reading,
     lookup: &LookupKey,
     pass: PassId,
     cards: &[Identification],
     row: &HolderRow,
-) -> Result<bool, HolderProblem> {
+) -> Result<Step, HolderProblem> {
     let holder = holder_of(row)?;
-    let secrets: Vec<CardSecret> = cards.iter().map(|card| CardSecret::of(card, lookup)).collect();
-    if let Some(kept) = kept(connection, pass).await? {
+    if let Some(kept) = kept::find(reading, pass).await? {
+        let secrets: Vec<CardSecret> =
+            cards.iter().map(|card| CardSecret::of(card, lookup)).collect();
         let key = ContentKey::new(kept.key);
         let same_cards = secrets.len() == kept.sealed.locks.len()
             && secrets.iter().all(|it| kept.sealed.locks.iter().any(|lock| lock.card == it.name()));
         let same = kept.sealed.details(pass, &key).is_ok_and(|it| it == holder.details)
             && kept.sealed.picture(pass, &key).is_ok_and(|it| it == holder.picture);
         if same && same_cards {
-            return Ok(false);
+            return Ok(Step::Nothing);
         }
     }
-    let (key, sealed) = sealed_anew(holder, pass, secrets).await?;
-    write(connection, pass, &key, &sealed).await?;
-    Ok(true)
+    let what = What::New(row.clone());
+    Ok(Step::Seal(Box::new(Sealing { pass, cards: cards.to_vec(), what })))
 }
 
 /// The cards of a pass changed: its sealed part is sealed anew, under a new key, for these cards.
 /// Whoever finds a lost card and an old copy of the catalogue opens what was in it, and nothing that
 /// came later.
 pub(crate) async fn seal_anew(
-    connection: &mut SqliteConnection,
-    lookup: &LookupKey,
+    reading: &mut Reading,
     pass: PassId,
     cards: &[Identification],
-) -> Result<(), HubError> {
-    let Some(kept) = kept(connection, pass).await? else { return Ok(()) };
-    let key = ContentKey::new(kept.key);
-    let holder = Holder {
-        details: kept.sealed.details(pass, &key).map_err(|error| cannot("opened", &error))?,
-        picture: kept.sealed.picture(pass, &key).map_err(|error| cannot("opened", &error))?,
-    };
-    let secrets: Vec<CardSecret> = cards.iter().map(|card| CardSecret::of(card, lookup)).collect();
-    if secrets.is_empty() {
+) -> Result<Step, HubError> {
+    let Some(mut kept) = kept::find(reading, pass).await? else { return Ok(Step::Nothing) };
+    if cards.is_empty() {
         // Nobody has a card that opens it. It is kept for the next one, without any lock.
-        let mut sealed = kept.sealed;
-        sealed.locks.clear();
-        return write(connection, pass, &kept.key, &sealed).await;
+        kept.sealed.locks.clear();
+        return Ok(Step::Write(kept));
     }
-    let (key, sealed) = sealed_anew(holder, pass, secrets).await?;
-    write(connection, pass, &key, &sealed).await
+    let what = What::Anew(kept);
+    Ok(Step::Seal(Box::new(Sealing { pass, cards: cards.to_vec(), what })))
 }
 
 /// Gives one more card a lock, in place of nothing: the pass's other cards go on.
 pub(crate) async fn add_card(
-    connection: &mut SqliteConnection,
+    reading: &mut Reading,
     lookup: &LookupKey,
     pass: PassId,
-    card: &Identification,
-) -> Result<(), HubError> {
-    let Some(Kept { key, mut sealed }) = kept(connection, pass).await? else { return Ok(()) };
-    let secret = CardSecret::of(card, lookup);
-    let name: CardName = secret.name();
-    if sealed.locks.len() >= MAX_LOCKS {
+    card: Identification,
+) -> Result<Step, HubError> {
+    let Some(kept) = kept::find(reading, pass).await? else { return Ok(Step::Nothing) };
+    let name: CardName = CardSecret::of(&card, lookup).name();
+    if kept.sealed.locks.len() >= MAX_LOCKS {
         // The card counts all the same; only the name does not show with it.
         tracing::warn!(pass = pass.0, "a pass has more cards than its sealed part has locks");
-        return Ok(());
+        return Ok(Step::Nothing);
     }
-    if sealed.locks.iter().any(|lock| lock.card == name) {
-        return Ok(());
+    if kept.sealed.locks.iter().any(|lock| lock.card == name) {
+        return Ok(Step::Nothing);
     }
-    let locked = tokio::task::spawn_blocking(move || {
-        let content_key = ContentKey::new(key);
-        sealed.add_lock(pass, &content_key, &secret, Cost::STANDARD, &mut nonce).map(|()| sealed)
-    });
-    let sealed = locked
-        .await
-        .map_err(|error| cannot("locked", &error))?
-        .map_err(|error| cannot("locked", &error))?;
-    write(connection, pass, &key, &sealed).await
+    let what = What::AddCard(kept);
+    Ok(Step::Seal(Box::new(Sealing { pass, cards: vec![card], what })))
 }
 
-/// The version of the newest sealed part.
+/// Seals, slowly, beside the threads that serve desks.
+pub(crate) async fn seal(
+    of: Sealing,
+    lookup: &LookupKey,
+    surroundings: &Arc<dyn Surroundings>,
+) -> Result<Sealed, HolderProblem> {
+    let secrets: Vec<CardSecret> =
+        of.cards.iter().map(|card| CardSecret::of(card, lookup)).collect();
+    let (pass, what, surroundings) = (of.pass, of.what.clone(), surroundings.clone());
+    let made = tokio::task::spawn_blocking(move || {
+        let mut nonce = || surroundings.random::<NONCE_BYTES>();
+        let failed = |error: SealError| cannot("made", &error);
+        let holder = match what {
+            What::AddCard(Kept { key, mut sealed }) => {
+                let content_key = ContentKey::new(key);
+                for secret in &secrets {
+                    let cost = Cost::STANDARD;
+                    sealed
+                        .add_lock(pass, &content_key, secret, cost, &mut nonce)
+                        .map_err(failed)?;
+                }
+                return Ok(Kept { key, sealed });
+            }
+            What::New(row) => holder_of(&row)?,
+            What::Anew(kept) => {
+                let key = ContentKey::new(kept.key);
+                let opened = |error: OpenError| cannot("opened", &error);
+                Holder {
+                    details: kept.sealed.details(pass, &key).map_err(opened)?,
+                    picture: kept.sealed.picture(pass, &key).map_err(opened)?,
+                }
+            }
+        };
+        let key: [u8; 32] = surroundings.random();
+        let content_key = ContentKey::new(key);
+        let cost = Cost::STANDARD;
+        let sealed = crdt_model::holder::seal(
+            &holder, pass, &content_key, &secrets, cost, &mut nonce,
+        );
+        Ok(Kept { key, sealed: sealed.map_err(failed)? })
+    });
+    let kept: Result<Kept, HolderProblem> = made.await.map_err(|error| cannot("made", &error))?;
+    Ok(Sealed { of, kept: kept? })
+}
+
+/// Does a step, in the writer's turn, where what it needs was sealed before; else gives what is to be sealed.
+pub(crate) async fn take_step(
+    writing: &mut Writing,
+    pass: PassId,
+    step: Step,
+    sealed: Option<&Sealed>,
+) -> Result<Option<Sealing>, HubError> {
+    match (step, sealed) {
+        (Step::Nothing, _) => Ok(None),
+        (Step::Write(kept), _) => kept::write(writing, pass, &kept).await.map(|()| None),
+        (Step::Seal(of), Some(sealed)) if sealed.of == *of => {
+            kept::write(writing, pass, &sealed.kept).await.map(|()| None)
+        }
+        (Step::Seal(of), _) => Ok(Some(*of)),
+    }
+}
+
+/// The number of the newest sealed part.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn version(pool: &SqlitePool) -> Result<u64, HubError> {
-    let version: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM holder").fetch_one(pool).await?;
-    Ok(from_sql(version))
+pub async fn version(db: &Db) -> Result<u64, HubError> {
+    kept::version(&mut db.read().await?).await
 }
 
 /// The sealed parts behind version `from`, or nothing where the desk has all.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn page(pool: &SqlitePool, from: u64) -> Result<Option<HoldersPage>, HubError> {
-    let rows = sqlx::query(
-        "SELECT version, pass, sealed FROM holder WHERE version > ? ORDER BY version LIMIT 200",
-    )
-    .bind(to_sql(from))
-    .fetch_all(pool)
-    .await?;
+pub async fn page(db: &Db, from: u64) -> Result<Option<HoldersPage>, HubError> {
     let (mut bytes, mut to, mut holders) = (0, from, Vec::new());
-    for row in &rows {
-        let sealed: &[u8] = row.get(2);
+    for (version, pass, sealed) in kept::behind(&mut db.read().await?, from, 200).await? {
         bytes += sealed.len();
         if bytes > PAGE_BYTES && !holders.is_empty() {
             break;
         }
-        to = from_sql(row.get(0));
-        holders.push(SealedPart {
-            pass: PassId(from_sql(row.get(1))),
-            sealed: Some(minicbor::decode(sealed)?),
-        });
+        to = version;
+        holders.push(SealedPart { pass, sealed: Some(minicbor::decode(&sealed)?) });
     }
     Ok((!holders.is_empty()).then_some(HoldersPage { to, holders }))
 }

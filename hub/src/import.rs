@@ -1,30 +1,35 @@
-//! Importing a catalogue: a JSON file with the contracts' names. All of it is taken, or nothing.
+//! Importing a catalogue: a JSON file with the contracts' names. What does not fit is said before
+//! anything is taken.
 
 mod offers;
 mod passes;
 mod policies;
+mod seals;
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
-use crdt_model::catalogue::{
-    CardStatus, GrantedCoupon, HolderStatus, LookupKey, PassRecord, Policy, Programme, Residence,
-    RewardKind,
-};
-use crdt_model::ids::{CouponId, Identification, PassId};
+use crdt_model::catalogue::{GrantedCoupon, Policy, Programme, Residence, RewardKind};
+use crdt_model::ids::{CouponId, Identification};
 use crdt_model::time::UnixMillis;
-use sqlx::{SqliteConnection, SqlitePool};
 use thiserror::Error;
 
 pub use catalogue_file::*;
 use policies::policy_of;
 
-use crate::catalogue::Versions;
-use crate::db::{HubError, lookup_key, to_sql};
+use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
 use crate::holders::{self, HolderProblem};
-use crate::ledgers::{TIME_ZONE, fold_passes};
-use crate::requests::cards_in_use;
+use crate::ledgers::TIME_ZONE;
+use crate::records::{catalogue, venues};
+use crate::secrets::lookup_key;
 
-/// Why a file cannot be imported. Nothing of it was taken.
+/// Passes that are written in one transaction. Desks' entries wait for one: some hundredths of a second.
+const PASSES_AT_ONCE: usize = 2_000;
+
+/// Between two such transactions, so that a server in another process gets its turn, which asks for it each 25 ms.
+const OTHERS_TURN: Duration = Duration::from_millis(30);
+
+/// Why a file cannot be imported. Nothing of it was taken, unless it is said.
 #[derive(Debug, Error)]
 pub enum ImportError {
     /// It is not JSON, or a field is wrong.
@@ -47,13 +52,21 @@ pub enum ImportError {
         /// What does not fit.
         why: String,
     },
-    /// The hub failed.
+    /// Something was changed while the file was imported, so that a row does not fit any more.
+    #[error("{field}: {why}, since a moment ago. What stands before it was imported: import the file again")]
+    Meanwhile {
+        /// The field.
+        field: String,
+        /// What does not fit.
+        why: &'static str,
+    },
+    /// The hub failed. What was imported before stays; the same file again goes on from there.
     #[error(transparent)]
     Hub(#[from] HubError),
 }
 
-impl From<sqlx::Error> for ImportError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DatabaseError> for ImportError {
+    fn from(error: DatabaseError) -> Self {
         Self::Hub(error.into())
     }
 }
@@ -148,24 +161,20 @@ fn cards_of(pass: &PassRow) -> impl Iterator<Item = (&'static str, Identificatio
 
 /// Imports a catalogue. The same file twice changes nothing the second time.
 ///
+/// The whole file is judged first; what does not fit is said, and nothing is taken. Then everything but the passes is
+/// taken at once, and the passes some thousands at a time, so that desks need not wait for the whole. An import that is
+/// broken off there, by a full disk or a kill, goes on where it was when the file is imported again.
+///
 /// # Errors
-/// [`ImportError`]; nothing is then changed.
-pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported, ImportError> {
-    let lookup = lookup_key(pool).await?;
-    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let waiting: i64 =
-        sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM entry WHERE chip IS NOT NULL)")
-            .fetch_one(&mut *writing)
-            .await?;
+/// [`ImportError`].
+pub async fn import(db: &Db, file: &CatalogueFile) -> Result<Imported, ImportError> {
+    let lookup = lookup_key(db).await?;
+    passes::judge(db, file).await?;
+    let mut writing = db.write().await?;
     let mut importing = Importing {
-        versions: Versions::begin(&mut writing).await?,
-        connection: &mut writing,
-        lookup,
+        writing: &mut writing,
         done: Imported::default(),
-        coupons: HashMap::new(),
-        by_residence: Vec::new(),
-        chips_are_waiting: waiting == 1,
-        to_seal: Vec::new(),
+        grants: Grants::default(),
     };
     if let Some(policy) = &file.policy {
         importing.default_policy(policy).await?;
@@ -186,48 +195,23 @@ pub async fn import(pool: &SqlitePool, file: &CatalogueFile) -> Result<Imported,
         importing.coupon(place, coupon).await?;
     }
     importing.read_coupons().await?;
-    let mut touched = BTreeSet::new();
+    let (mut done, grants) = (importing.done, importing.grants);
     for (place, pass) in file.passes.iter().enumerate() {
-        touched.extend(importing.pass(place, pass).await?);
+        grants.judge(place, pass)?;
     }
-    let (mut done, versions) = (importing.done, importing.versions);
-    let to_seal = importing.to_seal;
-    versions.keep(&mut writing).await?;
-    fold_passes(&mut writing, &touched).await?;
     writing.commit().await?;
-    // Each in a transaction of its own: it takes long. A file that was broken off here is imported
-    // again, and goes on where it was.
-    for (place, pass) in to_seal {
-        let row = &file.passes[place];
-        let Some(holder) = &row.holder else { continue };
-        // Not the row's: a card may have been reported lost since, or a chip linked.
-        let cards = cards_of_pass(pool, &lookup, pass).await?;
-        if cards.is_empty() {
-            continue;
-        }
-        match holders::keep_apart(pool, &lookup, pass, &cards, holder).await {
-            Ok(sealed) => done.sealed += u64::from(sealed),
-            Err(HolderProblem::Hub(error)) => return Err(error.into()),
-            Err(HolderProblem::Row { field, why }) => {
-                return together(format!("passes[{place}].holder.{field}"), &why);
-            }
+    let mut to_seal = Vec::new();
+    let mut from = 0;
+    while from < file.passes.len() {
+        let until = file.passes.len().min(from + PASSES_AT_ONCE);
+        let some = passes::prepared(&lookup, &file.passes, from..until);
+        from += passes::take(db, &grants, some, &mut done, &mut to_seal).await?;
+        if from < file.passes.len() {
+            tokio::time::sleep(OTHERS_TURN).await;
         }
     }
+    done.sealed = seals::seal(db, &lookup, file, &to_seal).await?;
     Ok(done)
-}
-
-/// The cards of a pass that are in use.
-async fn cards_of_pass(
-    pool: &SqlitePool,
-    lookup: &LookupKey,
-    pass: PassId,
-) -> Result<Vec<Identification>, HubError> {
-    let mut connection = pool.acquire().await?;
-    let record: Vec<u8> = sqlx::query_scalar("SELECT record FROM pass WHERE id = ?")
-        .bind(to_sql(pass.0))
-        .fetch_one(&mut *connection)
-        .await?;
-    cards_in_use(&mut connection, lookup, &minicbor::decode(&record)?).await
 }
 
 /// The field of cards that a pass had before.
@@ -239,19 +223,20 @@ fn hash_of(row: &PassRow) -> Vec<u8> {
     ring::digest::digest(&ring::digest::SHA256, &json).as_ref().to_vec()
 }
 
+/// Everything of a file but its passes, on its way into the database.
 struct Importing<'a> {
-    connection: &'a mut SqliteConnection,
-    versions: Versions,
-    lookup: LookupKey,
+    writing: &'a mut Writing,
     done: Imported,
+    grants: Grants,
+}
+
+/// By what passes are granted coupons.
+#[derive(Debug, Default)]
+struct Grants {
     /// The coupons' serial numbers by their ids.
     coupons: HashMap<String, CouponId>,
     /// Coupons that are granted by where somebody lives.
     by_residence: Vec<(CouponId, Residence)>,
-    /// Whether entries under chip numbers may be waiting for their passes.
-    chips_are_waiting: bool,
-    /// Rows whose holders are sealed when everything else is done, with their passes.
-    to_seal: Vec<(usize, PassId)>,
 }
 
 fn at(timestamp: &jiff::Timestamp) -> UnixMillis {
@@ -269,18 +254,9 @@ impl Importing<'_> {
 
     async fn venue(&mut self, venue: &VenueRow) -> Result<(), ImportError> {
         let organiser = venue.organizer.as_ref().map(ToString::to_string);
-        let done = sqlx::query(
-            "INSERT INTO venue (id, name, time_zone, organiser) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO UPDATE SET name = ?2, organiser = ?4
-             WHERE name <> ?2 OR organiser IS NOT ?4",
-        )
-        .bind(venue.id.as_str())
-        .bind(&venue.name)
-        .bind(TIME_ZONE)
-        .bind(organiser)
-        .execute(&mut *self.connection)
-        .await?;
-        self.count(done.rows_affected() > 0);
+        let (name, writing) = (&venue.name, &mut *self.writing);
+        let changed = venues::keep(writing, &venue.id, name, TIME_ZONE, organiser).await?;
+        self.count(changed);
         let policy = match &venue.policy {
             Some(row) => policy_of(row, Policy::default()),
             None => self.known_default_policy().await?,
@@ -288,12 +264,6 @@ impl Importing<'_> {
         let policy = Policy { organiser: venue.organizer.clone(), ..policy };
         self.policy_of_venue(venue.id.as_str(), venue.policy.is_some(), &policy).await
     }
-}
-
-/// Whether a pass is not on the deny list: its holder and its current cards are in order.
-pub(crate) fn is_active(record: &PassRecord) -> bool {
-    record.holder != HolderStatus::Blocked
-        && record.cards.iter().all(|card| card.status == CardStatus::Active)
 }
 
 /// The digits of a card's number that may be shown.
@@ -310,17 +280,15 @@ pub(crate) fn telling_digits(number: &Identification) -> String {
 
 /// All coupons: serial number, id, and where people must live to be granted them.
 pub(crate) async fn coupons(
-    connection: &mut SqliteConnection,
+    reading: &mut Reading,
 ) -> Result<Vec<(CouponId, String, Residence)>, HubError> {
-    let rows: Vec<(i64, String, String)> =
-        sqlx::query_as("SELECT id, coupon_id, residence FROM coupon").fetch_all(connection).await?;
-    rows.into_iter()
-        .map(|(id, coupon_id, residence)| {
-            let residence = serde_json::from_str(&residence)
-                .map_err(|error| HubError::Record(format!("a coupon's residence: {error}")))?;
-            Ok((CouponId(u32::try_from(id).unwrap_or(u32::MAX)), coupon_id, residence))
-        })
-        .collect()
+    let all = catalogue::coupons(reading).await?.into_iter();
+    let all = all.map(|(id, coupon_id, residence)| {
+        let residence = serde_json::from_str(&residence)
+            .map_err(|error| HubError::Record(format!("a coupon's residence: {error}")))?;
+        Ok((CouponId(id), coupon_id, residence))
+    });
+    all.collect()
 }
 
 /// The coupons that somebody with this postal code is granted, for ever.
@@ -356,14 +324,14 @@ mod tests {
     #[tokio::test]
     async fn a_checkin_code_of_fewer_than_four_letters_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let pool = HubFolder::create(folder.path()).unwrap().database().await.unwrap();
+        let db = HubFolder::create(folder.path()).unwrap().database().await.unwrap();
         for (code, taken) in [("", false), ("   ", false), ("abc", false), ("zaal", true)] {
             let file = format!(
                 r#"{{"venues": [{{"id": "museum", "name": "Museum"}}], "activities": [{{
                     "eventId": "expo", "title": "Expo", "venue": "museum", "checkinPoints": 1,
                     "checkinCodes": [{{"code": "stempel:expo"}}, {{"code": "{code}"}}]}}]}}"#
             );
-            match import(&pool, &read(&file).unwrap()).await {
+            match import(&db, &read(&file).unwrap()).await {
                 Ok(_) => assert!(taken, "{code:?}"),
                 Err(error) => {
                     let said = error.to_string();

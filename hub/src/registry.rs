@@ -2,16 +2,16 @@
 
 use crdt_model::catalogue::Policy;
 use crdt_model::ids::{DeviceId, VenueId};
-use rand::RngExt;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use crdt_model::time::UnixMillis;
 use sync_protocol::invitation::{Invitation, key_fingerprint};
 use sync_protocol::message::Enrolled;
 
-use crate::catalogue::next_version;
 use crate::copies::still_shown;
-use crate::db::{HubError, from_sql, lookup_key, request_key, wall_clock};
-use crate::ledgers::{TIME_ZONE, encoded};
+use crate::db::{Db, HubError, Writing};
+use crate::ledgers::TIME_ZONE;
+use crate::records::devices::venue_id;
+use crate::records::{self, catalogue, devices as kept, encoded, invitations, meta, venues as places};
+use crate::secrets::{lookup_key, request_key};
 
 /// How long an invitation can be used: a week, in milliseconds.
 const INVITATION_LIFETIME: i64 = 7 * 24 * 60 * 60 * 1000;
@@ -55,32 +55,16 @@ pub struct Device {
 ///
 /// # Errors
 /// [`HubError::Exists`].
-pub async fn add_venue(pool: &SqlitePool, venue: &VenueId, name: &str) -> Result<(), HubError> {
-    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let added = sqlx::query("INSERT OR IGNORE INTO venue (id, name, time_zone) VALUES (?, ?, ?)")
-        .bind(venue.as_str())
-        .bind(name)
-        .bind(TIME_ZONE)
-        .execute(&mut *writing)
-        .await?;
-    if added.rows_affected() == 0 {
+pub async fn add_venue(db: &Db, venue: &VenueId, name: &str) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    if !places::add(&mut writing, venue, name, TIME_ZONE).await? {
         return Err(HubError::Exists { what: "venue", name: venue.to_string() });
     }
-    let policy: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'policy'")
-            .fetch_optional(&mut *writing)
-            .await?;
-    let policy = match policy {
+    let policy = match meta::value(&mut writing, "policy").await? {
         Some(policy) => policy,
         None => encoded(&Policy::default())?,
     };
-    let version = next_version(&mut writing).await?;
-    sqlx::query("INSERT INTO policy (venue, own, record, version) VALUES (?, 0, ?, ?)")
-        .bind(venue.as_str())
-        .bind(policy)
-        .bind(version)
-        .execute(&mut *writing)
-        .await?;
+    catalogue::keep_policy(&mut writing, venue.as_str(), false, policy).await?;
     writing.commit().await?;
     Ok(())
 }
@@ -89,8 +73,8 @@ pub async fn add_venue(pool: &SqlitePool, venue: &VenueId, name: &str) -> Result
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn venues(pool: &SqlitePool) -> Result<Vec<(String, String)>, HubError> {
-    Ok(sqlx::query_as("SELECT id, name FROM venue ORDER BY id").fetch_all(pool).await?)
+pub async fn venues(db: &Db) -> Result<Vec<(String, String)>, HubError> {
+    places::all(&mut db.read().await?).await
 }
 
 /// Makes an invitation for one new desk. `hub_key` is the hub's public key.
@@ -98,27 +82,21 @@ pub async fn venues(pool: &SqlitePool) -> Result<Vec<(String, String)>, HubError
 /// # Errors
 /// [`HubError::NoSuch`] where there is no such venue.
 pub async fn invite(
-    pool: &SqlitePool,
+    db: &Db,
     venue: &VenueId,
     name: &str,
     addresses: Vec<String>,
     hub_key: &[u8],
 ) -> Result<Invitation, HubError> {
-    let token: [u8; 16] = rand::rng().random();
-    let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM venue WHERE id = ?")
-        .bind(venue.as_str())
-        .fetch_optional(pool)
-        .await?;
-    if known.is_none() {
+    let token: [u8; 16] = db.surroundings().random();
+    let mut writing = db.write().await?;
+    if !places::exists(&mut writing, venue).await? {
         return Err(HubError::NoSuch { what: "venue", name: venue.to_string() });
     }
-    sqlx::query("INSERT INTO invitation (token_hash, venue, name, expires_at) VALUES (?, ?, ?, ?)")
-        .bind(&key_fingerprint(&token)[..])
-        .bind(venue.as_str())
-        .bind(name)
-        .bind(wall_clock().plus(INVITATION_LIFETIME).0)
-        .execute(pool)
-        .await?;
+    let expires = writing.now().plus(INVITATION_LIFETIME).0;
+    let hash = key_fingerprint(&token);
+    invitations::add(&mut writing, &hash, venue.as_str(), name, expires).await?;
+    writing.commit().await?;
     Ok(Invitation { addresses, hub_key: key_fingerprint(hub_key), token })
 }
 
@@ -127,185 +105,125 @@ pub async fn invite(
 /// # Errors
 /// [`HubError`]. The inner error is a sentence for the people at the desk.
 pub async fn enrol(
-    pool: &SqlitePool,
+    db: &Db,
     token: &[u8],
     public_key: &[u8],
 ) -> Result<Result<Enrolled, String>, HubError> {
-    let mut writing = pool.begin_with("BEGIN IMMEDIATE").await?;
-    let found = sqlx::query(
-        "SELECT i.venue, i.name, i.expires_at, i.used_at, v.name, v.time_zone
-         FROM invitation i JOIN venue v ON v.id = i.venue WHERE token_hash = ?",
-    )
-    .bind(&key_fingerprint(token)[..])
-    .fetch_optional(&mut *writing)
-    .await?;
-    let now = wall_clock();
+    let hash = key_fingerprint(token);
+    let mut writing = db.write().await?;
     let refused = |sentence: &str| Ok(Err(sentence.to_owned()));
-    let Some(row) = found else {
+    let Some(found) = invitations::lock(&mut writing, &hash).await? else {
         return refused("this hub has made no such invitation. Ask an operator for one");
     };
-    let (venue, name): (String, String) = (row.get(0), row.get(1));
-    let (venue_name, time_zone): (String, String) = (row.get(4), row.get(5));
     let device = DeviceId::of_public_key(public_key);
-    let used_at = row.get::<Option<i64>, _>(3);
+    let enrolled_at = kept::enrolled_at(&mut writing, device, &found.venue).await?;
     // The answer may be lost on its way: the desk that used the invitation is given it again.
-    if used_at.is_some() && used_at == enrolled_at(&mut writing, device, &venue).await? {
+    if found.used_at.is_some() && found.used_at == enrolled_at {
         writing.rollback().await?;
-        let venue = venue_id(&venue)?;
-        return Ok(Ok(enrolment(pool, venue, venue_name, name, time_zone).await?));
+        return Ok(Ok(enrolment(db, found).await?));
     }
-    if used_at.is_some() {
+    if found.used_at.is_some() {
         return refused(
             "the invitation was used before; each works once. Ask an operator for a new one",
         );
     }
-    if row.get::<i64, _>(2) < now.0 {
+    let now = writing.now().0;
+    if found.expires_at < now {
         return refused(
             "the invitation is too old; they last a week. Ask an operator for a new one",
         );
     }
-    let added = sqlx::query(
-        "INSERT OR IGNORE INTO device (id, venue, name, public_key, enrolled_at) VALUES (?, ?, ?, ?, ?)",
-    )
-    .bind(&device.0[..])
-    .bind(&venue)
-    .bind(&name)
-    .bind(public_key)
-    .bind(now.0)
-    .execute(&mut *writing)
-    .await?;
-    if added.rows_affected() == 0 {
+    if !enrol_now(&mut writing, device, &found, public_key, &hash).await? {
         return refused(
             "this desk's key is enrolled already. Move the desk's folder away and enrol anew, with a new key",
         );
     }
-    sqlx::query("UPDATE invitation SET used_at = ? WHERE token_hash = ?")
-        .bind(now.0)
-        .bind(&key_fingerprint(token)[..])
-        .execute(&mut *writing)
-        .await?;
     writing.commit().await?;
-    let venue = venue_id(&venue)?;
-    Ok(Ok(enrolment(pool, venue, venue_name, name, time_zone).await?))
+    Ok(Ok(enrolment(db, found).await?))
 }
 
-async fn enrolment(
-    pool: &SqlitePool,
-    venue: VenueId,
-    venue_name: String,
-    desk_name: String,
-    time_zone: String,
-) -> Result<Enrolled, HubError> {
-    let lookup_key = lookup_key(pool).await?.0;
-    let request_key = Some(request_key(pool).await?.public_key());
-    Ok(Enrolled { venue, venue_name, desk_name, time_zone, lookup_key, request_key })
-}
-
-fn venue_id(text: &str) -> Result<VenueId, HubError> {
-    text.parse().map_err(|_| HubError::Record("a venue's id cannot be read".to_owned()))
-}
-
-/// When this device was enrolled at this venue, if it was and is not revoked.
-async fn enrolled_at(
-    connection: &mut SqliteConnection,
+/// Adds the device and notes that the invitation was used, at one moment. Whether the device was new.
+async fn enrol_now(
+    writing: &mut Writing,
     device: DeviceId,
-    venue: &str,
-) -> Result<Option<i64>, HubError> {
-    let found = sqlx::query_scalar(
-        "SELECT enrolled_at FROM device WHERE id = ? AND venue = ? AND revoked_at IS NULL",
-    )
-    .bind(&device.0[..])
-    .bind(venue)
-    .fetch_optional(connection)
-    .await?;
-    Ok(found)
+    invitation: &invitations::Invitation,
+    public_key: &[u8],
+    hash: &[u8],
+) -> Result<bool, HubError> {
+    let (venue, name) = (&invitation.venue, &invitation.name);
+    let Some(at) = kept::add(writing, device, venue, name, public_key, false).await? else {
+        return Ok(false);
+    };
+    invitations::note_used(writing, hash, at).await?;
+    Ok(true)
+}
+
+async fn enrolment(db: &Db, found: invitations::Invitation) -> Result<Enrolled, HubError> {
+    let lookup_key = lookup_key(db).await?.0;
+    let request_key = Some(request_key(db).await?.public_key());
+    let venue = venue_id(&found.venue)?;
+    let (venue_name, desk_name, time_zone) = (found.venue_name, found.name, found.time_zone);
+    Ok(Enrolled { venue, venue_name, desk_name, time_zone, lookup_key, request_key })
 }
 
 /// Whether this device is enrolled and not revoked.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn is_enrolled(pool: &SqlitePool, device: DeviceId) -> Result<bool, HubError> {
-    let found: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM device WHERE id = ? AND revoked_at IS NULL")
-            .bind(&device.0[..])
-            .fetch_optional(pool)
-            .await?;
-    Ok(found.is_some())
-}
-
-/// What is asked of the table of devices; what follows says of which.
-macro_rules! select_devices {
-    ($which:literal) => {
-        concat!(
-            "SELECT d.id, d.venue, d.name, d.revoked_at, d.last_contact, d.software,
-                    d.clock_offset, d.catalogue_version,
-                    (SELECT COALESCE(SUM(sequence), 0) FROM list WHERE device = d.id), v.name,
-                    d.used_twice_since, d.used_twice_at, d.sent_again_at, d.sent_again, d.run, d.run_before
-             FROM device d JOIN venue v ON v.id = d.venue ",
-            $which
-        )
-    };
+pub async fn is_enrolled(db: &Db, device: DeviceId) -> Result<bool, HubError> {
+    kept::is_enrolled(&mut db.read().await?, device).await
 }
 
 /// The device that holds this key, if it is enrolled and not revoked.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn enrolled(pool: &SqlitePool, public_key: &[u8]) -> Result<Option<Device>, HubError> {
-    let row = sqlx::query(select_devices!("WHERE d.id = ? AND d.revoked_at IS NULL"))
-        .bind(&DeviceId::of_public_key(public_key).0[..])
-        .fetch_optional(pool)
-        .await?;
-    row.as_ref().map(device).transpose()
+pub async fn enrolled(db: &Db, public_key: &[u8]) -> Result<Option<Device>, HubError> {
+    let device = DeviceId::of_public_key(public_key);
+    let found = kept::enrolled(&mut db.read().await?, device).await?;
+    found.map(|it| shown(it, db.now())).transpose()
 }
 
 /// All devices.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn devices(pool: &SqlitePool) -> Result<Vec<Device>, HubError> {
-    let rows = sqlx::query(select_devices!("WHERE NOT d.is_hub ORDER BY d.venue, d.name"))
-        .fetch_all(pool)
-        .await?;
-    rows.iter().map(device).collect()
+pub async fn devices(db: &Db) -> Result<Vec<Device>, HubError> {
+    let found = kept::desks(&mut db.read().await?).await?;
+    found.into_iter().map(|it| shown(it, db.now())).collect()
 }
 
-fn device(row: &SqliteRow) -> Result<Device, HubError> {
-    let id: Vec<u8> = row.get(0);
-    let wrong = |what: &str| HubError::Record(format!("a device's {what} cannot be read"));
+fn shown(it: records::devices::Device, now: UnixMillis) -> Result<Device, HubError> {
     Ok(Device {
-        device: DeviceId(id.try_into().map_err(|_| wrong("id"))?),
-        venue: venue_id(row.get(1))?,
-        name: row.get(2),
-        venue_name: row.get(9),
-        revoked: row.get::<Option<i64>, _>(3).is_some(),
-        last_contact: row.get(4),
-        software: row.get(5),
-        clock_offset: row.get(6),
-        catalogue_version: from_sql(row.get(7)),
-        entries: from_sql(row.get(8)),
-        used_twice_since: still_shown(row.get(11), wall_clock())
-            .then(|| row.get::<Option<i64>, _>(10))
-            .flatten(),
-        sent_again_at: row.get(12),
-        sent_again: row.get::<Option<i64>, _>(13).map_or(0, from_sql).min(from_sql(row.get(8))),
-        runs: [row.get(14), row.get(15)],
+        device: it.id,
+        venue: venue_id(&it.venue)?,
+        name: it.name,
+        venue_name: it.venue_name,
+        revoked: it.revoked_at.is_some(),
+        last_contact: it.last_contact,
+        software: it.software,
+        clock_offset: it.clock_offset,
+        catalogue_version: it.catalogue_version,
+        entries: it.entries,
+        used_twice_since: it.used_twice_since.filter(|_| still_shown(it.used_twice_at, now)),
+        sent_again_at: it.sent_again_at,
+        sent_again: it.sent_again.unwrap_or_default().min(it.entries),
+        runs: [it.run, it.run_before],
     })
 }
 
-/// Revokes a device: from now on it adds nothing and receives nothing (invariant 7).
+/// Revokes a device: from now on it adds nothing and receives nothing (invariant 7). Nothing waits any more for what it
+/// was granted before a restore.
 ///
 /// # Errors
 /// [`HubError::NoSuch`].
-pub async fn revoke(pool: &SqlitePool, device: DeviceId) -> Result<(), HubError> {
-    let done = sqlx::query("UPDATE device SET revoked_at = ? WHERE id = ? AND revoked_at IS NULL")
-        .bind(wall_clock().0)
-        .bind(&device.0[..])
-        .execute(pool)
-        .await?;
-    if done.rows_affected() == 0 {
+pub async fn revoke(db: &Db, device: DeviceId) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    if !kept::revoke(&mut writing, device).await? {
         return Err(HubError::NoSuch { what: "enrolled device", name: device.to_string() });
     }
+    records::runs::release(&mut writing, device).await?;
+    writing.device_moved(device);
+    writing.commit().await?;
     Ok(())
 }

@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use crdt_model::account::{Account, Outcome, fold};
-use crdt_model::catalogue::{CardName, PassRecord};
-use crdt_model::entry::{EntryRef, Fact, Subject};
+use crdt_model::account::Outcome;
+use crdt_model::catalogue::CardName;
+use crdt_model::entry::{EntryRef, Subject};
 use crdt_model::ids::{DeviceId, Identification, PassId, VenueId};
 use crdt_model::time::day_number;
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 
-use crate::db::{HubError, from_sql, lookup_key};
-use crate::ledgers::{calendar, entries_of_pass, limits_of, placed, select_entries};
+use crate::db::{Db, Facts, HubError, outcome};
+use crate::records::{entries, passes, quarantine, runs};
 use crate::registry;
+use crate::secrets::lookup_key;
 
 /// A pass, as the hub has it.
 #[derive(Debug, Clone, Serialize)]
@@ -42,26 +42,17 @@ pub struct PassReport {
 ///
 /// # Errors
 /// [`HubError::NoSuch`].
-pub async fn pass(pool: &SqlitePool, card: &Identification) -> Result<PassReport, HubError> {
-    let lookup = lookup_key(pool).await?;
-    let mut reading = pool.begin().await?;
-    let row = sqlx::query(
-        "SELECT p.id, p.record, p.opening_points FROM pass p JOIN card c ON c.pass = p.id
-         WHERE c.identification = ?",
-    )
-    .bind(card.to_string())
-    .fetch_optional(&mut *reading)
-    .await?;
-    let Some(row) = row else {
+pub async fn pass(db: &Db, card: &Identification) -> Result<PassReport, HubError> {
+    let lookup = lookup_key(db).await?;
+    let mut reading = db.read().await?;
+    let Some(pass) = passes::of_card(&mut reading, card).await? else {
         return Err(HubError::NoSuch { what: "pass", name: "that".to_owned() });
     };
-    let record: PassRecord = minicbor::decode(row.get(1))?;
-    let opening = Account { earned: from_sql(row.get(2)), ..Account::default() };
-    let entries = entries_of_pass(&mut reading, row.get(0)).await?;
-    let count = entries.len() as u64;
-    let limits = limits_of(&mut reading, &entries).await?;
-    let folded = fold(&opening, entries, &limits.of(&record), &calendar()?);
-    let over = folded.outcomes.iter().filter(|(_, outcome)| *outcome == Outcome::OverLimit).count();
+    let entries = entries::of_passes(&mut reading, [pass.id]).await?;
+    let all = || entries.values().flatten();
+    let over_limit = outcome(Outcome::OverLimit);
+    let over = all().filter(|it| it.outcome.as_deref() == Some(over_limit)).count();
+    let record = pass.record;
     Ok(PassReport {
         pass_id: record.pass,
         programme: record.programme,
@@ -70,7 +61,7 @@ pub async fn pass(pool: &SqlitePool, card: &Identification) -> Result<PassReport
         points: record.account.points(),
         debt: record.account.debt(),
         visits: record.account.visits,
-        entries: count,
+        entries: all().count() as u64,
         over_limit: over as u64,
     })
 }
@@ -102,41 +93,29 @@ pub struct EntryReport {
 /// # Errors
 /// [`HubError`].
 pub async fn ledger(
-    pool: &SqlitePool,
+    db: &Db,
     venue: &VenueId,
     day: jiff::civil::Date,
 ) -> Result<Vec<EntryReport>, HubError> {
     let desks: HashMap<DeviceId, String> =
-        registry::devices(pool).await?.into_iter().map(|d| (d.device, d.name)).collect();
-    let rows = sqlx::query(select_entries!("venue = ? AND day = ?"))
-        .bind(venue.as_str())
-        .bind(day_number(day))
-        .fetch_all(pool)
-        .await?;
-    let mut report = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let placed = placed(row)?;
-        let (kind, points) = match placed.entry.fact {
-            Fact::CheckIn { points, .. } => ("check-in", i64::from(points)),
-            Fact::Visit => ("visit", 0),
-            Fact::ExternalVisit => ("external-visit", 0),
-            Fact::TicketSale { .. } => ("ticket-sale", 0),
-            Fact::Redemption { points, .. } => ("redemption", -i64::from(points)),
-            Fact::Void { .. } => ("void", 0),
-            Fact::Newer { .. } => ("newer", 0),
-        };
+        registry::devices(db).await?.into_iter().map(|d| (d.device, d.name)).collect();
+    let kept = entries::of_day(&mut db.read().await?, venue, day_number(day)).await?;
+    let mut report = Vec::with_capacity(kept.len());
+    for it in kept {
+        let placed = it.placed;
+        let facts = Facts::of(&placed.entry);
         report.push(EntryReport {
             entry: placed.place,
             desk: desks.get(&placed.place.writer.device).cloned().unwrap_or_default(),
             at: placed.entry.at.0,
             counts_at: placed.counts_at().0,
             received: placed.receipt.map(|receipt| receipt.at.0),
-            kind,
+            kind: facts.kind,
             pass: match placed.entry.subject {
                 Subject::Pass(pass) => Some(pass),
                 Subject::Chip(_) | Subject::External(_) => None,
             },
-            points,
+            points: facts.points,
         });
     }
     report.sort_by_key(|entry| (entry.counts_at, entry.at, entry.entry));
@@ -165,46 +144,17 @@ pub struct Totals {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn totals(pool: &SqlitePool) -> Result<Totals, HubError> {
-    let mut reading = pool.begin().await?;
-    let count =
-        sqlx::query("SELECT (SELECT COUNT(*) FROM entry), (SELECT COUNT(*) FROM quarantine)")
-            .fetch_one(&mut *reading)
-            .await?;
-    let mut totals = Totals {
-        entries: from_sql(count.get(0)),
-        quarantined: from_sql(count.get(1)),
-        passes: 0,
-        points: 0,
-        debt: 0,
-        catalogue_version: crate::catalogue::version(&mut reading).await?,
-    };
-    for_each_pass(&mut reading, |record| {
-        totals.passes += 1;
-        totals.points += record.account.points();
-        totals.debt += record.account.debt();
+pub async fn totals(db: &Db) -> Result<Totals, HubError> {
+    let mut reading = db.read().await?;
+    let (passes, points, debt) = passes::sums(&mut reading).await?;
+    Ok(Totals {
+        entries: entries::count(&mut reading).await?,
+        quarantined: quarantine::count(&mut reading).await?,
+        passes,
+        points,
+        debt,
+        catalogue_version: runs::reached(&mut reading).await?,
     })
-    .await?;
-    Ok(totals)
-}
-
-/// All pass records in the order of their ids, a thousand at a time: there may be millions.
-async fn for_each_pass(
-    reading: &mut SqliteConnection,
-    mut visit: impl FnMut(&PassRecord),
-) -> Result<(), HubError> {
-    let mut from = 0i64;
-    loop {
-        let rows = sqlx::query("SELECT id, record FROM pass WHERE id > ? ORDER BY id LIMIT 1000")
-            .bind(from)
-            .fetch_all(&mut *reading)
-            .await?;
-        let Some(last) = rows.last() else { return Ok(()) };
-        from = last.get(0);
-        for row in &rows {
-            visit(&minicbor::decode(row.get(1))?);
-        }
-    }
 }
 
 /// A pass whose points were overspent while desks were apart.
@@ -221,16 +171,7 @@ pub struct DebtReport {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn debts(pool: &SqlitePool) -> Result<Vec<DebtReport>, HubError> {
-    let mut reading = pool.begin().await?;
-    let mut debts = Vec::new();
-    for_each_pass(&mut reading, |record| {
-        let debt = record.account.debt();
-        if debt > 0 {
-            debts.push(DebtReport { pass_id: record.pass, debt });
-        }
-    })
-    .await?;
-    debts.sort_by_key(|it| (std::cmp::Reverse(it.debt), it.pass_id));
-    Ok(debts)
+pub async fn debts(db: &Db) -> Result<Vec<DebtReport>, HubError> {
+    let all = passes::debts(&mut db.read().await?).await?.into_iter();
+    Ok(all.map(|(pass, debt)| DebtReport { pass_id: PassId(pass), debt }).collect())
 }

@@ -8,14 +8,17 @@ use crdt_model::catalogue::{
 };
 use crdt_model::ids::{ChipNumber, DeviceId, Identification, UitpasNumber};
 use crdt_model::time::day_number;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::request::{Registration, Request, RequestAnswer, RequestError, SealedRequest};
 
-use crate::catalogue::next_version;
-use crate::db::{HubError, Writing, lookup_key, request_key, to_sql, wall_clock};
-use crate::import::{coupons, granted_by_residence, is_active, telling_digits};
-use crate::ledgers::{encoded, fold_passes};
-use crate::{holders, holders::HolderProblem};
+use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
+use crate::holders::{self, HolderProblem, Sealed, Sealing, Step};
+use crate::import::{coupons, granted_by_residence, telling_digits};
+use crate::ledgers::fold_passes;
+use crate::records::{entries, imported, passes, requests as kept};
+use crate::secrets::{lookup_key, request_key};
+
+/// How often what was sealed turns out not to fit any more, before the desk is left to ask again.
+const MOST_TRIES: usize = 5;
 
 /// Opens a request, does what it asks, and says what became of it. A repeat is answered the same. One
 /// of a kind that only a newer hub knows is not answered: it waits at its desk until this hub is
@@ -24,74 +27,92 @@ use crate::{holders, holders::HolderProblem};
 /// # Errors
 /// [`HubError`]; nothing is then done, and the desk asks again.
 pub async fn answer(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     public_key: &[u8],
     request: &SealedRequest,
 ) -> Result<Option<RequestAnswer>, HubError> {
-    let key = request_key(pool).await?;
-    let lookup = lookup_key(pool).await?;
-    let mut turn = Writing::begin(pool).await?;
-    let writing = &mut turn.transaction;
-    let before: Option<Option<String>> =
-        sqlx::query_scalar("SELECT refused FROM request WHERE id = ?")
-            .bind(&request.id.0[..])
-            .fetch_optional(&mut **writing)
-            .await?;
-    if let Some(refused) = before {
-        return Ok(Some(RequestAnswer { id: request.id, refused }));
+    let id = request.id;
+    if let Some(refused) = kept::answered(&mut db.read().await?, id).await? {
+        return Ok(Some(RequestAnswer { id, refused }));
     }
-    let (kind, refused, paid) = match key.open(request, public_key) {
-        Ok(opened) => {
-            let kind = opened.kind().name();
-            let paid = match &opened {
-                Request::Register(registration) => Some(registration.paid.0),
-                Request::LinkChip { .. } | Request::ReportLost { .. } | Request::Replace { .. } => {
-                    None
-                }
-            };
-            // What is refused is refused whole: the half that was done is undone.
-            sqlx::query("SAVEPOINT asked").execute(&mut **writing).await?;
-            let mut desk = AtHub { connection: writing, lookup };
-            match desk.act(opened).await {
-                Ok(()) => {
-                    sqlx::query("RELEASE asked").execute(&mut **writing).await?;
-                    (kind, None, paid)
-                }
-                Err(Refused::Sentence(sentence)) => {
-                    sqlx::query("ROLLBACK TO asked").execute(&mut **writing).await?;
-                    sqlx::query("RELEASE asked").execute(&mut **writing).await?;
-                    (kind, Some(sentence), None)
-                }
-                Err(Refused::Hub(error)) => return Err(error),
-            }
-        }
+    let key = request_key(db).await?;
+    let lookup = lookup_key(db).await?;
+    let opened = match key.open(request, public_key) {
+        Ok(opened) => Ok(opened),
         Err(RequestError::Contents) => {
-            tracing::error!(id = %request.id, %device, "a request of a kind that only a newer hub knows");
+            tracing::error!(%id, %device, "a request of a kind that only a newer hub knows");
             return Ok(None);
         }
-        Err(error) => ("UNREADABLE", Some(error.to_string()), None),
+        Err(error) => Err(error.to_string()),
     };
-    sqlx::query(
-        "INSERT INTO request (id, device, kind, refused, at, paid_cents) VALUES (?, ?, ?, ?, ?, ?)",
-    )
-    .bind(&request.id.0[..])
-    .bind(&device.0[..])
-    .bind(kind)
-    .bind(&refused)
-    .bind(wall_clock().0)
-    .bind(paid)
-    .execute(&mut **writing)
-    .await?;
-    turn.transaction.commit().await?;
-    tracing::info!(id = %request.id, %device, kind, done = refused.is_none(), "a request was answered");
-    Ok(Some(RequestAnswer { id: request.id, refused }))
+    let mut sealed = None;
+    for _ in 0..MOST_TRIES {
+        let mut writing = db.write().await?;
+        kept::lock(&mut writing, id).await?;
+        if let Some(refused) = kept::answered(&mut writing, id).await? {
+            return Ok(Some(RequestAnswer { id, refused }));
+        }
+        let (kind, paid) = match &opened {
+            Ok(opened) => (opened.kind().name(), paid(opened)),
+            Err(_) => ("UNREADABLE", None),
+        };
+        let done = match &opened {
+            Ok(opened) => {
+                let mut desk = AtHub { writing: &mut writing, lookup: &lookup, sealed: &sealed };
+                desk.act(opened.clone()).await
+            }
+            Err(sentence) => Err(Refused::Sentence(sentence.clone())),
+        };
+        let refused = match done {
+            Ok(()) => None,
+            Err(Refused::Sentence(sentence)) => {
+                // What is refused is refused whole: the half that was done is undone.
+                writing.rollback().await?;
+                writing = db.write().await?;
+                kept::lock(&mut writing, id).await?;
+                if let Some(refused) = kept::answered(&mut writing, id).await? {
+                    return Ok(Some(RequestAnswer { id, refused }));
+                }
+                Some(sentence)
+            }
+            // Sealing takes long, and everybody waits for the turn: it is given on meanwhile.
+            Err(Refused::First(of)) => {
+                writing.rollback().await?;
+                sealed = match holders::seal(*of, &lookup, db.surroundings()).await {
+                    Ok(sealed) => Some(sealed),
+                    Err(HolderProblem::Hub(error)) => return Err(error),
+                    Err(problem @ HolderProblem::Row { .. }) => {
+                        return Err(HubError::Record(problem.to_string()));
+                    }
+                };
+                continue;
+            }
+            Err(Refused::Hub(error)) => return Err(error),
+        };
+        let paid = paid.filter(|_| refused.is_none());
+        kept::keep(&mut writing, id, device, kind, refused.as_deref(), paid).await?;
+        writing.commit().await?;
+        tracing::info!(%id, %device, kind, done = refused.is_none(), "a request was answered");
+        return Ok(Some(RequestAnswer { id, refused }));
+    }
+    Err(HubError::Record("a pass changed whenever a request about it was sealed".to_owned()))
+}
+
+/// What was paid at the desk, in cents.
+fn paid(request: &Request) -> Option<u32> {
+    match request {
+        Request::Register(registration) => Some(registration.paid.0),
+        Request::LinkChip { .. } | Request::ReportLost { .. } | Request::Replace { .. } => None,
+    }
 }
 
 /// Why a request is not done.
 enum Refused {
     /// For the people at the desk: what is wrong and what to do, without naming anybody.
     Sentence(String),
+    /// This is to be sealed first, outside the turn.
+    First(Box<Sealing>),
     Hub(HubError),
 }
 
@@ -101,8 +122,8 @@ impl From<HubError> for Refused {
     }
 }
 
-impl From<sqlx::Error> for Refused {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DatabaseError> for Refused {
+    fn from(error: DatabaseError) -> Self {
         Self::Hub(error.into())
     }
 }
@@ -125,8 +146,10 @@ const NOT_IN_STOCK: &str =
     "this card is not from a stock: it was given to somebody before, or blocked. Take another card";
 
 struct AtHub<'a> {
-    connection: &'a mut SqliteConnection,
-    lookup: LookupKey,
+    writing: &'a mut Writing,
+    lookup: &'a LookupKey,
+    /// What was sealed for it, where it was looked at before.
+    sealed: &'a Option<Sealed>,
 }
 
 impl AtHub<'_> {
@@ -144,15 +167,32 @@ impl AtHub<'_> {
     }
 
     async fn pass_of(&mut self, card: &Identification) -> Result<PassRecord, Refused> {
-        let row = sqlx::query(
-            "SELECT p.record FROM pass p JOIN card c ON c.pass = p.id WHERE c.identification = ?",
-        )
-        .bind(card.to_string())
-        .fetch_optional(&mut *self.connection)
-        .await?;
-        match row {
-            Some(row) => Ok(minicbor::decode(row.get(0)).map_err(HubError::from)?),
+        // Looked at again once it is locked: the card may have moved to another pass in between.
+        let owner = passes::of_card(self.writing, card).await?;
+        if let Some(owner) = owner {
+            passes::lock(self.writing, [owner.id]).await?;
+        }
+        match passes::of_card(self.writing, card).await? {
+            Some(pass) => Ok(pass.record),
             None => refused("no pass has this card. Compare the number with the card"),
+        }
+    }
+
+    /// Locks the passes of these cards in the order of their ids, before either is looked at.
+    async fn lock_both(
+        &mut self,
+        one: &Identification,
+        other: &Identification,
+    ) -> Result<(), Refused> {
+        let owners = passes::owners(self.writing, [one.to_string(), other.to_string()]).await?;
+        passes::lock(self.writing, owners.into_values()).await?;
+        Ok(())
+    }
+
+    async fn step(&mut self, record: &PassRecord, step: Step) -> Result<(), Refused> {
+        match holders::take_step(self.writing, record.pass, step, self.sealed.as_ref()).await? {
+            None => Ok(()),
+            Some(first) => Err(Refused::First(Box::new(first))),
         }
     }
 
@@ -169,24 +209,9 @@ impl AtHub<'_> {
     }
 
     async fn write(&mut self, record: &PassRecord) -> Result<(), Refused> {
-        sqlx::query(
-            "UPDATE pass SET record = ?, active = ?, version = ?, changed_at_desk = 1 WHERE id = ?",
-        )
-        .bind(encoded(record)?)
-        .bind(is_active(record))
-        .bind(next_version(self.connection).await?)
-        .bind(to_sql(record.pass.0))
-        .execute(&mut *self.connection)
-        .await?;
+        passes::write_changed(self.writing, record).await?;
         // What a file said before this is not what it says of this.
-        sqlx::query(
-            "UPDATE imported SET card_status = NULL
-             WHERE number IN (SELECT identification FROM card WHERE pass = ?)",
-        )
-        .bind(to_sql(record.pass.0))
-        .execute(&mut *self.connection)
-        .await?;
-        Ok(())
+        Ok(imported::forget_status(self.writing, record.pass.0).await?)
     }
 
     /// Gives a pass a chip, and the entries that were written under it before it was known.
@@ -196,31 +221,20 @@ impl AtHub<'_> {
         chip: ChipNumber,
         status: CardStatus,
     ) -> Result<(), Refused> {
+        let (text, pass) = (chip.to_string(), record.pass.0);
         let card = Identification::Chip(chip);
-        let owner: Option<i64> =
-            sqlx::query_scalar("SELECT pass FROM card WHERE identification = ?")
-                .bind(card.to_string())
-                .fetch_optional(&mut *self.connection)
-                .await?;
-        let pass = to_sql(record.pass.0);
-        if owner.is_some_and(|owner| owner != pass) {
+        entries::lock_chip(self.writing, &text).await?;
+        passes::add_cards(self.writing, vec![(card.to_string(), pass)]).await?;
+        let owners = passes::owners(self.writing, [card.to_string()]).await?;
+        if owners.values().any(|owner| *owner != pass) {
             return refused("this chip belongs to another pass. Tap the card again, alone");
         }
-        sqlx::query("INSERT OR IGNORE INTO card (identification, pass) VALUES (?, ?)")
-            .bind(card.to_string())
-            .bind(pass)
-            .execute(&mut *self.connection)
-            .await?;
         let name = self.name(&card);
         match record.cards.iter_mut().find(|known| known.name == name) {
             Some(known) => known.status = status,
             None => record.cards.push(Card { name, status }),
         }
-        sqlx::query("UPDATE entry SET pass = ? WHERE chip = ? AND pass IS NULL")
-            .bind(pass)
-            .bind(chip.to_string())
-            .execute(&mut *self.connection)
-            .await?;
+        entries::give_chips(self.writing, &[(text, pass)]).await?;
         Ok(())
     }
 
@@ -243,7 +257,7 @@ impl AtHub<'_> {
                 .social_tariff_ends
                 .map(|day| SocialTariffRight { ends: day_number(day), suspended_until: None }),
         });
-        let known = coupons(self.connection).await?;
+        let known = coupons(self.writing).await?;
         let by_residence: Vec<_> = known
             .into_iter()
             .filter(|(_, _, residence)| !residence.0.is_empty())
@@ -253,16 +267,15 @@ impl AtHub<'_> {
         if let Some(chip) = new.chip {
             self.give_chip(&mut record, chip, CardStatus::Active).await?;
         }
-        sqlx::query("UPDATE pass SET postal_code = ? WHERE id = ?")
-            .bind(&new.postal_code)
-            .bind(to_sql(record.pass.0))
-            .execute(&mut *self.connection)
-            .await?;
         self.write(&record).await?;
-        let cards = cards_in_use(self.connection, &self.lookup, &record).await?;
+        let (municipality, birth_year) = (new.postal_code, i32::from(new.date_of_birth.year()));
+        let pass = record.pass;
+        passes::write_holder_facts(self.writing, pass.0, municipality, Some(birth_year)).await?;
+        let cards = cards_in_use(self.writing, self.lookup, &record).await?;
         let holder =
             HolderRow { name: new.name, date_of_birth: Some(new.date_of_birth), picture: None };
-        holders::keep(self.connection, &self.lookup, record.pass, &cards, &holder).await?;
+        let step = holders::keep(self.writing, self.lookup, pass, &cards, &holder).await?;
+        self.step(&record, step).await?;
         Ok(self.settle(&record).await?)
     }
 
@@ -276,7 +289,8 @@ impl AtHub<'_> {
         self.give_chip(&mut record, chip, status).await?;
         self.write(&record).await?;
         let chip = Identification::Chip(chip);
-        holders::add_card(self.connection, &self.lookup, record.pass, &chip).await?;
+        let step = holders::add_card(self.writing, self.lookup, record.pass, chip).await?;
+        self.step(&record, step).await?;
         Ok(self.settle(&record).await?)
     }
 
@@ -287,7 +301,8 @@ impl AtHub<'_> {
         }
         block_current(&mut record);
         self.write(&record).await?;
-        Ok(holders::seal_anew(self.connection, &self.lookup, record.pass, &[]).await?)
+        let step = holders::seal_anew(self.writing, record.pass, &[]).await?;
+        self.step(&record, step).await
     }
 
     /// The pass keeps its account; the new card comes from the stock, where a pass without a holder
@@ -298,6 +313,7 @@ impl AtHub<'_> {
         new: UitpasNumber,
         chip: Option<ChipNumber>,
     ) -> Result<(), Refused> {
+        self.lock_both(old, &Identification::Uitpas(new)).await?;
         let mut record = self.pass_of(old).await?;
         if record.programme != Programme::Uitpas {
             return refused("only an individual UiTPAS is replaced at a desk");
@@ -307,11 +323,7 @@ impl AtHub<'_> {
             return refused(NOT_IN_STOCK);
         }
         block_current(&mut record);
-        sqlx::query("UPDATE card SET pass = ? WHERE pass = ?")
-            .bind(to_sql(record.pass.0))
-            .bind(to_sql(from_stock.pass.0))
-            .execute(&mut *self.connection)
-            .await?;
+        passes::move_cards(self.writing, from_stock.pass.0, record.pass.0).await?;
         let moved = std::mem::take(&mut from_stock.cards);
         record.cards.extend(moved.iter().map(|it| Card { status: CardStatus::Active, ..*it }));
         if let Some(chip) = chip {
@@ -321,27 +333,25 @@ impl AtHub<'_> {
         // The emptied one first: a desk that takes them in this order finds the card at its new pass.
         self.write(&from_stock).await?;
         self.write(&record).await?;
-        let cards = cards_in_use(self.connection, &self.lookup, &record).await?;
-        holders::seal_anew(self.connection, &self.lookup, record.pass, &cards).await?;
+        let cards = cards_in_use(self.writing, self.lookup, &record).await?;
+        let step = holders::seal_anew(self.writing, record.pass, &cards).await?;
+        self.step(&record, step).await?;
         Ok(self.settle(&record).await?)
     }
 
     /// Entries that were waiting for the pass's chip count from now on.
     async fn settle(&mut self, record: &PassRecord) -> Result<(), HubError> {
-        fold_passes(self.connection, &std::iter::once(to_sql(record.pass.0)).collect()).await
+        fold_passes(self.writing, &std::iter::once(record.pass.0).collect()).await
     }
 }
 
 /// The cards of a pass that are in use.
 pub(crate) async fn cards_in_use(
-    connection: &mut SqliteConnection,
+    reading: &mut Reading,
     lookup: &LookupKey,
     record: &PassRecord,
 ) -> Result<Vec<Identification>, HubError> {
-    let texts: Vec<String> = sqlx::query_scalar("SELECT identification FROM card WHERE pass = ?")
-        .bind(to_sql(record.pass.0))
-        .fetch_all(connection)
-        .await?;
+    let texts = passes::cards(reading, record.pass.0).await?;
     let cards = texts.iter().filter_map(|text| text.parse::<Identification>().ok());
     let in_use = |card: &Identification| {
         record.card_status(&CardName(lookup.card_key(card))) == CardStatus::Active

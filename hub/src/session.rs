@@ -14,7 +14,6 @@ use crdt_model::ids::{DeviceId, RewardId, VenueId};
 use crdt_model::ledger::Position;
 use crdt_model::stock::GrantedUnits;
 use quinn::{Connection, RecvStream, SendStream};
-use sqlx::SqlitePool;
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
 use sync_protocol::hub::{HubEvent, HubSession};
@@ -27,9 +26,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::copies::{Lines, Place};
-use crate::db::{HubError, from_sql, request_key, wall_clock};
-use crate::ledgers::{self, Taken};
+use crate::db::news::Subscription;
+use crate::db::{DatabaseError, Db, HubError};
+use crate::ledgers::{Taken, Taker};
+use crate::records::lists::{self, ListKey};
+use crate::records::log;
 use crate::registry::{self, Device};
+use crate::secrets::request_key;
 use crate::storage::{Storage, StorageTrouble};
 use crate::{card_keys, catalogue, clock, holders, requests, stock};
 
@@ -67,27 +70,29 @@ pub enum SessionEnd {
 /// What the sessions of all desks share.
 #[derive(Clone)]
 pub(crate) struct Shared {
-    pub(crate) pool: SqlitePool,
-    pub(crate) changed: watch::Sender<u64>,
+    pub(crate) db: Db,
+    /// Takes the batches of all sessions.
+    pub(crate) taker: Taker,
     pub(crate) storage: Arc<Storage>,
     pub(crate) lines: Arc<Lines>,
     /// Whether the hub's own clock is in doubt: desks are told with each beat.
     pub(crate) clock_doubtful: Arc<AtomicBool>,
 }
 
-impl From<sqlx::Error> for SessionEnd {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DatabaseError> for SessionEnd {
+    fn from(error: DatabaseError) -> Self {
         Self::Hub(error.into())
     }
 }
 
 /// A session with one desk.
 struct Session {
-    pool: SqlitePool,
+    db: Db,
     machine: HubSession,
     send: SendStream,
     public_key: Vec<u8>,
-    changed: watch::Sender<u64>,
+    /// What moves, once it is known for whom.
+    news: Option<Subscription>,
     shared: Shared,
     connection: Connection,
     trouble: watch::Receiver<Option<StorageTrouble>>,
@@ -147,14 +152,13 @@ pub(crate) async fn serve(
         .await
         .map_err(|_| SessionEnd::Line("nothing was said".to_owned()))?
         .map_err(line)?;
-    let Shared { pool, changed, storage, .. } = shared.clone();
-    let mut news = changed.subscribe();
+    let Shared { db, storage, .. } = shared.clone();
     let mut session = Session {
-        pool,
+        db,
         machine: HubSession::default(),
         send,
         public_key,
-        changed,
+        news: None,
         trouble: storage.trouble(),
         shared,
         connection: connection.clone(),
@@ -167,7 +171,7 @@ pub(crate) async fn serve(
         offset_due: Instant::now() + noted::OFFSET_NOTED_EACH,
         silent_at: None,
     };
-    let mut ended = session.run(receive, &mut news).await;
+    let mut ended = session.run(receive).await;
     if let Err(SessionEnd::Hub(error)) = &ended
         && let Some(trouble) = storage.note(error)
     {
@@ -189,7 +193,6 @@ impl Session {
     async fn run(
         &mut self,
         mut receive: RecvStream,
-        news: &mut watch::Receiver<u64>,
     ) -> Result<(), SessionEnd> {
         let first_word = tokio::time::sleep(FIRST_WORD);
         tokio::pin!(first_word);
@@ -216,13 +219,14 @@ impl Session {
                     }
                     more = true;
                 }
-                changed = news.changed() => {
-                    if changed.is_err() {
+                heard = heard(&mut self.news) => {
+                    let Some(heard) = heard else {
                         return Err(SessionEnd::Line("the hub is stopping".to_owned()));
-                    }
+                    };
                     // Whoever was revoked meanwhile receives nothing more.
                     if let Some(desk) = &self.desk
-                        && !registry::is_enrolled(&self.pool, desk.device).await?
+                        && (heard.device || heard.everything)
+                        && !registry::is_enrolled(&self.db, desk.device).await?
                     {
                         self.goodbye_not_enrolled().await?;
                     }
@@ -282,7 +286,7 @@ impl Session {
                 self.goodbye_version(enrol.protocol).await
             }
             HubEvent::EnrolReceived(enrol) => {
-                match registry::enrol(&self.pool, &enrol.token, &self.public_key).await? {
+                match registry::enrol(&self.db, &enrol.token, &self.public_key).await? {
                     Ok(enrolled) => self.say(&HubMessage::Enrolled(enrolled)).await,
                     Err(sentence) => self.goodbye(GoodbyeKind::Invitation, &sentence).await,
                 }
@@ -296,33 +300,32 @@ impl Session {
             HubEvent::RequestReceived(request) => {
                 let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
-                let pool = self.pool.clone();
-                let answering = requests::answer(&pool, device, &key, &request);
+                let db = self.db.clone();
+                let answering = requests::answer(&db, device, &key, &request);
                 let Some(answer) = self.while_it_waits(answering).await?? else {
                     return Ok(());
                 };
-                self.changed.send_modify(|count| *count += 1);
                 self.say(&HubMessage::Answered(answer)).await
             }
             HubEvent::WantedReceived(wanted) => {
                 let device = self.enrolled_desk().await?;
-                let pool = self.pool.clone();
-                let granting = stock::grant(&pool, device, &wanted);
+                let db = self.db.clone();
+                let granting = stock::grant(&db, device, &wanted);
                 let answer = self.while_it_waits(granting).await??;
                 self.say_grants(answer.grants, Some(answer.none_left)).await
             }
             HubEvent::ClosingReceived(closing) => {
                 let device = self.enrolled_desk().await?;
                 let key = self.public_key.clone();
-                let pool = self.pool.clone();
-                let closing = stock::close(&pool, device, &key, &closing);
+                let db = self.db.clone();
+                let closing = stock::close(&db, device, &key, &closing);
                 let granted = self.while_it_waits(closing).await??;
                 self.say_grants(granted, None).await
             }
             HubEvent::CardKeysWanted(sealing_key) => {
                 let device = self.enrolled_desk().await?;
-                let pool = self.pool.clone();
-                let keeping = card_keys::keep_sealing_key(&pool, device, &sealing_key);
+                let db = self.db.clone();
+                let keeping = card_keys::keep_sealing_key(&db, device, &sealing_key);
                 self.while_it_waits(keeping).await??;
                 if let Some(desk) = &mut self.desk {
                     desk.card_keys = None;
@@ -349,17 +352,20 @@ impl Session {
         if hello.protocol != PROTOCOL_VERSION {
             return self.goodbye_version(hello.protocol).await;
         }
-        let Some(device) = registry::enrolled(&self.pool, &self.public_key).await? else {
+        let Some(device) = registry::enrolled(&self.db, &self.public_key).await? else {
             return self.goodbye_not_enrolled().await;
         };
-        let now = wall_clock();
+        let now = self.db.now();
         let lost = device.entries < hello.acknowledged;
         self.offset = hello.clock.saturating_sub(now.0);
-        let catalogue_now =
-            catalogue::version(&mut *self.pool.acquire().await.map_err(HubError::from)?).await?;
-        let venue_now = venue_version(&self.pool, &device.venue).await?;
-        let holders_now = holders::version(&self.pool).await?;
-        let card_keys = card_keys::announced(&self.pool, device.device).await?;
+        // Before anything is looked up: what moves after that is heard.
+        self.news = Some(self.db.news().subscribe(device.venue.clone(), device.device));
+        let mut reading = self.db.read().await?;
+        let catalogue_now = catalogue::version(&mut reading).await?;
+        let venue_now = log::version(&mut reading, &device.venue).await?;
+        drop(reading);
+        let holders_now = holders::version(&self.db).await?;
+        let card_keys = card_keys::announced(&self.db, device.device).await?;
         self.desk = Some(Desk {
             device: device.device,
             venue: device.venue.clone(),
@@ -398,10 +404,10 @@ impl Session {
             venue_version: venue_now,
             venue_name,
             desk_name: name,
-            request_key: Some(request_key(&self.pool).await?.public_key()),
+            request_key: Some(request_key(&self.db).await?.public_key()),
             card_keys,
             beats: true,
-            clock_doubtful: clock::doubt(&self.pool).await?.is_some(),
+            clock_doubtful: clock::doubt(&self.db).await?.is_some(),
         }))
         .await?;
         self.note_hello(&device, &hello, Found { at: now, lost, came_back }).await?;
@@ -415,7 +421,7 @@ impl Session {
     /// The desk, where it still is enrolled: a revoked one asks for nothing more (invariant 7).
     async fn enrolled_desk(&mut self) -> Result<DeviceId, SessionEnd> {
         match self.desk.as_ref().map(|desk| desk.device) {
-            Some(device) if registry::is_enrolled(&self.pool, device).await? => Ok(device),
+            Some(device) if registry::is_enrolled(&self.db, device).await? => Ok(device),
             _ => {
                 self.goodbye_not_enrolled().await?;
                 Err(SessionEnd::Line("the desk was revoked".to_owned()))
@@ -437,9 +443,7 @@ impl Session {
     /// Tells the desk what it may hand out, where it was told something else before.
     async fn send_grants(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(false) };
-        let mut connection = self.pool.acquire().await?;
-        let granted = stock::grants_of(&mut connection, desk.device).await?;
-        drop(connection);
+        let granted = stock::grants_of(&mut self.db.read().await?, desk.device).await?;
         if desk.grants.as_ref() == Some(&granted) {
             return Ok(false);
         }
@@ -450,10 +454,10 @@ impl Session {
     /// Sends the card keys where they are others than the desk has.
     async fn send_card_keys(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(false) };
-        if desk.card_keys == card_keys::version(&self.pool).await? {
+        if desk.card_keys == card_keys::version(&self.db).await? {
             return Ok(false);
         }
-        let Some(sealed) = card_keys::sealed_to(&self.pool, desk.device).await? else {
+        let Some(sealed) = card_keys::sealed_to(&self.db, desk.device).await? else {
             return Ok(false);
         };
         let version = sealed.version;
@@ -466,7 +470,7 @@ impl Session {
 
     async fn send_holders(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(false) };
-        let Some(page) = holders::page(&self.pool, desk.holders_version).await? else {
+        let Some(page) = holders::page(&self.db, desk.holders_version).await? else {
             return Ok(false);
         };
         let to = page.to;
@@ -489,20 +493,23 @@ impl Session {
     /// What the hub holds of these lists.
     async fn held(&self, lists: &[ListPosition]) -> Result<Vec<ListPosition>, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(Vec::new()) };
-        let mut connection = self.pool.acquire().await?;
-        let mut held = Vec::with_capacity(lists.len());
-        for list in lists {
-            let writer = list.writer.writer();
-            let position: Position =
-                ledgers::position(&mut connection, &desk.venue, list.day, &writer).await?;
-            held.push(ListPosition {
+        let key = |list: &ListPosition| ListKey {
+            venue: desk.venue.to_string(),
+            day: list.day,
+            writer: list.writer.0,
+        };
+        let keys: Vec<ListKey> = lists.iter().map(key).collect();
+        let known = lists::positions(&mut self.db.read().await?, &keys).await?;
+        let held = lists.iter().zip(keys).map(|(list, key)| {
+            let position: Position = known.get(&key).copied().unwrap_or_default();
+            ListPosition {
                 day: list.day,
                 writer: list.writer,
                 sequence: position.sequence,
                 head: short_head(&position),
-            });
-        }
-        Ok(held)
+            }
+        });
+        Ok(held.collect())
     }
 
     async fn take(&mut self, batch: Batch) -> Result<(), SessionEnd> {
@@ -513,13 +520,10 @@ impl Session {
         let (venue, device) = (desk.venue.clone(), desk.device);
         let _span = tracing::debug_span!("sync", %venue, %device, first = batch.first);
         let Batch { day, writer, first, .. } = batch;
-        let pool = self.pool.clone();
-        let taking = ledgers::take(&pool, &venue, device, &batch);
-        match self.while_it_waits(taking).await?? {
-            Taken::Held { sequence, new } => {
-                if new {
-                    self.changed.send_modify(|count| *count += 1);
-                }
+        let taker = self.shared.taker.clone();
+        let taking = taker.take(&venue, device, &batch);
+        match self.while_it_waits(taking).await??.taken {
+            Taken::Held { sequence, new: _ } => {
                 self.say(&HubMessage::Ack(Ack { day, writer, sequence })).await
             }
             Taken::Lacking { held } => {
@@ -547,13 +551,13 @@ impl Session {
         let (venue, from) = (desk.venue.clone(), desk.catalogue_version);
         if let Some(behind) = desk.deny_list.take()
             && let Some((page, reached)) =
-                catalogue::deny_list(&self.pool, &venue, from, behind).await?
+                catalogue::deny_list(&self.db, &venue, from, behind).await?
         {
             desk.deny_list = Some(reached);
             self.say(&HubMessage::Page(page)).await?;
             return Ok(true);
         }
-        let Some(page) = catalogue::page(&self.pool, &venue, from).await? else {
+        let Some(page) = catalogue::page(&self.db, &venue, from).await? else {
             return Ok(false);
         };
         let to = page.to;
@@ -567,7 +571,7 @@ impl Session {
     /// Sends the next stretch of the venue's log, without what the desk wrote itself.
     async fn send_shares(&mut self) -> Result<bool, SessionEnd> {
         let Some(desk) = &self.desk else { return Ok(false) };
-        let (shares, reached) = shares::next(&self.pool, desk).await?;
+        let (shares, reached) = shares::next(&self.db, desk).await?;
         if reached == desk.venue_version {
             return Ok(false);
         }
@@ -588,12 +592,10 @@ impl Session {
     }
 }
 
-/// The log's version for this venue: what a desk's venue version is compared with, and comes to when it has all.
-async fn venue_version(pool: &SqlitePool, venue: &VenueId) -> Result<u64, SessionEnd> {
-    let version: i64 =
-        sqlx::query_scalar("SELECT COALESCE(MAX(version), 0) FROM accepted WHERE venue = ?")
-            .bind(venue.as_str())
-            .fetch_one(pool)
-            .await?;
-    Ok(from_sql(version))
+/// What moved, once the desk is known.
+async fn heard(news: &mut Option<Subscription>) -> Option<crate::db::news::Heard> {
+    match news {
+        Some(news) => news.heard().await,
+        None => std::future::pending().await,
+    }
 }

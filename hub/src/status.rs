@@ -11,7 +11,7 @@ use service::tasks::Failures;
 use tokio::sync::watch;
 
 use crate::clock::{self, Doubt};
-use crate::db::{HubError, HubFolder, wall_clock};
+use crate::db::{HubError, HubFolder};
 use crate::registry::{self, Device};
 use crate::storage::{self, StorageTrouble};
 
@@ -132,9 +132,9 @@ pub async fn status(folder: &HubFolder) -> Result<HubStatus, HubError> {
         failed_tasks: Vec::new(),
     };
     let looked = async {
-        let pool = folder.database().await?;
-        let now = wall_clock().0;
-        for device in registry::devices(&pool).await? {
+        let db = folder.database().await?;
+        let now = db.now().0;
+        for device in registry::devices(&db).await? {
             let heard = device.last_contact.is_some_and(|at| now.saturating_sub(at) < HEARD_WITHIN);
             status.desks += u64::from(!device.revoked);
             status.heard += u64::from(!device.revoked && heard);
@@ -145,8 +145,8 @@ pub async fn status(folder: &HubFolder) -> Result<HubStatus, HubError> {
                 status.sent_again.push(device);
             }
         }
-        status.clock_doubt = clock::doubt(&pool).await?;
-        storage::look(folder.root(), &pool).await
+        status.clock_doubt = clock::doubt(&db).await?;
+        storage::look(folder.root(), &db).await
     };
     status.storage = match looked.await {
         Ok(found) => found,

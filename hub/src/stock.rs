@@ -6,15 +6,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crdt_model::catalogue::Reward;
 use crdt_model::ids::{DeviceId, RewardId, Writer};
 use crdt_model::stock::{
-    Breach, Grant, GrantId, GrantState, GrantedUnits, Stock, StockError, Tally, Unit, Units,
+    Breach, GrantId, GrantState, GrantedUnits, Stock, StockError, Tally, Unit, Units,
 };
 use serde::Serialize;
-use sqlx::{Row, SqliteConnection, SqlitePool};
 use sync_protocol::message::{Closing, Wanted};
 use sync_protocol::seal::closing_holds;
 use thiserror::Error;
 
-use crate::db::{HubError, Writing, from_sql, json_list, to_sql, wall_clock};
+use crate::db::{Db, DatabaseError, HubError, Reading, Writing};
+use crate::records::{catalogue, runs, stock as kept};
 
 /// The last units of a stock: handed to desks that are online, one at a time.
 pub const ONLINE_UNITS: u32 = 3;
@@ -37,8 +37,8 @@ pub enum GrantError {
     Hub(#[from] HubError),
 }
 
-impl From<sqlx::Error> for GrantError {
-    fn from(error: sqlx::Error) -> Self {
+impl From<DatabaseError> for GrantError {
+    fn from(error: DatabaseError) -> Self {
         Self::Hub(error.into())
     }
 }
@@ -47,94 +47,31 @@ impl From<sqlx::Error> for GrantError {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn load(
-    connection: &mut SqliteConnection,
-    reward: RewardId,
-) -> Result<Option<Stock>, HubError> {
-    let total: Option<u32> = sqlx::query_scalar("SELECT total FROM stock WHERE reward = ?")
-        .bind(i64::from(reward.0))
-        .fetch_optional(&mut *connection)
-        .await?;
-    let Some(total) = total else { return Ok(None) };
+pub async fn load(reading: &mut Reading, reward: RewardId) -> Result<Option<Stock>, HubError> {
+    let Some(total) = kept::total(reading, reward).await? else { return Ok(None) };
     let mut stock = Stock::new(reward, total, ONLINE_UNITS)
         .map_err(|error| HubError::Record(error.to_string()))?;
-    let rows = sqlx::query(
-        "SELECT id, device, first, count, state, stated_used, used_at_write_off
-         FROM stock_grant WHERE reward = ?",
-    )
-    .bind(i64::from(reward.0))
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in &rows {
-        let grant = GrantId(from_sql(row.get(0)));
-        stock.grants.insert(
-            grant,
-            Grant {
-                grant,
-                reward,
-                device: device(row.get(1))?,
-                units: Units { first: row.get(2), count: row.get(3) },
-                state: from_json(row.get(4))?,
-                stated_used: row.get::<Option<&str>, _>(5).map(from_json).transpose()?,
-                used_at_write_off: from_json(row.get(6))?,
-            },
-        );
+    for grant in kept::grants(reading, reward).await? {
+        stock.grants.insert(grant.grant, grant);
     }
-    let rows =
-        sqlx::query("SELECT DISTINCT grant_id, unit FROM unit_use WHERE reward = ? AND stands")
-            .bind(i64::from(reward.0))
-            .fetch_all(connection)
-            .await?;
-    for row in &rows {
-        stock.record(Unit { grant: GrantId(from_sql(row.get(0))), unit: row.get(1) });
+    for unit in kept::used(reading, reward).await? {
+        stock.record(unit);
     }
     Ok(Some(stock))
 }
 
-fn device(bytes: Vec<u8>) -> Result<DeviceId, HubError> {
-    let id = bytes.try_into();
-    Ok(DeviceId(id.map_err(|_| HubError::Record("a device's id has another length".to_owned()))?))
-}
-
-fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, HubError> {
-    serde_json::from_str(text).map_err(|error| HubError::Record(format!("a grant: {error}")))
-}
-
-fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+/// The same, and nobody else grants of it until the transaction ends.
+pub(crate) async fn lock(
+    writing: &mut Writing,
+    reward: RewardId,
+) -> Result<Option<Stock>, HubError> {
+    kept::lock(writing, [reward]).await?;
+    load(writing, reward).await
 }
 
 /// Writes a stock's total.
-pub(crate) async fn keep_total(
-    connection: &mut SqliteConnection,
-    stock: &Stock,
-) -> Result<(), HubError> {
-    sqlx::query("INSERT OR REPLACE INTO stock (reward, total) VALUES (?, ?)")
-        .bind(i64::from(stock.reward.0))
-        .bind(stock.total)
-        .execute(connection)
-        .await?;
-    Ok(())
-}
-
-async fn keep_grant(connection: &mut SqliteConnection, grant: &Grant) -> Result<(), HubError> {
-    sqlx::query(
-        "INSERT INTO stock_grant
-           (id, reward, device, first, count, state, stated_used, used_at_write_off)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-         ON CONFLICT (id) DO UPDATE SET state = ?6, stated_used = ?7, used_at_write_off = ?8",
-    )
-    .bind(to_sql(grant.grant.0))
-    .bind(i64::from(grant.reward.0))
-    .bind(&grant.device.0[..])
-    .bind(grant.units.first)
-    .bind(grant.units.count)
-    .bind(to_json(&grant.state))
-    .bind(grant.stated_used.as_ref().map(to_json))
-    .bind(to_json(&grant.used_at_write_off))
-    .execute(connection)
-    .await?;
-    Ok(())
+pub(crate) async fn keep_total(writing: &mut Writing, stock: &Stock) -> Result<(), HubError> {
+    kept::keep_total(writing, stock.reward, stock.total).await
 }
 
 /// All units that a device may hand out now. A frozen grant stands there without units: nothing may be handed out by
@@ -143,24 +80,10 @@ async fn keep_grant(connection: &mut SqliteConnection, grant: &Grant) -> Result<
 /// # Errors
 /// [`HubError`].
 pub async fn grants_of(
-    connection: &mut SqliteConnection,
+    reading: &mut Reading,
     device: DeviceId,
 ) -> Result<Vec<GrantedUnits>, HubError> {
-    let rows = sqlx::query(
-        "SELECT id, reward, first, iif(state = ?2, count, 0) FROM stock_grant
-         WHERE device = ?1 AND state IN (?2, ?3) ORDER BY id",
-    )
-    .bind(&device.0[..])
-    .bind(to_json(&GrantState::Active))
-    .bind(to_json(&GrantState::Frozen))
-    .fetch_all(connection)
-    .await?;
-    let granted = rows.iter().map(|row| GrantedUnits {
-        grant: GrantId(from_sql(row.get(0))),
-        reward: RewardId(row.get(1)),
-        units: Units { first: row.get(2), count: row.get(3) },
-    });
-    Ok(granted.collect())
+    kept::granted(reading, device).await
 }
 
 /// The answer to what a desk would like.
@@ -178,32 +101,26 @@ pub struct Answer {
 /// # Errors
 /// [`HubError`].
 pub async fn grant(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     wanted: &[Wanted],
 ) -> Result<Answer, HubError> {
-    let mut turn = Writing::begin(pool).await?;
-    let writing = &mut turn.transaction;
-    let mut none_left = Vec::new();
-    let doubted: i64 = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM stock_grant WHERE device = ? AND state = ?)",
-    )
-    .bind(&device.0[..])
-    .bind(to_json(&GrantState::Frozen))
-    .fetch_one(&mut **writing)
-    .await?;
     let mut seen = HashSet::new();
     // Whoever has a visitor before them first.
     let by_haste = wanted.iter().filter(|it| it.now).chain(wanted.iter().filter(|it| !it.now));
     let once = by_haste.filter(|asked| seen.insert((asked.reward, asked.now)));
-    for asked in once.take(MOST_WANTED).filter(|_| doubted == 0) {
-        let Some(mut stock) = load(writing, asked.reward).await? else { continue };
-        let next: i64 = sqlx::query_scalar("SELECT COALESCE(MAX(id), 0) + 1 FROM stock_grant")
-            .fetch_one(&mut **writing)
-            .await?;
-        // A hub that was restored from a backup must not give a grant of before the name of another:
-        // numbers follow the clock, in seconds. No clock decides what may be handed out.
-        let id = GrantId(from_sql(next.max(wall_clock().0 / 1000)));
+    let once: Vec<&Wanted> = once.take(MOST_WANTED).collect();
+    let mut writing = db.write().await?;
+    let mut none_left = Vec::new();
+    // After a restore nothing is newly granted before all who held grants have stated them.
+    let doubted = kept::any_frozen(&mut writing, device).await?
+        || !runs::held(&mut writing).await?.is_empty();
+    if !doubted {
+        // All of them, in the order of their ids, before any is judged.
+        kept::lock(&mut writing, once.iter().map(|asked| asked.reward)).await?;
+    }
+    for asked in once.into_iter().filter(|_| !doubted) {
+        let Some(mut stock) = load(&mut writing, asked.reward).await? else { continue };
         // A desk that lost its store asks for what it has.
         let unused = unused_units(&stock, device);
         // At once there is one, for a visitor who stands there: that goes past the reserve.
@@ -212,6 +129,10 @@ pub async fn grant(
         if most == 0 {
             continue;
         }
+        // A hub that was restored from a backup must not give a grant of before the name of another:
+        // numbers follow the clock, in seconds. No clock decides what may be handed out.
+        let least = u64::try_from(writing.now().0 / 1000).unwrap_or_default();
+        let id = GrantId(writing.ids("grant", 1, least).await?);
         let given = match stock.grant(id, device, most, asked.now) {
             Ok(given) => {
                 if given.is_none() && asked.now {
@@ -225,11 +146,11 @@ pub async fn grant(
             }
         };
         if let Some(grant) = given.and_then(|given| stock.grants.get(&given.grant)) {
-            keep_grant(writing, grant).await?;
+            kept::keep_grant(&mut writing, grant).await?;
         }
     }
-    let grants = grants_of(writing, device).await?;
-    turn.transaction.commit().await?;
+    let grants = grants_of(&mut writing, device).await?;
+    writing.commit().await?;
     Ok(Answer { grants, none_left })
 }
 
@@ -252,22 +173,18 @@ fn unused_units(stock: &Stock, device: DeviceId) -> u32 {
 /// # Errors
 /// [`HubError`].
 pub async fn close(
-    pool: &SqlitePool,
+    db: &Db,
     device: DeviceId,
     public_key: &[u8],
     closing: &Closing,
 ) -> Result<Vec<GrantedUnits>, HubError> {
-    let mut turn = Writing::begin(pool).await?;
-    let writing = &mut turn.transaction;
-    let of_grant: Option<(u32, Vec<u8>)> =
-        sqlx::query_as("SELECT reward, device FROM stock_grant WHERE id = ?")
-            .bind(to_sql(closing.grant.0))
-            .fetch_optional(&mut **writing)
-            .await?;
-    let own = of_grant.filter(|(_, holder)| *holder == device.0);
+    let holds = closing_holds(closing, public_key);
+    let mut writing = db.write().await?;
+    let of_grant = kept::of_grant(&mut writing, closing.grant).await?;
+    let own = of_grant.filter(|(_, holder)| *holder == device);
     match own {
-        Some((reward, _)) if closing_holds(closing, public_key) => {
-            if let Some(mut stock) = load(writing, RewardId(reward)).await? {
+        Some((reward, _)) if holds => {
+            if let Some(mut stock) = lock(&mut writing, reward).await? {
                 // What the hub knows to be handed out is so, whatever a desk says that lost a ledger.
                 let known = stock.used.iter().filter(|it| it.grant == closing.grant);
                 let units = stock.grants.get(&closing.grant).map(|grant| grant.units);
@@ -278,7 +195,7 @@ pub async fn close(
                 match stock.close(closing.grant, used) {
                     Ok(()) => {
                         if let Some(grant) = stock.grants.get(&closing.grant) {
-                            keep_grant(writing, grant).await?;
+                            kept::keep_grant(&mut writing, grant).await?;
                         }
                     }
                     Err(error) => {
@@ -291,8 +208,8 @@ pub async fn close(
             tracing::warn!(grant = closing.grant.0, %device, "a closing statement of another's grant");
         }
     }
-    let granted = grants_of(writing, device).await?;
-    turn.transaction.commit().await?;
+    let granted = grants_of(&mut writing, device).await?;
+    writing.commit().await?;
     Ok(granted)
 }
 
@@ -312,19 +229,10 @@ pub enum GrantStep {
 ///
 /// # Errors
 /// [`GrantError`].
-pub async fn change_grant(
-    pool: &SqlitePool,
-    grant: GrantId,
-    step: GrantStep,
-) -> Result<(), GrantError> {
-    let mut turn = Writing::begin(pool).await?;
-    let writing = &mut turn.transaction;
-    let reward: Option<u32> = sqlx::query_scalar("SELECT reward FROM stock_grant WHERE id = ?")
-        .bind(to_sql(grant.0))
-        .fetch_optional(&mut **writing)
-        .await?;
-    let stock = match reward {
-        Some(reward) => load(writing, RewardId(reward)).await?,
+pub async fn change_grant(db: &Db, grant: GrantId, step: GrantStep) -> Result<(), GrantError> {
+    let mut writing = db.write().await?;
+    let stock = match kept::of_grant(&mut writing, grant).await? {
+        Some((reward, _)) => lock(&mut writing, reward).await?,
         None => None,
     };
     let Some(mut stock) = stock else {
@@ -336,45 +244,9 @@ pub async fn change_grant(
         GrantStep::WriteOff => stock.write_off(grant)?,
     }
     if let Some(changed) = stock.grants.get(&grant) {
-        keep_grant(writing, changed).await?;
+        kept::keep_grant(&mut writing, changed).await?;
     }
-    turn.transaction.commit().await?;
-    Ok(())
-}
-
-/// One handed-out unit: where its entry stands, and whether it still does.
-pub(crate) struct UnitUse {
-    pub(crate) venue: String,
-    pub(crate) day: i32,
-    pub(crate) writer: [u8; 20],
-    pub(crate) index: i64,
-    pub(crate) reward: RewardId,
-    pub(crate) unit: Unit,
-    pub(crate) stands: bool,
-}
-
-/// Notes which entries hand out which units.
-pub(crate) async fn note_uses(
-    connection: &mut SqliteConnection,
-    uses: Vec<UnitUse>,
-) -> Result<(), HubError> {
-    for it in uses {
-        sqlx::query(
-            "INSERT INTO unit_use (venue, day, writer, idx, reward, grant_id, unit, stands)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT DO UPDATE SET stands = ?8 WHERE stands <> ?8",
-        )
-        .bind(it.venue)
-        .bind(it.day)
-        .bind(&it.writer[..])
-        .bind(it.index)
-        .bind(i64::from(it.reward.0))
-        .bind(to_sql(it.unit.grant.0))
-        .bind(it.unit.unit)
-        .bind(it.stands)
-        .execute(&mut *connection)
-        .await?;
-    }
+    writing.commit().await?;
     Ok(())
 }
 
@@ -424,25 +296,10 @@ pub struct GrantReport {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn report(pool: &SqlitePool) -> Result<Vec<StockReport>, HubError> {
-    let mut reading = pool.begin().await?;
-    let rewards: Vec<(u32, Vec<u8>)> = sqlx::query_as(
-        "SELECT r.id, r.record FROM reward r JOIN stock s ON s.reward = r.id ORDER BY r.id",
-    )
-    .fetch_all(&mut *reading)
-    .await?;
-    let ids: Vec<u32> = rewards.iter().map(|(id, _)| *id).collect();
-    let twice: Vec<(u32, u32)> = sqlx::query_as(
-        "SELECT reward, COUNT(*) FROM (
-             SELECT reward, grant_id, unit FROM unit_use WHERE stands
-             AND reward IN (SELECT value FROM json_each(?))
-             GROUP BY reward, grant_id, unit HAVING COUNT(*) > 1)
-         GROUP BY reward",
-    )
-    .bind(json_list(&ids))
-    .fetch_all(&mut *reading)
-    .await?;
-    let twice: BTreeMap<u32, u32> = twice.into_iter().collect();
+pub async fn report(db: &Db) -> Result<Vec<StockReport>, HubError> {
+    let mut reading = db.read().await?;
+    let rewards = catalogue::limited_rewards(&mut reading).await?;
+    let twice = kept::used_twice(&mut reading).await?;
     let of_others = used_by_others(&mut reading).await?;
     let mut report = Vec::with_capacity(rewards.len());
     for (id, record) in rewards {
@@ -480,22 +337,13 @@ pub async fn report(pool: &SqlitePool) -> Result<Vec<StockReport>, HubError> {
 }
 
 /// Units that stand in another desk's list than the one that was granted them, by reward.
-async fn used_by_others(
-    connection: &mut SqliteConnection,
-) -> Result<BTreeMap<u32, Vec<String>>, HubError> {
-    let rows: Vec<(u32, i64, u32, Vec<u8>)> = sqlx::query_as(
-        "SELECT u.reward, u.grant_id, u.unit, u.writer FROM unit_use u
-         JOIN stock_grant g ON g.id = u.grant_id
-         WHERE u.stands AND substr(u.writer, 1, 16) <> g.device",
-    )
-    .fetch_all(connection)
-    .await?;
+async fn used_by_others(reading: &mut Reading) -> Result<BTreeMap<u32, Vec<String>>, HubError> {
     let mut found: BTreeMap<u32, Vec<String>> = BTreeMap::new();
-    for (reward, grant, unit, writer) in rows {
-        let by = Writer::from_bytes(&writer)
+    for it in kept::used_by_others(reading).await? {
+        let by = Writer::from_bytes(&it.writer)
             .map_or_else(|_| "unknown".to_owned(), |writer| writer.device.to_string());
-        let said = format!("unit {unit} of grant {grant} (another desk's), desk {by}");
-        found.entry(reward).or_default().push(said);
+        let said = format!("unit {} of grant {} (another desk's), desk {by}", it.unit, it.grant);
+        found.entry(it.reward).or_default().push(said);
     }
     Ok(found)
 }

@@ -4,19 +4,18 @@
 //! A failed disk leaves two kinds of broken connections; both must be dropped. SQLite ends a transaction by
 //! itself where the disk is full, so that the rollback after that fails, and sqlx counts the connection as
 //! inside a transaction for ever; and a connection that was opened on a read-only disk stays read-only. So no
-//! connection that was made before the last failure is used again (`Storage::connection_is_sound`).
+//! connection that was made before the last failure is used again (`Storage::failed_within`).
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::fs::StatVfsMountFlags;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, SqlitePool};
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::db::{HubError, write};
+use crate::db::{DatabaseError, Db, HubError, Says};
+use crate::records::meta;
 
 /// Between two looks whether the disk takes something again.
 pub(crate) const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -29,7 +28,7 @@ const ENOUGH_ROOM: u64 = 1024 * 1024;
 const NO_ROOM: u64 = 16 * 1024;
 
 /// Bytes that are written, and taken back, to see whether the disk takes any.
-const TRIED_BYTES: i64 = 64 * 1024;
+const TRIED_BYTES: usize = 64 * 1024;
 
 /// Why the hub cannot store anything. As text it is a part of a sentence for operators and for desks.
 #[derive(Debug, Clone, PartialEq, Eq, Error, serde::Serialize)]
@@ -44,29 +43,25 @@ pub enum StorageTrouble {
     /// The disk fails otherwise.
     #[error("its disk fails ({detail})")]
     Fails {
-        /// What SQLite says.
+        /// What the database says.
+        detail: String,
+    },
+    /// The database is another server's, which is not there.
+    #[error("its database cannot be reached ({detail})")]
+    Unreachable {
+        /// What is said of it.
         detail: String,
     },
 }
 
-/// SQLite's primary result code, where the error is one of SQLite.
-pub(crate) fn sqlite_code(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
-    // The rest of an extended code says more precisely what the lowest byte says.
-    Some(code.parse::<u32>().ok()? & 0xff)
-}
-
 /// What this error says of the disk, where it says anything.
-fn trouble_of(error: &sqlx::Error) -> Option<StorageTrouble> {
-    const READ_ONLY: u32 = 8;
-    const IO: u32 = 10;
-    const FULL: u32 = 13;
-    const CANNOT_OPEN: u32 = 14;
-    match sqlite_code(error)? {
-        FULL => Some(StorageTrouble::Full),
-        READ_ONLY => Some(StorageTrouble::ReadOnly),
-        IO | CANNOT_OPEN => Some(StorageTrouble::Fails { detail: error.to_string() }),
-        _ => None,
+fn trouble_of(error: &DatabaseError) -> Option<StorageTrouble> {
+    match error.says() {
+        Says::Full => Some(StorageTrouble::Full),
+        Says::ReadOnly => Some(StorageTrouble::ReadOnly),
+        Says::DiskFails => Some(StorageTrouble::Fails { detail: error.to_string() }),
+        Says::Unreachable => Some(StorageTrouble::Unreachable { detail: error.to_string() }),
+        Says::Busy | Says::Other => None,
     }
 }
 
@@ -74,8 +69,7 @@ fn trouble_of(error: &sqlx::Error) -> Option<StorageTrouble> {
 /// that a disk can do: the disk itself says more.
 pub(crate) fn trouble_in(folder: &Path, error: &HubError) -> Option<StorageTrouble> {
     let error = match error {
-        HubError::Database(error) => error,
-        HubError::Migration(sqlx::migrate::MigrateError::Execute(error)) => error,
+        HubError::Database(error) | HubError::Migration(error) => error,
         _ => return None,
     };
     Some(match (trouble_of(error)?, room(folder)) {
@@ -142,20 +136,10 @@ impl Storage {
         });
     }
 
-    /// Whether this connection, which was made so long ago, may be used: not one that sqlx counts as inside a
-    /// transaction that SQLite has ended, and none from before the disk failed last.
-    pub(crate) async fn connection_is_sound(
-        &self,
-        connection: &mut SqliteConnection,
-        age: Duration,
-    ) -> Result<bool, sqlx::Error> {
+    /// Whether the disk failed after a connection was made that is so old.
+    pub(crate) fn failed_within(&self, age: Duration) -> bool {
         let failed_at = *self.failed_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed_at.is_some_and(|at| at.elapsed() <= age) {
-            return Ok(false);
-        }
-        // ping() runs after a queued rollback of a dropped transaction.
-        connection.ping().await?;
-        Ok(!connection.is_in_transaction())
+        failed_at.is_some_and(|at| at.elapsed() <= age)
     }
 
     /// Looks after the disk while something is the matter with it: as soon as it takes something again, that is
@@ -163,7 +147,7 @@ impl Storage {
     ///
     /// # Errors
     /// [`HubError`] of another kind than those of the disk.
-    pub async fn watch(&self, pool: &SqlitePool) -> Result<(), HubError> {
+    pub async fn watch(&self, db: &Db) -> Result<(), HubError> {
         let mut trouble = self.trouble();
         loop {
             if trouble.wait_for(Option::is_some).await.is_err() {
@@ -172,7 +156,7 @@ impl Storage {
             let begun = Instant::now();
             loop {
                 tokio::time::sleep(LOOK_EACH).await;
-                match look(&self.folder, pool).await {
+                match look(&self.folder, db).await {
                     Ok(None) => break,
                     Ok(Some(found)) => self.set(&found),
                     Err(error) if self.note(&error).is_some() => {}
@@ -190,27 +174,26 @@ impl Storage {
 ///
 /// # Errors
 /// [`HubError`], which may say what is the matter with the disk ([`trouble_in`]).
-pub(crate) async fn look(
-    folder: &Path,
-    pool: &SqlitePool,
-) -> Result<Option<StorageTrouble>, HubError> {
+pub(crate) async fn look(folder: &Path, db: &Db) -> Result<Option<StorageTrouble>, HubError> {
     match room(folder) {
         Some((_, true)) => return Ok(Some(StorageTrouble::ReadOnly)),
         Some((left, false)) if left < ENOUGH_ROOM => return Ok(Some(StorageTrouble::Full)),
         Some(_) | None => {}
     }
-    try_to_store(pool).await.map(|()| None)
+    try_to_store(db).await.map(|()| None)
 }
 
 /// Writes something to the disk and takes it away again.
 ///
 /// # Errors
 /// [`HubError`].
-async fn try_to_store(pool: &SqlitePool) -> Result<(), HubError> {
-    let insert =
-        sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('tried', zeroblob(?))");
-    write(pool, insert.bind(TRIED_BYTES)).await?;
-    write(pool, sqlx::query("DELETE FROM meta WHERE name = 'tried'")).await
+async fn try_to_store(db: &Db) -> Result<(), HubError> {
+    let mut writing = db.write().await?;
+    meta::keep(&mut writing, "tried", &[0; TRIED_BYTES]).await?;
+    writing.commit().await?;
+    let mut writing = db.write().await?;
+    meta::forget(&mut writing, "tried").await?;
+    writing.commit().await.map(drop)
 }
 
 #[cfg(test)]
@@ -218,9 +201,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::db::HubFolder;
+    use crate::db::{HubFolder, sql};
 
-    async fn on_disk(folder: &Path) -> (SqlitePool, Arc<Storage>) {
+    async fn on_disk(folder: &Path) -> (Db, Arc<Storage>) {
         let storage = Arc::new(Storage::new(folder));
         let folder = HubFolder::create(folder).unwrap();
         (folder.database_on(&storage).await.unwrap(), storage)
@@ -230,37 +213,38 @@ mod tests {
     #[tokio::test]
     async fn a_connection_whose_transaction_sqlite_ended_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, _) = on_disk(folder.path()).await;
+        let (db, _) = on_disk(folder.path()).await;
         for _ in 0..20 {
-            let mut writing = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
-            sqlx::query("ROLLBACK").execute(&mut *writing).await.unwrap();
+            let mut writing = db.write().await.unwrap();
+            writing.execute(sql("ROLLBACK")).await.unwrap();
             drop(writing);
         }
-        try_to_store(&pool).await.unwrap();
+        try_to_store(&db).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_connection_from_when_the_disk_was_read_only_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = on_disk(folder.path()).await;
+        let (db, storage) = on_disk(folder.path()).await;
         let mut held = Vec::new();
         for _ in 0..3 {
-            let mut connection = pool.acquire().await.unwrap();
-            sqlx::query("PRAGMA query_only = ON").execute(&mut *connection).await.unwrap();
+            let mut connection = db.read().await.unwrap();
+            connection.all(sql("PRAGMA query_only = ON")).await.unwrap();
             held.push(connection);
         }
         drop(held);
-        let failed = try_to_store(&pool).await.unwrap_err();
+        let failed = try_to_store(&db).await.unwrap_err();
         assert_eq!(storage.note(&failed), Some(StorageTrouble::ReadOnly));
         assert_eq!(*storage.trouble().borrow(), Some(StorageTrouble::ReadOnly));
-        try_to_store(&pool).await.unwrap();
+        try_to_store(&db).await.unwrap();
     }
 
     #[tokio::test]
     async fn errors_that_say_nothing_of_the_disk_are_no_trouble_of_it() {
         let folder = tempfile::tempdir().unwrap();
-        let (_, storage) = on_disk(folder.path()).await;
-        let other = [HubError::Database(sqlx::Error::RowNotFound), HubError::Record(String::new())];
+        let (db, storage) = on_disk(folder.path()).await;
+        let wrong = db.read().await.unwrap().all(sql("SELECT nothing FROM nowhere")).await;
+        let other = [HubError::from(wrong.unwrap_err()), HubError::Record(String::new())];
         for error in other {
             assert_eq!(storage.note(&error), None);
         }
@@ -269,11 +253,11 @@ mod tests {
     #[tokio::test]
     async fn the_trouble_ends_by_itself_when_the_disk_takes_something_again() {
         let folder = tempfile::tempdir().unwrap();
-        let (pool, storage) = on_disk(folder.path()).await;
+        let (db, storage) = on_disk(folder.path()).await;
         storage.trouble.send_replace(Some(StorageTrouble::Full));
         let mut trouble = storage.trouble();
         tokio::select! {
-            ended = storage.watch(&pool) => panic!("{ended:?}"),
+            ended = storage.watch(&db) => panic!("{ended:?}"),
             fine = trouble.wait_for(Option::is_none) => drop(fine.unwrap()),
         }
     }

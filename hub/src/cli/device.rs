@@ -43,11 +43,11 @@ pub(super) enum DeviceCommand {
 }
 
 pub(super) async fn run(folder: &HubFolder, command: DeviceCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
+    let db = folder.database().await?;
     match command {
         DeviceCommand::Invite { venue, name, address, plain } => {
             let (_, public_key) = folder.key()?;
-            let invitation = registry::invite(&pool, &venue, &name, address, &public_key).await?;
+            let invitation = registry::invite(&db, &venue, &name, address, &public_key).await?;
             say!("{invitation}");
             if !plain {
                 let text = invitation.to_string();
@@ -57,7 +57,7 @@ pub(super) async fn run(folder: &HubFolder, command: DeviceCommand) -> Result<()
             }
         }
         DeviceCommand::List { json } => {
-            let devices = registry::devices(&pool).await?;
+            let devices = registry::devices(&db).await?;
             if json {
                 say!("{}", json_of(&devices));
                 return Ok(());
@@ -90,12 +90,12 @@ pub(super) async fn run(folder: &HubFolder, command: DeviceCommand) -> Result<()
                     device.entries
                 );
             }
-            if let Some(doubt) = clock::doubt(&pool).await? {
+            if let Some(doubt) = clock::doubt(&db).await? {
                 say!("The hub's own clock is in doubt: {doubt}. {}", clock::NEXT_STEP);
             }
         }
         DeviceCommand::Revoke { device } => {
-            registry::revoke(&pool, device).await?;
+            registry::revoke(&db, device).await?;
             say!("revoked {device}");
         }
     }

@@ -1,239 +1,282 @@
-//! Passes, their cards, coupons and holders.
+//! Passes, their cards and coupons: some thousands in one transaction, with a few statements for all of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 
 use crdt_model::account::Account;
 use crdt_model::catalogue::{
-    Card, CardName, CardStatus, GrantedCoupon, Membership, PassRecord, SocialTariffRight,
+    Card, CardName, CardStatus, GrantedCoupon, LookupKey, Membership, PassRecord,
+    SocialTariffRight,
 };
 use crdt_model::ids::{Identification, PassId};
 use crdt_model::time::day_number;
 
 use super::{
-    ImportError, Importing, MembershipRow, PassRow, at, cards_of, granted_by_residence, hash_of,
-    is_active, telling_digits, together,
+    CatalogueFile, Grants, ImportError, Imported, MembershipRow, PASSES_AT_ONCE, PassRow, at,
+    cards_of, granted_by_residence, hash_of, telling_digits, together,
 };
-use crate::db::HubError;
-use crate::ledgers::encoded;
+use crate::db::{Db, HubError};
+use crate::ledgers::fold_passes;
+use crate::records::imported::{self, Said};
+use crate::records::passes::{self, Pass};
+use crate::records::{entries, holders};
 
-impl Importing<'_> {
-    /// The coupons that a pass is granted, by name and by where its holder lives.
-    pub(super) fn granted(
-        &self,
-        place: usize,
-        row: &PassRow,
-    ) -> Result<Vec<GrantedCoupon>, ImportError> {
-        let mut granted = Vec::new();
-        for it in &row.coupons {
-            let Some(coupon) = self.coupons.get(&it.coupon) else {
+/// Cards that are looked up in one go.
+const CARDS_AT_ONCE: usize = 4_096;
+
+impl Grants {
+    /// Whether a row names only coupons that there are.
+    pub(super) fn judge(&self, place: usize, row: &PassRow) -> Result<(), ImportError> {
+        match row.coupons.iter().find(|it| !self.coupons.contains_key(&it.coupon)) {
+            None => Ok(()),
+            Some(it) => {
                 let why = format!("there is no coupon {}", it.coupon);
-                return together(format!("passes[{place}].coupons"), &why);
-            };
-            granted.push(GrantedCoupon {
-                coupon: *coupon,
+                together(format!("passes[{place}].coupons"), &why)
+            }
+        }
+    }
+
+    /// The coupons that a pass is granted, by name and by where its holder lives.
+    fn granted(&self, row: &PassRow) -> Vec<GrantedCoupon> {
+        let by_name = row.coupons.iter().filter_map(|it| {
+            Some(GrantedCoupon {
+                coupon: *self.coupons.get(&it.coupon)?,
                 begin: at(&it.validity_period.begin),
                 end: it.validity_period.end.as_ref().map(at),
-            });
-        }
+            })
+        });
+        let mut granted: Vec<GrantedCoupon> = by_name.collect();
         let of_here = granted_by_residence(&self.by_residence, row.postal_code.as_deref());
         let new = of_here.filter(|it| !granted.iter().any(|known| known.coupon == it.coupon));
         let new: Vec<_> = new.collect();
         granted.extend(new);
-        Ok(granted)
+        granted
     }
+}
 
-    /// Imports a pass; says which it is where entries were waiting for it.
-    pub(super) async fn pass(
-        &mut self,
-        place: usize,
-        row: &PassRow,
-    ) -> Result<Option<i64>, ImportError> {
-        let cards: Vec<Identification> = cards_of(row).map(|(_, card)| card).collect();
-        let Some(number) = cards.first() else { return Ok(None) };
-        let row_hash = hash_of(row);
-        // What the last file said: the whole row, and the card's state where no desk has asked for anything since.
-        let taken: Option<(Vec<u8>, Option<String>)> =
-            sqlx::query_as("SELECT row_hash, card_status FROM imported WHERE number = ?")
-                .bind(number.to_string())
-                .fetch_optional(&mut *self.connection)
-                .await?;
-        let (taken, said_before) = taken.unzip();
-        let (id, before) = self.pass_of_any(&cards).await?;
-        let pass_id = PassId(u64::try_from(id).unwrap_or_default());
-        if taken.as_ref() == Some(&row_hash) && before.is_some() {
-            if row.holder.is_some() && self.lacks_holder(id).await? {
-                self.to_seal.push((place, pass_id));
-            }
-            self.count(false);
-            return Ok(None);
-        }
-        let before: Option<PassRecord> =
-            before.map(|record| minicbor::decode(&record)).transpose().map_err(HubError::from)?;
-        let blocked = row
-            .earlier_cards
+/// Whether the cards of each row are those of one pass, as the database is now.
+pub(super) async fn judge(db: &Db, file: &CatalogueFile) -> Result<(), ImportError> {
+    for (chunk, rows) in file.passes.chunks(PASSES_AT_ONCE).enumerate() {
+        let cards: Vec<Vec<String>> = rows
             .iter()
-            .flat_map(|it| [it.uitpas_number.is_some(), it.chip_number.is_some()]);
-        let current = cards.len() - blocked.filter(|is_there| *is_there).count();
-        let mut named: Vec<Card> = before.iter().flat_map(|record| record.cards.clone()).collect();
-        // What a desk asked for since is newer than the file: a card that was reported lost is not given back, and
-        // one that was sold does not lie in the stock again. A file may still block what is in use.
-        let changed_at_desk = before.is_some() && self.is_changed_at_desk(id).await?;
-        let own = CardName(self.lookup.card_key(number));
-        let own_status = named.iter().find(|it| it.name == own).map(|it| it.status);
-        let sold = changed_at_desk
-            && is_unused(row.card_status)
-            && own_status.is_some_and(|status| !is_unused(status));
-        // A block that the file itself has set it may lift.
-        let blocked_by_file = said_before.flatten().is_some_and(|said| {
-            [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(&said)
+            .map(|row| cards_of(row).map(|(_, card)| card.to_string()).collect())
+            .collect();
+        let owners = owners(&mut db.read().await?, cards.iter().flatten().cloned()).await?;
+        if owners.is_empty() {
+            continue;
+        }
+        for (place, cards) in cards.iter().enumerate() {
+            if belongs_to_two(cards, &owners) {
+                let place = chunk * PASSES_AT_ONCE + place;
+                return together(format!("passes[{place}].chipNumber"), OTHERS_CARD);
+            }
+        }
+    }
+    Ok(())
+}
+
+const OTHERS_CARD: &str = "another pass has this card";
+
+async fn owners(
+    reading: &mut crate::db::Reading,
+    cards: impl IntoIterator<Item = String>,
+) -> Result<HashMap<String, u64>, HubError> {
+    let cards: Vec<String> = cards.into_iter().collect();
+    let mut owners = HashMap::new();
+    for some in cards.chunks(CARDS_AT_ONCE) {
+        owners.extend(passes::owners(reading, some.iter().cloned()).await?);
+    }
+    Ok(owners)
+}
+
+fn belongs_to_two(cards: &[String], owners: &HashMap<String, u64>) -> bool {
+    let mut of = cards.iter().filter_map(|card| owners.get(card));
+    let first = of.next();
+    of.any(|owner| Some(owner) != first)
+}
+
+/// A row, and what of it needs no database: hashes take longest of all.
+pub(super) struct Prepared<'a> {
+    place: usize,
+    row: &'a PassRow,
+    cards: Vec<Identification>,
+    texts: Vec<String>,
+    names: Vec<CardName>,
+    hash: Vec<u8>,
+}
+
+/// Prepares these rows, before the turn.
+pub(super) fn prepared<'a>(
+    lookup: &LookupKey,
+    rows: &'a [PassRow],
+    places: Range<usize>,
+) -> Vec<Prepared<'a>> {
+    let prepared = places.map(|place| {
+        let row = &rows[place];
+        let cards: Vec<Identification> = cards_of(row).map(|(_, card)| card).collect();
+        let texts = cards.iter().map(ToString::to_string).collect();
+        let names = cards.iter().map(|card| CardName(lookup.card_key(card))).collect();
+        Prepared { place, row, cards, texts, names, hash: hash_of(row) }
+    });
+    prepared.collect()
+}
+
+/// What the database knows of some rows.
+struct Known {
+    owners: HashMap<String, u64>,
+    said: HashMap<String, Said>,
+    passes: BTreeMap<u64, Pass>,
+    with_holder: HashSet<u64>,
+}
+
+/// Takes rows in one transaction, and says how many: up to one that is about the same pass as one before it.
+pub(super) async fn take(
+    db: &Db,
+    grants: &Grants,
+    mut rows: Vec<Prepared<'_>>,
+    done: &mut Imported,
+    to_seal: &mut Vec<(usize, PassId)>,
+) -> Result<usize, ImportError> {
+    let mut writing = db.write().await?;
+    let owners = owners(&mut writing, rows.iter().flat_map(|it| it.texts.iter().cloned())).await?;
+    let owner = |it: &Prepared| it.texts.iter().find_map(|card| owners.get(card).copied());
+    let mut seen = HashSet::new();
+    let fitting = rows.iter().take_while(|it| owner(it).is_none_or(|id| seen.insert(id)));
+    let many = fitting.count();
+    rows.truncate(many);
+    let numbers: Vec<String> = rows.iter().filter_map(|it| it.texts.first().cloned()).collect();
+    let said = imported::said(&mut writing, numbers).await?;
+    let passes = passes::lock(&mut writing, rows.iter().filter_map(&owner)).await?;
+    let with_holder = rows.iter().filter(|it| it.row.holder.is_some()).filter_map(&owner);
+    let with_holder = holders::which(&mut writing, with_holder).await?;
+    let known = Known { owners: owners.clone(), said, passes, with_holder };
+    let new = rows.iter().filter(|it| owner(it).is_none()).count();
+    let mut next = if new == 0 { 0 } else { writing.ids("pass", new, 1).await? };
+    let chips_wait = entries::any_wait(&mut writing).await?;
+
+    let (mut written, mut cards, mut kept, mut chips) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for it in &rows {
+        let Some(number) = it.texts.first() else { continue };
+        let id = owner(it).unwrap_or_else(|| {
+            next += 1;
+            next - 1
         });
-        let lifts = blocked_by_file && row.card_status == CardStatus::Active;
-        let follows = |known, said| !changed_at_desk || lifts || may_follow(known, said);
-        for (position, card) in cards.iter().enumerate() {
-            let status = if position < current { row.card_status } else { CardStatus::Blocked };
-            let name = CardName(self.lookup.card_key(card));
-            match named.iter_mut().find(|known| known.name == name) {
-                Some(known) if follows(known.status, status) => known.status = status,
-                Some(_) => {}
-                // A chip that is new to the file is part of the card whose number was known: lost or sold with it.
-                None => {
-                    let known =
-                        own_status.filter(|known| position < current && !follows(*known, status));
-                    named.push(Card { name, status: known.unwrap_or(status) });
-                }
+        let pass = PassId(id);
+        let has_holder = known.with_holder.contains(&id);
+        let before = known.passes.get(&id);
+        let said = known.said.get(number);
+        if before.is_some() && said.is_some_and(|said| said.row_hash == it.hash) {
+            if it.row.holder.is_some() && !has_holder {
+                to_seal.push((it.place, pass));
+            }
+            done.same += 1;
+            continue;
+        }
+        if belongs_to_two(&it.texts, &known.owners) {
+            let field = format!("passes[{}].chipNumber", it.place);
+            return Err(ImportError::Meanwhile { field, why: OTHERS_CARD });
+        }
+        written.push(passes::Imported {
+            record: record(grants, it, pass, before, said),
+            opening_points: u64::from(it.row.points),
+            subscription: it.row.subscription.map(|it| format!("{it:?}")),
+            municipality: it.row.postal_code.clone(),
+            birth_year: born(it.row),
+        });
+        let new_cards = it.texts.iter().filter(|card| !known.owners.contains_key(*card));
+        cards.extend(new_cards.map(|card| (card.clone(), id)));
+        kept.push((number.clone(), it.hash.clone(), said_as(it.row.card_status)));
+        if it.row.holder.is_some() {
+            to_seal.push((it.place, pass));
+        }
+        done.changed += 1;
+        if let Some(chip) = it.row.chip_number.filter(|_| chips_wait) {
+            chips.push((chip.to_string(), id));
+        }
+    }
+    passes::write_imported(&mut writing, &written).await?;
+    passes::add_cards(&mut writing, cards).await?;
+    imported::keep(&mut writing, kept).await?;
+    // Entries that were written under the chip number before the pass was known are its own.
+    let settled: BTreeSet<u64> = entries::give_chips(&mut writing, &chips).await?.into_iter().collect();
+    fold_passes(&mut writing, &settled).await?;
+    writing.commit().await?;
+    Ok(many)
+}
+
+fn born(row: &PassRow) -> Option<i32> {
+    Some(i32::from(row.holder.as_ref()?.date_of_birth?.year()))
+}
+
+/// What a row makes of a pass.
+fn record(
+    grants: &Grants,
+    it: &Prepared<'_>,
+    pass: PassId,
+    before: Option<&Pass>,
+    said: Option<&Said>,
+) -> PassRecord {
+    let row = it.row;
+    let blocked = row
+        .earlier_cards
+        .iter()
+        .flat_map(|it| [it.uitpas_number.is_some(), it.chip_number.is_some()]);
+    let current = it.cards.len() - blocked.filter(|is_there| *is_there).count();
+    let mut named: Vec<Card> = before.map(|it| it.record.cards.clone()).unwrap_or_default();
+    // What a desk asked for since is newer than the file: a card that was reported lost is not given back, and
+    // one that was sold does not lie in the stock again. A file may still block what is in use.
+    let changed_at_desk = before.is_some_and(|it| it.changed_at_desk);
+    let own_status = named.iter().find(|card| card.name == it.names[0]).map(|card| card.status);
+    let sold = changed_at_desk
+        && is_unused(row.card_status)
+        && own_status.is_some_and(|status| !is_unused(status));
+    // A block that the file itself has set it may lift.
+    let blocked_by_file = said.and_then(|said| said.card_status.as_ref()).is_some_and(|said| {
+        [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(said)
+    });
+    let lifts = blocked_by_file && row.card_status == CardStatus::Active;
+    let follows = |known, said| !changed_at_desk || lifts || may_follow(known, said);
+    for (position, name) in it.names.iter().enumerate() {
+        let status = if position < current { row.card_status } else { CardStatus::Blocked };
+        match named.iter_mut().find(|known| known.name == *name) {
+            Some(known) if follows(known.status, status) => known.status = status,
+            Some(_) => {}
+            // A chip that is new to the file is part of the card whose number was known: lost or sold with it.
+            None => {
+                let known =
+                    own_status.filter(|known| position < current && !follows(*known, status));
+                named.push(Card { name: *name, status: known.unwrap_or(status) });
             }
         }
-        let account = before.as_ref().map_or_else(
-            || Account { earned: u64::from(row.points), ..Account::default() },
-            |record| record.account.clone(),
-        );
-        let mut record = PassRecord {
-            holder: row.holder_status,
-            memberships: row.memberships.iter().map(membership).collect(),
-            valid_until: row.subscription_end_date.map(day_number),
-            coupons: self.granted(place, row)?,
-            telling_digits: telling_digits(number),
-            cards: named,
-            account,
-            tickets_per_year: row.total_tickets_per_year,
-            ..PassRecord::new(pass_id, row.programme)
-        };
-        if let (Some(before), true) = (before, changed_at_desk) {
-            if own_status.is_some() {
-                record.telling_digits = before.telling_digits;
-            }
-            if sold {
-                // The row is that of a card in the stock: it says nothing of whoever has it now.
-                (record.holder, record.memberships) = (before.holder, before.memberships);
-                (record.coupons, record.valid_until) = (before.coupons, before.valid_until);
-                record.tickets_per_year = before.tickets_per_year;
-            }
-        }
-        // The row is another one than was last taken, or the first: also where the record is the same,
-        // for a subscription or a postal code stand beside it.
-        sqlx::query(
-            "INSERT INTO pass (id, record, opening_points, active, version, subscription, postal_code)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (id) DO UPDATE
-             SET record = ?2, active = ?4, version = ?5, subscription = ?6, postal_code = ?7",
-        )
-        .bind(id)
-        .bind(encoded(&record)?)
-        .bind(i64::from(row.points))
-        .bind(is_active(&record))
-        .bind(self.versions.next())
-        .bind(row.subscription.map(|it| format!("{it:?}")))
-        .bind(&row.postal_code)
-        .execute(&mut *self.connection)
-        .await?;
-        for card in &cards {
-            self.card(place, id, card).await?;
-        }
-        sqlx::query(
-            "INSERT OR REPLACE INTO imported (number, row_hash, card_status) VALUES (?, ?, ?)",
-        )
-        .bind(number.to_string())
-        .bind(row_hash)
-        .bind(said_as(row.card_status))
-        .execute(&mut *self.connection)
-        .await?;
-        if row.holder.is_some() {
-            self.to_seal.push((place, pass_id));
-        }
-        self.count(true);
-        let Some(chip) = row.chip_number.filter(|_| self.chips_are_waiting) else {
-            return Ok(None);
-        };
-        // Entries that were written under the chip number before the pass was known are its own.
-        let settled = sqlx::query("UPDATE entry SET pass = ? WHERE chip = ? AND pass IS NULL")
-            .bind(id)
-            .bind(chip.to_string())
-            .execute(&mut *self.connection)
-            .await?;
-        Ok((settled.rows_affected() > 0).then_some(id))
     }
-
-    /// The pass that carries any of these cards, or a new id.
-    pub(super) async fn pass_of_any(
-        &mut self,
-        cards: &[Identification],
-    ) -> Result<(i64, Option<Vec<u8>>), ImportError> {
-        let mut found = (0, None);
-        for card in cards {
-            found = self
-                .known(
-                    "SELECT p.id, p.record FROM pass p JOIN card c ON c.pass = p.id WHERE c.identification = ?",
-                    &card.to_string(),
-                    "SELECT COALESCE(MAX(id), 0) FROM pass",
-                )
-                .await?;
-            if found.1.is_some() {
-                break;
-            }
+    let account = before.map_or_else(
+        || Account { earned: u64::from(row.points), ..Account::default() },
+        |it| it.record.account.clone(),
+    );
+    let mut record = PassRecord {
+        holder: row.holder_status,
+        memberships: row.memberships.iter().map(membership).collect(),
+        valid_until: row.subscription_end_date.map(day_number),
+        coupons: grants.granted(row),
+        telling_digits: telling_digits(&it.cards[0]),
+        cards: named,
+        account,
+        tickets_per_year: row.total_tickets_per_year,
+        ..PassRecord::new(pass, row.programme)
+    };
+    if let Some(before) = before.map(|it| &it.record).filter(|_| changed_at_desk) {
+        if own_status.is_some() {
+            record.telling_digits.clone_from(&before.telling_digits);
         }
-        Ok(found)
-    }
-
-    async fn is_changed_at_desk(&mut self, pass: i64) -> Result<bool, ImportError> {
-        let changed: Option<bool> =
-            sqlx::query_scalar("SELECT changed_at_desk FROM pass WHERE id = ?")
-                .bind(pass)
-                .fetch_optional(&mut *self.connection)
-                .await?;
-        Ok(changed.unwrap_or_default())
-    }
-
-    pub(super) async fn lacks_holder(&mut self, pass: i64) -> Result<bool, ImportError> {
-        let known: Option<i64> = sqlx::query_scalar("SELECT 1 FROM holder WHERE pass = ?")
-            .bind(pass)
-            .fetch_optional(&mut *self.connection)
-            .await?;
-        Ok(known.is_none())
-    }
-
-    pub(super) async fn card(
-        &mut self,
-        place: usize,
-        pass: i64,
-        card: &Identification,
-    ) -> Result<(), ImportError> {
-        let text = card.to_string();
-        let added = sqlx::query("INSERT OR IGNORE INTO card (identification, pass) VALUES (?, ?)")
-            .bind(&text)
-            .bind(pass)
-            .execute(&mut *self.connection)
-            .await?;
-        if added.rows_affected() > 0 {
-            return Ok(());
-        }
-        let owner: i64 = sqlx::query_scalar("SELECT pass FROM card WHERE identification = ?")
-            .bind(&text)
-            .fetch_one(&mut *self.connection)
-            .await?;
-        if owner == pass {
-            Ok(())
-        } else {
-            together(format!("passes[{place}].chipNumber"), "another pass has this card")
+        if sold {
+            // The row is that of a card in the stock: it says nothing of whoever has it now.
+            (record.holder, record.memberships) = (before.holder, before.memberships.clone());
+            (record.coupons, record.valid_until) = (before.coupons.clone(), before.valid_until);
+            record.tickets_per_year = before.tickets_per_year;
         }
     }
+    record
 }
 
 fn membership(row: &MembershipRow) -> Membership {

@@ -4,31 +4,20 @@ use crdt_model::catalogue::{AgeRule, Policy, ProofRule, Proofs};
 
 use super::{AgeRuleRow, ImportError, Importing, PolicyRow};
 use crate::db::HubError;
-use crate::ledgers::encoded;
+use crate::records::{catalogue, encoded, meta, venues};
 
 impl Importing<'_> {
     /// What the policy of venues without one of their own is, before or behind this file.
     pub(super) async fn known_default_policy(&mut self) -> Result<Policy, ImportError> {
-        let known: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT value FROM meta WHERE name = 'policy'")
-                .fetch_optional(&mut *self.connection)
-                .await?;
+        let known = meta::value(self.writing, "policy").await?;
         let known = known.map(|record| minicbor::decode(&record)).transpose();
         Ok(known.map_err(HubError::from)?.unwrap_or_default())
     }
 
     pub(super) async fn default_policy(&mut self, row: &PolicyRow) -> Result<(), ImportError> {
         let policy = policy_of(row, Policy::default());
-        sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('policy', ?)")
-            .bind(encoded(&policy)?)
-            .execute(&mut *self.connection)
-            .await?;
-        let venues: Vec<(String, Option<String>)> = sqlx::query_as(
-            "SELECT v.id, v.organiser FROM venue v LEFT JOIN policy p ON p.venue = v.id
-             WHERE p.own IS NOT 1",
-        )
-        .fetch_all(&mut *self.connection)
-        .await?;
+        meta::keep(self.writing, "policy", &encoded(&policy)?).await?;
+        let venues = venues::without_own_policy(self.writing).await?;
         for (venue, organiser) in venues {
             let organiser = organiser.and_then(|id| id.parse().ok());
             let policy = Policy { organiser, ..policy.clone() };
@@ -44,22 +33,9 @@ impl Importing<'_> {
         policy: &Policy,
     ) -> Result<(), ImportError> {
         let record = encoded(policy)?;
-        let before: Option<Vec<u8>> =
-            sqlx::query_scalar("SELECT record FROM policy WHERE venue = ?")
-                .bind(venue)
-                .fetch_optional(&mut *self.connection)
-                .await?;
-        let changed = before.as_ref() != Some(&record);
-        if changed {
-            sqlx::query(
-                "INSERT OR REPLACE INTO policy (venue, own, record, version) VALUES (?, ?, ?, ?)",
-            )
-            .bind(venue)
-            .bind(own)
-            .bind(record)
-            .bind(self.versions.next())
-            .execute(&mut *self.connection)
-            .await?;
+        let before = catalogue::policy(self.writing, venue).await?;
+        if before.as_ref() != Some(&record) {
+            catalogue::keep_policy(self.writing, venue, own, record).await?;
             self.done.changed += 1;
         }
         Ok(())

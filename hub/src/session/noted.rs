@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crdt_model::time::UnixMillis;
-use sqlx::SqlitePool;
 use sync_protocol::heartbeat::DESK_SILENCE;
 use sync_protocol::message::{DeskBeat, Hello, HubBeat, HubMessage};
 use tokio::time::Instant;
@@ -13,7 +12,8 @@ use tokio::time::Instant;
 use super::{Session, SessionEnd, told};
 use crate::clock;
 use crate::copies::note_used_twice;
-use crate::db::{HubError, to_sql, wall_clock, write};
+use crate::db::{Db, HubError};
+use crate::records::devices::{self, Contact};
 use crate::registry::Device;
 
 /// Between two notes of what a desk has, at the least.
@@ -44,14 +44,14 @@ impl Session {
         hello: &Hello,
         found: Found,
     ) -> Result<(), SessionEnd> {
-        let pool = self.pool.clone();
+        let db = self.db.clone();
         let noting = async {
-            note_desk(&pool, device, hello, found.lost).await?;
+            note_desk(&db, device, hello, found.lost).await?;
             if found.lost {
-                told::note_lost(&pool, device, hello, found.at).await?;
+                told::note_lost(&db, device, hello, found.at).await?;
             }
             if found.came_back {
-                note_used_twice(&pool, device.device, found.at).await?;
+                note_used_twice(&db, device.device, found.at).await?;
             }
             Ok::<(), HubError>(())
         };
@@ -61,7 +61,7 @@ impl Session {
     /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
     pub(super) async fn beat(&mut self, beat: DeskBeat) -> Result<(), SessionEnd> {
         self.silent_at = Some(silent_at());
-        let now = wall_clock();
+        let now = self.db.now();
         let offset = beat.clock.saturating_sub(now.0);
         let moved = offset.abs_diff(self.offset) > OFFSET_NOTED.unsigned_abs();
         let due = self.offset_due <= Instant::now();
@@ -71,7 +71,7 @@ impl Session {
 
     pub(super) fn hub_beat(&self, number: u64) -> HubBeat {
         let clock_doubtful = self.shared.clock_doubtful.load(Ordering::Relaxed);
-        HubBeat { number, clock: wall_clock().0, clock_doubtful }
+        HubBeat { number, clock: self.db.now().0, clock_doubtful }
     }
 
     pub(super) fn is_to_note(&self) -> bool {
@@ -89,47 +89,33 @@ impl Session {
             self.offset = offset;
             self.offset_due = Instant::now() + OFFSET_NOTED_EACH;
         }
-        let (now, pool) = (wall_clock().0, self.pool.clone());
+        let (now, db) = (self.db.now().0, self.db.clone());
         async move {
             let Some(device) = device else { return Ok(()) };
-            let update = sqlx::query(
-                "UPDATE device SET catalogue_version = COALESCE(?, catalogue_version),
-             venue_version = COALESCE(?, venue_version), clock_offset = COALESCE(?, clock_offset),
-             clock_heard_at = COALESCE(?, clock_heard_at), last_contact = ? WHERE id = ?",
-            )
-            .bind(have.map(|(catalogue, _)| to_sql(catalogue)))
-            .bind(have.map(|(_, venue)| to_sql(venue)))
-            .bind(moved)
-            .bind(moved.map(|_| now))
-            .bind(now)
-            .bind(&device.0[..]);
-            write(&pool, update).await
+            let mut writing = db.write().await?;
+            let contact = Contact { now, have, offset: moved };
+            devices::note_contact(&mut writing, device, contact).await?;
+            writing.commit().await.map(drop)
         }
     }
 }
 
 /// Stores that the desk came, with which software, in which run, and what its clock shows.
 async fn note_desk(
-    pool: &SqlitePool,
+    db: &Db,
     device: &Device,
     hello: &Hello,
     lost: bool,
 ) -> Result<(), HubError> {
     let holds_all = hello.pending.is_empty() && !lost;
-    clock::note_desk_clock(pool, device.device, UnixMillis(hello.clock), holds_all).await?;
+    clock::note_desk_clock(db, device.device, UnixMillis(hello.clock), holds_all).await?;
     let same_software = device.software.as_ref() == Some(&hello.software);
     if same_software && (hello.run.is_none() || hello.run == device.runs[0]) {
         return Ok(());
     }
-    let update = sqlx::query(
-        "UPDATE device SET software = ?1,
-                run_before = IIF(?2 IS NULL OR run = ?2, run_before, run), run = COALESCE(?2, run)
-         WHERE id = ?3",
-    )
-    .bind(&hello.software)
-    .bind(hello.run)
-    .bind(&device.device.0[..]);
-    write(pool, update).await
+    let mut writing = db.write().await?;
+    devices::note_software(&mut writing, device.device, &hello.software, hello.run).await?;
+    writing.commit().await.map(drop)
 }
 
 /// When a desk that beats and says nothing from now on is given up.

@@ -2,12 +2,12 @@
 //! the desk was copied, that this hub was restored.
 
 use crdt_model::time::UnixMillis;
-use sqlx::SqlitePool;
 use sync_protocol::message::{GoodbyeKind, Hello};
 
 use super::{Session, SessionEnd};
 use crate::copies::Place;
-use crate::db::{HubError, to_sql, write};
+use crate::db::{Db, HubError};
+use crate::records::devices;
 use crate::registry::Device;
 use crate::storage::StorageTrouble;
 
@@ -52,7 +52,7 @@ impl Session {
 /// that says how much the hub held, so one desk is noted at most once in [`LOST_NOTED_EACH`], and what is shown is
 /// bounded by what the hub holds of it ([`Device::sent_again`]).
 pub(super) async fn note_lost(
-    pool: &SqlitePool,
+    db: &Db,
     device: &Device,
     hello: &Hello,
     now: UnixMillis,
@@ -66,11 +66,10 @@ pub(super) async fn note_lost(
         device = %device.device, desk = device.name, venue = %device.venue, entries = lost,
         "this hub was restored from an older copy, says a desk: it sends again what it had sent before"
     );
-    let update = sqlx::query("UPDATE device SET sent_again_at = ?, sent_again = ? WHERE id = ?")
-        .bind(now.0)
-        .bind(to_sql(lost))
-        .bind(&device.device.0[..]);
-    write(pool, update).await
+    let mut writing = db.write().await?;
+    devices::note_sent_again(&mut writing, device.device, now.0, lost).await?;
+    writing.commit().await?;
+    Ok(())
 }
 
 /// Resolves when the used-twice flag changes.

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::catalogue::{CardStatus, Item};
 use crdt_model::ids::PassId;
+use hub::db::{Db, sql};
 use hub::catalogue::{deny_list, page};
 use hub::ledgers::take;
-use sqlx::SqlitePool;
 use sync_protocol::catalogue::unpack;
 
-use crate::desk::{TestDesk, check_in, hub_with_passes, put_pass, venue};
+use crate::desk::{TestDesk, check_in, execute, hub_with_passes, put_passes, row, venue};
 
 /// Everything behind `from`, page by page; pass by pass the newest record.
-async fn all_pages(pool: &SqlitePool, mut from: u64) -> (BTreeMap<PassId, Item>, u64, usize) {
+async fn all_pages(db: &Db, mut from: u64) -> (BTreeMap<PassId, Item>, u64, usize) {
     let (mut passes, mut pages) = (BTreeMap::new(), 0);
-    while let Some(page) = page(pool, &venue(), from).await.unwrap() {
+    while let Some(page) = page(db, &venue(), from).await.unwrap() {
         assert_eq!(page.from, from);
         assert!(page.to > from, "a page gets on");
         for item in unpack(&page.items).expect("a desk can unpack every page") {
@@ -34,35 +34,33 @@ async fn all_pages(pool: &SqlitePool, mut from: u64) -> (BTreeMap<PassId, Item>,
 #[tokio::test]
 async fn pages_resumed_anywhere_give_what_one_pass_gives() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    for number in 11..=2500 {
-        put_pass(&pool, number, CardStatus::Active).await;
-    }
-    let (whole, version, pages) = all_pages(&pool, 0).await;
+    let db = hub_with_passes(folder.path()).await;
+    put_passes(&db, 11..=2500, CardStatus::Active).await;
+    let (whole, version, pages) = all_pages(&db, 0).await;
     assert_eq!(whole.len(), 2500);
     assert!(pages >= 3);
     // A desk that has everything up to `from` already lacks exactly what stands behind it.
     for from in [1, 2, 11, 12, 13, 999, 1000, 1001, 2500] {
-        let (rest, reached, _) = all_pages(&pool, from).await;
+        let (rest, reached, _) = all_pages(&db, from).await;
         assert_eq!(reached, version);
         assert!(rest.iter().all(|(pass, item)| whole[pass] == *item));
         // The policy took version 1 and the activity 12; the passes took the others, in order.
         let behind = whole.len() as u64 + 1 - from + u64::from(from >= 12);
         assert_eq!(rest.len() as u64, behind, "from {from}");
     }
-    assert!(page(&pool, &venue(), version).await.unwrap().is_none());
+    assert!(page(&db, &venue(), version).await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn a_record_says_exactly_which_of_the_venues_entries_it_includes() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let db = hub_with_passes(folder.path()).await;
+    let mut desk = TestDesk::enrolled(&db, "Balie").await;
     for pass in [1, 2, 1, 3] {
         desk.append(check_in(pass, 0));
     }
-    take(&pool, &venue(), desk.key.device(), &desk.batch(1, 4)).await.unwrap();
-    let (passes, ..) = all_pages(&pool, 0).await;
+    take(&db, &venue(), desk.key.device(), &desk.batch(1, 4)).await.unwrap();
+    let (passes, ..) = all_pages(&db, 0).await;
     let entries = |pass: u64| match &passes[&PassId(pass)] {
         Item::Pass(record) => record.folded.iter().map(|f| f.entries).collect::<Vec<_>>(),
         other => panic!("{other:?}"),
@@ -76,12 +74,10 @@ async fn a_record_says_exactly_which_of_the_venues_entries_it_includes() {
 #[tokio::test]
 async fn all_denied_passes_come_first_and_move_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    for number in 11..=1300 {
-        put_pass(&pool, number, CardStatus::Blocked).await;
-    }
+    let db = hub_with_passes(folder.path()).await;
+    put_passes(&db, 11..=1300, CardStatus::Blocked).await;
     let (mut behind, mut denied) = (0, BTreeSet::new());
-    while let Some((page, reached)) = deny_list(&pool, &venue(), 0, behind).await.unwrap() {
+    while let Some((page, reached)) = deny_list(&db, &venue(), 0, behind).await.unwrap() {
         assert_eq!((page.from, page.to), (0, 0));
         for item in unpack(&page.items).unwrap() {
             let Item::Pass(record) = item else { panic!("{item:?}") };
@@ -98,19 +94,19 @@ async fn all_denied_passes_come_first_and_move_nothing() {
 #[tokio::test]
 async fn a_page_of_long_records_keeps_to_what_a_desk_unpacks() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    for number in 11..=900 {
-        put_pass(&pool, number, CardStatus::Active).await;
-    }
+    let db = hub_with_passes(folder.path()).await;
+    put_passes(&db, 11..=900, CardStatus::Active).await;
     let last_day = crdt_model::time::day_number(crate::desk::today());
-    let mut rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
-        "INSERT INTO entry (venue, day, writer, idx, pass, bytes)
-         WITH RECURSIVE p(pass) AS (SELECT 11 UNION ALL SELECT pass + 1 FROM p WHERE pass < 900),
-                        d(day) AS (SELECT 0 UNION ALL SELECT day + 1 FROM d WHERE day < 35)
-         SELECT 'museum-de-reede', ",
-    );
-    rows.push_bind(last_day).push(" - day, zeroblob(20), pass, pass, x'00' FROM p, d");
-    rows.build().execute(&pool).await.unwrap();
-    let (passes, ..) = all_pages(&pool, 0).await;
+    let rows = (11..=900i64).flat_map(|pass| {
+        let days = (0..=35i64).map(move |day| i64::from(last_day) - day);
+        days.map(move |day| {
+            row([venue().as_str().into(), day.into(), [0u8; 20].into(), pass.into(), pass.into()])
+        })
+    });
+    let insert = "WITH given (venue, day, writer, idx, pass) AS (:rows)
+         INSERT INTO entry (venue, day, writer, idx, pass, bytes)
+         SELECT venue, day, writer, idx, pass, writer FROM given";
+    execute(&db, sql(insert).rows(rows.collect())).await;
+    let (passes, ..) = all_pages(&db, 0).await;
     assert_eq!(passes.len(), 900);
 }

@@ -23,7 +23,7 @@ use rustls::pki_types::{
     CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
 use rustls::{DigitallySignedStruct, SignatureScheme};
-use sqlx::SqlitePool;
+use hub::db::{Db, HubFolder, Moves, Value, sql};
 use sync_protocol::batch;
 use sync_protocol::card_keys::SealedCardKeys;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
@@ -48,85 +48,109 @@ pub fn noon() -> UnixMillis {
     utc_midnight(today()).plus(12 * 3_600_000)
 }
 
+/// The hub's folder here: with its database in it, or with a fresh one on the PostgreSQL that
+/// `STEMPEL_TEST_POSTGRES` names, as `./dev test` does.
+pub async fn hub_folder(folder: &Path) -> HubFolder {
+    let created = HubFolder::create(folder).unwrap();
+    let Ok(server) = std::env::var("STEMPEL_TEST_POSTGRES") else { return created };
+    // A schema for each folder, named for it: whoever opens the folder again finds its own.
+    let name: String = folder.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("t_{}", name.to_lowercase());
+    let plain = Db::open_address(&server, Arc::new(hub::surroundings::System::default())).await;
+    let mut writing = plain.unwrap().write().await.unwrap();
+    let create: &'static str = format!("CREATE SCHEMA IF NOT EXISTS {name}").leak();
+    writing.execute(sql(create)).await.unwrap();
+    writing.commit().await.unwrap();
+    let join = if server.contains('?') { '&' } else { '?' };
+    created.with_database(Some(format!("{server}{join}options[search_path]={name}")))
+}
+
+/// Opens a new hub's database in this folder.
+pub async fn database(folder: &Path) -> Db {
+    hub_folder(folder).await.database().await.unwrap()
+}
+
 /// A hub's database with one venue, ten passes and one activity that counts once a day.
-pub async fn hub_with_passes(folder: &Path) -> SqlitePool {
-    let pool = hub::db::HubFolder::create(folder).unwrap().database().await.unwrap();
-    hub::registry::add_venue(&pool, &venue(), "Museum De Reede").await.unwrap();
-    for number in 1..=10 {
-        put_pass(&pool, number, CardStatus::Active).await;
-    }
+pub async fn hub_with_passes(folder: &Path) -> Db {
+    let db = database(folder).await;
+    hub::registry::add_venue(&db, &venue(), "Museum De Reede").await.unwrap();
+    put_passes(&db, 1..=10, CardStatus::Active).await;
     let title = "Permanente UiTPAS Test Festiviteit";
     let activity = Activity {
         checkin_limit: Some(PeriodLimit { volume: 1, period_type: PeriodType::Day }),
         ..Activity::new(ActivityId(1), "5a0967f9-cc06-4c3c-9206-30481a767434", title, venue())
     };
-    let version = next_version(&pool).await;
-    sqlx::query(
-        "INSERT INTO activity (id, event_id, venue, record, version) VALUES (1, ?, ?, ?, ?)",
-    )
-    .bind(&activity.event_id)
-    .bind(venue().as_str())
-    .bind(minicbor::to_vec(&activity).unwrap())
-    .bind(version)
-    .execute(&pool)
-    .await
-    .unwrap();
-    pool
+    let mut writing = db.write().await.unwrap();
+    writing.ids("activity", 1, 1).await.unwrap();
+    let version = writing.version(Moves::Catalogue).await.unwrap();
+    let insert = sql(
+        "INSERT INTO activity (id, event_id, venue, record, version) VALUES (1, $1, $2, $3, $4)",
+    );
+    let insert = insert.bind(&activity.event_id).bind(venue().as_str());
+    let insert = insert.bind(minicbor::to_vec(&activity).unwrap()).bind(version);
+    writing.execute(insert).await.unwrap();
+    writing.commit().await.unwrap();
+    db
 }
 
 /// A pass of this number whose card has this status, in the catalogue under a new version.
-pub async fn put_pass(pool: &SqlitePool, number: u64, status: CardStatus) {
-    let record = PassRecord {
-        memberships: vec![Membership {
-            card_system: CardSystemId(1),
-            status: MembershipStatus::Active,
-            ends: None,
-            suspended_until: None,
-            social_tariff: None,
-        }],
-        telling_digits: "0959".to_owned(),
-        cards: vec![Card { name: CardName([0; 16]), status }],
-        ..PassRecord::new(PassId(number), Programme::Uitpas)
-    };
-    let version = next_version(pool).await;
-    sqlx::query(
-        "INSERT OR REPLACE INTO pass (id, record, opening_points, active, version) VALUES (?, ?, 0, ?, ?)",
-    )
-    .bind(i64::try_from(number).unwrap())
-    .bind(minicbor::to_vec(&record).unwrap())
-    .bind(status == CardStatus::Active)
-    .bind(version)
-    .execute(pool)
-    .await
-    .unwrap();
+pub async fn put_pass(db: &Db, number: u64, status: CardStatus) {
+    put_passes(db, number..=number, status).await;
 }
 
-async fn next_version(pool: &SqlitePool) -> i64 {
-    let mut connection = pool.acquire().await.unwrap();
-    let next = hub::catalogue::version(&mut connection).await.unwrap() + 1;
-    sqlx::query("INSERT OR REPLACE INTO meta (name, value) VALUES ('catalogue', ?)")
-        .bind(&next.to_be_bytes()[..])
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    i64::try_from(next).unwrap()
+/// The same for several.
+pub async fn put_passes(db: &Db, numbers: std::ops::RangeInclusive<u64>, status: CardStatus) {
+    let mut writing = db.write().await.unwrap();
+    let passes = numbers.clone().map(|number| hub::records::passes::Imported {
+        record: PassRecord {
+            memberships: vec![Membership {
+                card_system: CardSystemId(1),
+                status: MembershipStatus::Active,
+                ends: None,
+                suspended_until: None,
+                social_tariff: None,
+            }],
+            telling_digits: "0959".to_owned(),
+            cards: vec![Card { name: CardName([0; 16]), status }],
+            ..PassRecord::new(PassId(number), Programme::Uitpas)
+        },
+        opening_points: 0,
+        subscription: None,
+        municipality: None,
+        birth_year: None,
+    });
+    let passes: Vec<_> = passes.collect();
+    hub::records::passes::write_imported(&mut writing, &passes).await.unwrap();
+    // Ids that the hub gives go on behind these.
+    writing.ids("pass", 1, *numbers.end()).await.unwrap();
+    writing.commit().await.unwrap();
 }
 
 /// The points of a pass, as the hub folded them.
-pub async fn points(pool: &SqlitePool, pass: i64) -> u64 {
-    let record: Vec<u8> = sqlx::query_scalar("SELECT record FROM pass WHERE id = ?")
-        .bind(pass)
-        .fetch_one(pool)
-        .await
-        .unwrap();
+pub async fn points(db: &Db, pass: i64) -> u64 {
+    let select = sql("SELECT record AS found FROM pass WHERE id = $1").bind(pass);
+    let record: Vec<u8> = value(db, select).await;
     minicbor::decode::<PassRecord>(&record).unwrap().account.points()
 }
 
-pub async fn count(pool: &SqlitePool, table: &'static str) -> i64 {
-    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")))
-        .fetch_one(pool)
-        .await
-        .unwrap()
+/// The column `found` of the one row that a statement finds.
+pub async fn value<T: hub::db::Column>(db: &Db, statement: hub::db::Statement) -> T {
+    db.read().await.unwrap().value(statement).await.unwrap().unwrap()
+}
+
+/// Carries a statement out as nobody else would: what a test needs of the world.
+pub async fn execute(db: &Db, statement: hub::db::Statement) {
+    db.write_one(statement).await.unwrap();
+}
+
+/// Values for `:rows`.
+pub fn row<const N: usize>(values: [Value; N]) -> Vec<Value> {
+    values.into()
+}
+
+pub async fn count(db: &Db, table: &'static str) -> i64 {
+    let select: &'static str = format!("SELECT COUNT(*) AS found FROM {table}").leak();
+    value(db, sql(select)).await
 }
 
 pub fn check_in(pass: u64, minute: i64) -> Entry {
@@ -196,11 +220,11 @@ impl TestDesk {
     }
 
     /// A desk that the hub has enrolled, without a line.
-    pub async fn enrolled(pool: &SqlitePool, name: &str) -> Self {
+    pub async fn enrolled(db: &Db, name: &str) -> Self {
         let desk = Self::new();
         let invitation =
-            hub::registry::invite(pool, &venue(), name, Vec::new(), &[0; 32]).await.unwrap();
-        hub::registry::enrol(pool, &invitation.token, desk.key.public_key())
+            hub::registry::invite(db, &venue(), name, Vec::new(), &[0; 32]).await.unwrap();
+        hub::registry::enrol(db, &invitation.token, desk.key.public_key())
             .await
             .unwrap()
             .expect("a fresh invitation");

@@ -3,8 +3,7 @@
 use std::net::SocketAddr;
 
 use crdt_model::catalogue::CardStatus;
-use hub::db::HubFolder;
-use sqlx::SqlitePool;
+use hub::db::{Db, sql};
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::message::{
     DeskMessage, Enrol, GoodbyeKind, Hello, HubMessage, PROTOCOL_VERSION,
@@ -12,11 +11,14 @@ use sync_protocol::message::{
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-use crate::desk::{Ending, TestDesk, check_in, count, hub_with_passes, points, put_pass, venue};
+use crate::desk::{
+    Ending, TestDesk, check_in, count, execute, hub_folder, hub_with_passes, points, put_pass,
+    put_passes, venue,
+};
 
 pub struct RunningHub {
     pub address: SocketAddr,
-    pub pool: SqlitePool,
+    pub db: Db,
     pub folder: TempDir,
     stop: oneshot::Sender<()>,
     task: tokio::task::JoinHandle<Result<(), hub::db::HubError>>,
@@ -25,17 +27,17 @@ pub struct RunningHub {
 impl RunningHub {
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let pool = hub_with_passes(folder.path()).await;
+        let db = hub_with_passes(folder.path()).await;
         let (ready, listening) = oneshot::channel();
         let (stop, stopped) = oneshot::channel::<()>();
         let root = folder.path().to_owned();
         let task = tokio::spawn(async move {
-            let folder = HubFolder::create(root)?;
+            let folder = hub_folder(&root).await;
             let stopped = async move { drop(stopped.await) };
             let ready = |address| _ = ready.send(address);
             hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), ready, stopped).await
         });
-        Self { address: listening.await.unwrap(), pool, folder, stop, task }
+        Self { address: listening.await.unwrap(), db, folder, stop, task }
     }
 }
 
@@ -102,9 +104,9 @@ async fn say_hello(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_is_welcomed_and_hears_of_the_hub_while_another_process_writes() {
     let hub = RunningHub::start().await;
-    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let desk = TestDesk::enrolled(&hub.db, "Balie").await;
     // An import is one transaction of minutes.
-    let mut import = Some(hub.pool.begin_with("BEGIN IMMEDIATE").await.unwrap());
+    let mut import = Some(hub.db.begin_with("BEGIN IMMEDIATE").await.unwrap());
     let mut said = Vec::new();
     say_hello(&hub, &desk, 1, 0, |message| {
         if matches!(message, HubMessage::Beat(_)) {
@@ -121,9 +123,9 @@ async fn a_desk_is_welcomed_and_hears_of_the_hub_while_another_process_writes() 
 async fn a_desk_that_claims_to_have_sent_what_the_hub_never_held_is_noted_once_and_without_its_number()
  {
     let hub = RunningHub::start().await;
-    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let desk = TestDesk::enrolled(&hub.db, "Balie").await;
     let noted = async || {
-        let devices = hub::registry::devices(&hub.pool).await.unwrap();
+        let devices = hub::registry::devices(&hub.db).await.unwrap();
         (devices[0].sent_again_at, devices[0].sent_again)
     };
     say_hello(&hub, &desk, 1, u64::MAX, |_| {}).await;
@@ -138,27 +140,24 @@ async fn a_desk_that_claims_to_have_sent_what_the_hub_never_held_is_noted_once_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_comes_back_after_another_one_shows_that_a_desk_was_copied() {
     let hub = RunningHub::start().await;
-    let desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let desk = TestDesk::enrolled(&hub.db, "Balie").await;
     for run in [1, 1, 2, 2, 3] {
         assert!(!used_twice(&hub, &desk, run).await, "started anew, or linked anew");
     }
     assert!(used_twice(&hub, &desk, 2).await);
     assert!(used_twice(&hub, &desk, 3).await, "and its copy is told");
-    let devices = hub::registry::devices(&hub.pool).await.unwrap();
+    let devices = hub::registry::devices(&hub.db).await.unwrap();
     assert!(devices[0].used_twice_since.is_some());
     // A day later nothing has shown it again.
-    sqlx::query("UPDATE device SET used_twice_at = used_twice_at - 86400001")
-        .execute(&hub.pool)
-        .await
-        .unwrap();
+    execute(&hub.db, sql("UPDATE device SET used_twice_at = used_twice_at - 86400001")).await;
     assert!(!used_twice(&hub, &desk, 3).await, "it is over");
-    assert_eq!(hub::registry::devices(&hub.pool).await.unwrap()[0].used_twice_since, None);
+    assert_eq!(hub::registry::devices(&hub.db).await.unwrap()[0].used_twice_since, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backlog_is_acknowledged_and_the_catalogue_arrives() {
     let hub = RunningHub::start().await;
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let mut desk = TestDesk::enrolled(&hub.db, "Balie").await;
     for number in 0..10_000u64 {
         desk.append(check_in(number % 10 + 1, i64::try_from(number / 60).unwrap()));
     }
@@ -169,15 +168,15 @@ async fn a_backlog_is_acknowledged_and_the_catalogue_arrives() {
         })
         .await;
     assert!(matches!(ending, Ending::Done));
-    assert_eq!(count(&hub.pool, "entry").await, 10_000);
-    assert_eq!(points(&hub.pool, 3).await, 1);
+    assert_eq!(count(&hub.db, "entry").await, 10_000);
+    assert_eq!(points(&hub.db, 3).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_one_desk_records_the_other_is_sent() {
     let hub = RunningHub::start().await;
-    let mut one = TestDesk::enrolled(&hub.pool, "Balie").await;
-    let mut other = TestDesk::enrolled(&hub.pool, "Kiosk").await;
+    let mut one = TestDesk::enrolled(&hub.db, "Balie").await;
+    let mut other = TestDesk::enrolled(&hub.db, "Kiosk").await;
     for pass in 1..=5 {
         one.append(check_in(pass, 0));
     }
@@ -201,20 +200,20 @@ async fn what_one_desk_records_the_other_is_sent() {
 async fn a_desk_that_comes_late_gets_the_whole_log_in_batches_that_it_can_judge() {
     let hub = RunningHub::start().await;
     let mut desks = [
-        TestDesk::enrolled(&hub.pool, "Balie").await,
-        TestDesk::enrolled(&hub.pool, "Kiosk").await,
+        TestDesk::enrolled(&hub.db, "Balie").await,
+        TestDesk::enrolled(&hub.db, "Kiosk").await,
     ];
     for number in 0..300 {
         for desk in &mut desks {
             desk.append(check_in(number % 10 + 1, i64::try_from(number).unwrap()));
             let last = desk.ledger.position(&desk.writer).sequence;
-            hub::ledgers::take(&hub.pool, &venue(), desk.key.device(), &desk.batch(last, last))
+            hub::ledgers::take(&hub.db, &venue(), desk.key.device(), &desk.batch(last, last))
                 .await
                 .unwrap();
         }
     }
     let writers = desks.each_ref().map(|desk| desk.writer);
-    let mut late = TestDesk::enrolled(&hub.pool, "Ingang").await;
+    let mut late = TestDesk::enrolled(&hub.db, "Ingang").await;
     late.talk(hub.address, |desk| {
         writers.iter().all(|writer| desk.ledger.position(writer).sequence == 300)
     })
@@ -227,20 +226,19 @@ async fn a_desk_that_comes_late_gets_the_whole_log_in_batches_that_it_can_judge(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hub_restored_from_a_backup_gets_everything_again() {
     let hub = RunningHub::start().await;
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let mut desk = TestDesk::enrolled(&hub.db, "Balie").await;
     for pass in 1..=5 {
         desk.append(check_in(pass, 0));
     }
     let writer = desk.writer;
     desk.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&5)).await;
-    for table in ["entry", "list", "accepted"] {
-        let sql = sqlx::AssertSqlSafe(format!("DELETE FROM {table}"));
-        sqlx::query(sql).execute(&hub.pool).await.unwrap();
+    for delete in ["DELETE FROM entry", "DELETE FROM list", "DELETE FROM accepted"] {
+        execute(&hub.db, sql(delete)).await;
     }
     desk.heard.clear();
     desk.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&5)).await;
     assert!(desk.heard.contains(&"welcome, lost true".to_owned()), "{:?}", desk.heard);
-    assert_eq!(count(&hub.pool, "entry").await, 5);
+    assert_eq!(count(&hub.db, "entry").await, 5);
 }
 
 /// Says that the hub has said welcome, the first time.
@@ -253,13 +251,13 @@ fn say_once(welcome: &mut Option<oneshot::Sender<()>>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_is_revoked_while_it_is_connected_and_stays_out() {
     let hub = RunningHub::start().await;
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let mut desk = TestDesk::enrolled(&hub.db, "Balie").await;
     let device = desk.key.device();
-    let pool = hub.pool.clone();
+    let db = hub.db.clone();
     let (welcome, welcomed) = oneshot::channel();
     let revoking = tokio::spawn(async move {
         welcomed.await.unwrap();
-        hub::registry::revoke(&pool, device).await.unwrap();
+        hub::registry::revoke(&db, device).await.unwrap();
     });
     let mut welcome = Some(welcome);
     for _ in 0..2 {
@@ -279,7 +277,7 @@ async fn a_desk_is_revoked_while_it_is_connected_and_stays_out() {
 async fn strangers_and_other_versions_are_told_why() {
     let hub = RunningHub::start().await;
     let stranger = TestDesk::new();
-    let enrolled = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let enrolled = TestDesk::enrolled(&hub.db, "Balie").await;
     for (desk, message, expected) in [
         (&stranger, hello(PROTOCOL_VERSION), GoodbyeKind::NotEnrolled),
         (&enrolled, hello(PROTOCOL_VERSION + 1), GoodbyeKind::Version),
@@ -297,7 +295,7 @@ async fn an_invitation_works_once_and_the_hub_says_what_is_wrong_with_another() 
     let hub = RunningHub::start().await;
     let (_, hub_key) = HubFolder::create(hub.folder.path()).unwrap().key().unwrap();
     let invitation =
-        hub::registry::invite(&hub.pool, &venue(), "Balie", Vec::new(), &hub_key).await.unwrap();
+        hub::registry::invite(&hub.db, &venue(), "Balie", Vec::new(), &hub_key).await.unwrap();
     let enrol = |token: &[u8]| {
         DeskMessage::Enrol(Enrol { token: token.to_vec(), protocol: PROTOCOL_VERSION })
     };
@@ -319,11 +317,8 @@ async fn an_invitation_works_once_and_the_hub_says_what_is_wrong_with_another() 
         }
     }
     let late =
-        hub::registry::invite(&hub.pool, &venue(), "Laat", Vec::new(), &hub_key).await.unwrap();
-    sqlx::query("UPDATE invitation SET expires_at = 1 WHERE name = 'Laat'")
-        .execute(&hub.pool)
-        .await
-        .unwrap();
+        hub::registry::invite(&hub.db, &venue(), "Laat", Vec::new(), &hub_key).await.unwrap();
+    execute(&hub.db, sql("UPDATE invitation SET expires_at = 1 WHERE name = 'Laat'")).await;
     match ask(&hub, &other, enrol(&late.token)).await {
         HubMessage::Goodbye(goodbye) => sentences.push(goodbye.sentence),
         unexpected => panic!("{unexpected:?}"),
@@ -339,7 +334,7 @@ async fn an_invitation_works_once_and_the_hub_says_what_is_wrong_with_another() 
 async fn a_desk_whose_answer_was_lost_may_show_its_invitation_again() {
     let hub = RunningHub::start().await;
     let invitation =
-        hub::registry::invite(&hub.pool, &venue(), "Balie", Vec::new(), &[0; 32]).await.unwrap();
+        hub::registry::invite(&hub.db, &venue(), "Balie", Vec::new(), &[0; 32]).await.unwrap();
     let desk = TestDesk::new();
     for _ in 0..2 {
         let enrol = Enrol { token: invitation.token.to_vec(), protocol: PROTOCOL_VERSION };
@@ -351,13 +346,13 @@ async fn a_desk_whose_answer_was_lost_may_show_its_invitation_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_command_line_changes_reaches_connected_desks() {
     let hub = RunningHub::start().await;
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    let mut desk = TestDesk::enrolled(&hub.db, "Balie").await;
     desk.talk(hub.address, |desk| desk.catalogue_version >= 11).await;
-    let pool = hub.pool.clone();
+    let db = hub.db.clone();
     let (welcome, welcomed) = oneshot::channel();
     let changing = tokio::spawn(async move {
         welcomed.await.unwrap();
-        put_pass(&pool, 77, CardStatus::Blocked).await;
+        put_pass(&db, 77, CardStatus::Blocked).await;
     });
     let mut welcome = Some(welcome);
     let has_it = |desk: &TestDesk| {
@@ -373,18 +368,8 @@ async fn what_the_command_line_changes_reaches_connected_desks() {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_are_acknowledged_while_a_large_catalogue_is_on_its_way() {
     let hub = RunningHub::start().await;
-    let mut rows = sqlx::QueryBuilder::<sqlx::Sqlite>::new(
-        "INSERT INTO pass (id, record, opening_points, active, version)
-         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 60000)
-         SELECT n + 1000, (SELECT record FROM pass WHERE id = 1), 0, 1, n + 1000 FROM n",
-    );
-    rows.build().execute(&hub.pool).await.unwrap();
-    sqlx::query("UPDATE meta SET value = ? WHERE name = 'catalogue'")
-        .bind(&61_000i64.to_be_bytes()[..])
-        .execute(&hub.pool)
-        .await
-        .unwrap();
-    let mut desk = TestDesk::enrolled(&hub.pool, "Balie").await;
+    put_passes(&hub.db, 1001..=61_000, CardStatus::Active).await;
+    let mut desk = TestDesk::enrolled(&hub.db, "Balie").await;
     for number in 0..20_000u64 {
         desk.append(check_in(number % 10 + 1, i64::try_from(number / 60).unwrap()));
     }
@@ -399,7 +384,7 @@ async fn entries_are_acknowledged_while_a_large_catalogue_is_on_its_way() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_hub_on_the_same_folder_is_refused_and_a_stopped_one_frees_it() {
     let hub = RunningHub::start().await;
-    let folder = HubFolder::create(hub.folder.path()).unwrap();
+    let folder = hub_folder(hub.folder.path()).await;
     let second = hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await;
     assert!(matches!(second, Err(hub::db::HubError::AlreadyServing { .. })), "{second:?}");
     hub.stop.send(()).unwrap();
@@ -412,19 +397,15 @@ async fn a_second_hub_on_the_same_folder_is_refused_and_a_stopped_one_frees_it()
 #[tokio::test(flavor = "multi_thread")]
 async fn the_welcome_tells_how_far_the_log_of_the_desks_own_venue_goes() {
     let hub = RunningHub::start().await;
-    let mut one = TestDesk::enrolled(&hub.pool, "Balie 1").await;
+    let mut one = TestDesk::enrolled(&hub.db, "Balie 1").await;
     one.append(check_in(1, 0));
     // A Welcome, too, says how far the list is held: up to 0.
     let writer = one.writer;
     one.talk(hub.address, |desk| desk.acknowledged.get(&writer) == Some(&1)).await;
-    sqlx::query(
-        "INSERT INTO accepted (version, venue, day, writer, first, last, signature)
-         VALUES (900, 'another-venue', 1, x'00', 1, 1, x'00')",
-    )
-    .execute(&hub.pool)
-    .await
-    .unwrap();
-    let mut two = TestDesk::enrolled(&hub.pool, "Balie 2").await;
+    let insert = "INSERT INTO accepted (version, venue, day, writer, first, last, signature)
+         VALUES (900, 'another-venue', 1, $1, 1, 1, $1)";
+    execute(&hub.db, sql(insert).bind([0u8])).await;
+    let mut two = TestDesk::enrolled(&hub.db, "Balie 2").await;
     two.talk(hub.address, |desk| desk.venue_version > 0).await;
     assert_eq!(two.welcomed_at, Some(two.venue_version));
 }

@@ -4,78 +4,78 @@ use crdt_model::entry::{Fact, Subject};
 use crdt_model::ids::PassId;
 use crdt_model::ledger::Position;
 use crdt_model::time::day_number;
+use hub::db::{Db, sql};
 use hub::ledgers::{Taken, take};
-use sqlx::SqlitePool;
 use sync_protocol::batch;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
 use tempfile::TempDir;
 
-use crate::desk::{TestDesk, check_in, count, hub_with_passes, points, today, venue};
+use crate::desk::{TestDesk, check_in, count, hub_with_passes, points, today, value, venue};
 
 /// A hub in its folder, and a desk that it knows.
-async fn hub_and_desk() -> (TempDir, SqlitePool, TestDesk) {
+async fn hub_and_desk() -> (TempDir, Db, TestDesk) {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let desk = TestDesk::enrolled(&pool, "Balie").await;
-    (folder, pool, desk)
+    let db = hub_with_passes(folder.path()).await;
+    let desk = TestDesk::enrolled(&db, "Balie").await;
+    (folder, db, desk)
 }
 
 #[tokio::test]
 async fn a_batch_that_comes_twice_counts_once() {
-    let (_folder, pool, mut desk) = hub_and_desk().await;
+    let (_folder, db, mut desk) = hub_and_desk().await;
     for pass in 1..=10 {
         desk.append(check_in(pass, 0));
     }
     let device = desk.key.device();
     let whole = desk.batch(1, 10);
-    let taken = take(&pool, &venue(), device, &whole).await.unwrap();
+    let taken = take(&db, &venue(), device, &whole).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 10, new: true });
     // Again, and in other cuts, the last of which overlaps.
     for (first, last) in [(1, 10), (1, 5), (6, 10), (3, 7)] {
-        let taken = take(&pool, &venue(), device, &desk.batch(first, last)).await.unwrap();
+        let taken = take(&db, &venue(), device, &desk.batch(first, last)).await.unwrap();
         assert_eq!(taken, Taken::Held { sequence: 10, new: false }, "{first} to {last}");
     }
-    assert_eq!(count(&pool, "entry").await, 10);
-    assert_eq!(points(&pool, 4).await, 1);
+    assert_eq!(count(&db, "entry").await, 10);
+    assert_eq!(points(&db, 4).await, 1);
 
     desk.append(check_in(1, 1));
     let overlapping = desk.batch(9, 11);
-    let taken = take(&pool, &venue(), device, &overlapping).await.unwrap();
+    let taken = take(&db, &venue(), device, &overlapping).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 11, new: true });
-    assert_eq!(count(&pool, "entry").await, 11);
+    assert_eq!(count(&db, "entry").await, 11);
 }
 
 #[tokio::test]
 async fn a_batch_behind_a_gap_is_asked_for_from_where_the_hub_stands() {
-    let (_folder, pool, mut desk) = hub_and_desk().await;
+    let (_folder, db, mut desk) = hub_and_desk().await;
     for pass in 1..=4 {
         desk.append(check_in(pass, 0));
     }
-    let taken = take(&pool, &venue(), desk.key.device(), &desk.batch(3, 4)).await.unwrap();
+    let taken = take(&db, &venue(), desk.key.device(), &desk.batch(3, 4)).await.unwrap();
     assert_eq!(taken, Taken::Lacking { held: 0 });
-    assert_eq!(count(&pool, "entry").await, 0);
+    assert_eq!(count(&db, "entry").await, 0);
 }
 
 #[tokio::test]
 async fn check_ins_over_the_limit_at_two_desks_count_once() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
+    let db = hub_with_passes(folder.path()).await;
     let mut desks =
-        [TestDesk::enrolled(&pool, "Balie 1").await, TestDesk::enrolled(&pool, "Balie 2").await];
+        [TestDesk::enrolled(&db, "Balie 1").await, TestDesk::enrolled(&db, "Balie 2").await];
     for (minute, desk) in (0..).zip(&mut desks) {
         desk.append(check_in(1, minute));
-        let taken = take(&pool, &venue(), desk.key.device(), &desk.batch(1, 1)).await.unwrap();
+        let taken = take(&db, &venue(), desk.key.device(), &desk.batch(1, 1)).await.unwrap();
         assert_eq!(taken, Taken::Held { sequence: 1, new: true });
     }
-    assert_eq!(count(&pool, "entry").await, 2);
-    assert_eq!(points(&pool, 1).await, 1);
+    assert_eq!(count(&db, "entry").await, 2);
+    assert_eq!(points(&db, 1).await, 1);
 }
 
 #[tokio::test]
 async fn what_its_device_did_not_seal_is_set_apart_once_and_never_merged() {
-    let (_folder, pool, mut desk) = hub_and_desk().await;
-    let other = TestDesk::enrolled(&pool, "Kiosk").await;
+    let (_folder, db, mut desk) = hub_and_desk().await;
+    let other = TestDesk::enrolled(&db, "Kiosk").await;
     let stranger = TestDesk::new();
     desk.append(check_in(1, 0));
     let sealed = desk.batch(1, 1);
@@ -98,49 +98,49 @@ async fn what_its_device_did_not_seal_is_set_apart_once_and_never_merged() {
         ("another desk's key and seal", under_another_key),
         ("a desk that is not enrolled", of_a_stranger.batch(1, 1)),
     ] {
-        let before = count(&pool, "quarantine").await;
+        let before = count(&db, "quarantine").await;
         for _ in 0..2 {
-            let taken = take(&pool, &venue(), desk.key.device(), &batch).await.unwrap();
+            let taken = take(&db, &venue(), desk.key.device(), &batch).await.unwrap();
             assert!(matches!(taken, Taken::Quarantined { .. }), "{what}: {taken:?}");
         }
-        assert_eq!(count(&pool, "quarantine").await, before + 1, "{what}");
-        assert_eq!(count(&pool, "entry").await, 0, "{what}");
+        assert_eq!(count(&db, "quarantine").await, before + 1, "{what}");
+        assert_eq!(count(&db, "entry").await, 0, "{what}");
     }
-    let taken = take(&pool, &venue(), desk.key.device(), &sealed).await.unwrap();
+    let taken = take(&db, &venue(), desk.key.device(), &sealed).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 1, new: true });
 }
 
 #[tokio::test]
 async fn a_revoked_desk_adds_nothing_whoever_carries_it() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    let mut revoked = TestDesk::enrolled(&pool, "Balie").await;
-    let carrier = TestDesk::enrolled(&pool, "Kiosk").await;
+    let db = hub_with_passes(folder.path()).await;
+    let mut revoked = TestDesk::enrolled(&db, "Balie").await;
+    let carrier = TestDesk::enrolled(&db, "Kiosk").await;
     revoked.append(check_in(1, 0));
-    hub::registry::revoke(&pool, revoked.key.device()).await.unwrap();
+    hub::registry::revoke(&db, revoked.key.device()).await.unwrap();
     let batch = revoked.batch(1, 1);
-    let by_itself = take(&pool, &venue(), revoked.key.device(), &batch).await.unwrap();
+    let by_itself = take(&db, &venue(), revoked.key.device(), &batch).await.unwrap();
     assert_eq!(by_itself, Taken::Revoked);
-    let carried = take(&pool, &venue(), carrier.key.device(), &batch).await.unwrap();
+    let carried = take(&db, &venue(), carrier.key.device(), &batch).await.unwrap();
     assert!(matches!(carried, Taken::Quarantined { .. }), "{carried:?}");
-    assert_eq!(count(&pool, "entry").await, 0);
+    assert_eq!(count(&db, "entry").await, 0);
 }
 
 /// Two copies of one desk's disk wrote the same places. What the hub does not hold it must not
 /// acknowledge: the desk would count it as safe.
 #[tokio::test]
 async fn other_entries_at_places_that_are_held_are_not_acknowledged() {
-    let (_folder, pool, mut desk) = hub_and_desk().await;
+    let (_folder, db, mut desk) = hub_and_desk().await;
     let device = desk.key.device();
     desk.append(check_in(1, 0));
     let mut copy = desk.ledger.clone();
     desk.append(check_in(2, 1));
-    take(&pool, &venue(), device, &desk.batch(1, 2)).await.unwrap();
+    take(&db, &venue(), device, &desk.batch(1, 2)).await.unwrap();
 
     let otherwise = copy.appended(desk.writer, &check_in(3, 1)).unwrap();
     copy.extend(&otherwise).unwrap();
     desk.ledger = copy;
-    let taken = take(&pool, &venue(), device, &desk.batch(2, 2)).await.unwrap();
+    let taken = take(&db, &venue(), device, &desk.batch(2, 2)).await.unwrap();
     assert!(matches!(taken, Taken::Quarantined { .. }), "{taken:?}");
 }
 
@@ -148,21 +148,20 @@ async fn other_entries_at_places_that_are_held_are_not_acknowledged() {
 /// and so the seal, is over them.
 #[tokio::test]
 async fn fields_of_a_newer_version_are_kept_byte_for_byte() {
-    let (_folder, pool, desk) = hub_and_desk().await;
+    let (_folder, db, desk) = hub_and_desk().await;
     let mut entry = check_in(1, 0).encode(today(), &desk.writer);
     entry[0] += 1;
     entry.extend([0x18, 40, 1]);
     let batch = sealed_entries(&desk, std::slice::from_ref(&entry));
-    let taken = take(&pool, &venue(), desk.key.device(), &batch).await.unwrap();
+    let taken = take(&db, &venue(), desk.key.device(), &batch).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 1, new: true });
-    let kept: Vec<u8> =
-        sqlx::query_scalar("SELECT bytes FROM entry").fetch_one(&pool).await.unwrap();
+    let kept: Vec<u8> = value(&db, sql("SELECT bytes AS found FROM entry")).await;
     assert_eq!(kept, entry);
 }
 
 #[tokio::test]
 async fn an_entry_of_a_kind_of_a_newer_version_is_kept_byte_for_byte() {
-    let (_folder, pool, desk) = hub_and_desk().await;
+    let (_folder, db, desk) = hub_and_desk().await;
     let mut newer = check_in(1, 0);
     newer.fact = Fact::Newer { kind: 40 };
     newer.subject = Subject::Pass(PassId(1));
@@ -170,10 +169,9 @@ async fn an_entry_of_a_kind_of_a_newer_version_is_kept_byte_for_byte() {
     entry[0] += 1;
     entry.extend([0x18, 40, 1]);
     let batch = sealed_entries(&desk, std::slice::from_ref(&entry));
-    let taken = take(&pool, &venue(), desk.key.device(), &batch).await.unwrap();
+    let taken = take(&db, &venue(), desk.key.device(), &batch).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 1, new: true });
-    let kept: Vec<u8> =
-        sqlx::query_scalar("SELECT bytes FROM entry").fetch_one(&pool).await.unwrap();
+    let kept: Vec<u8> = value(&db, sql("SELECT bytes AS found FROM entry")).await;
     assert_eq!(kept, entry);
 }
 
@@ -198,15 +196,13 @@ fn sealed_entries(desk: &TestDesk, entries: &[Vec<u8>]) -> Batch {
 #[tokio::test]
 async fn a_full_batch_of_as_many_passes_is_taken_whole() {
     let folder = tempfile::tempdir().unwrap();
-    let pool = hub_with_passes(folder.path()).await;
-    for number in 11..=2000 {
-        crate::desk::put_pass(&pool, number, crdt_model::catalogue::CardStatus::Active).await;
-    }
-    let mut desk = TestDesk::enrolled(&pool, "Balie").await;
+    let db = hub_with_passes(folder.path()).await;
+    crate::desk::put_passes(&db, 11..=2000, crdt_model::catalogue::CardStatus::Active).await;
+    let mut desk = TestDesk::enrolled(&db, "Balie").await;
     for number in 0..3000 {
         desk.append(check_in(number % 2000 + 1, i64::try_from(number / 60).unwrap()));
     }
     let batch = desk.batch(1, 3000);
-    let taken = take(&pool, &venue(), desk.key.device(), &batch).await.unwrap();
+    let taken = take(&db, &venue(), desk.key.device(), &batch).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 3000, new: true });
 }

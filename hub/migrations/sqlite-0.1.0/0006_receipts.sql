@@ -16,21 +16,12 @@ CREATE INDEX device_of_clock ON device (clock_heard_at) WHERE clock_heard_at IS 
 
 -- Entries of the days to come were received before now, so they are of today at the latest. Now is the latest time
 -- that this database knows, should the clock of this computer be behind.
-UPDATE entry SET received = (
-    SELECT MAX(at) FROM (
-        SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000 AS at
-        UNION ALL SELECT COALESCE(MAX(last_contact), 0) FROM device
-        UNION ALL SELECT COALESCE(MAX(enrolled_at), 0) FROM device
-        UNION ALL SELECT COALESCE(MAX(at), 0) FROM request
-        UNION ALL SELECT COALESCE(MAX(at), 0) FROM quarantine
-    )
-)
-WHERE day > (
-    SELECT MAX(at) FROM (
-        SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000 AS at
-        UNION ALL SELECT COALESCE(MAX(last_contact), 0) FROM device
-        UNION ALL SELECT COALESCE(MAX(enrolled_at), 0) FROM device
-        UNION ALL SELECT COALESCE(MAX(at), 0) FROM request
-        UNION ALL SELECT COALESCE(MAX(at), 0) FROM quarantine
-    )
-) / 86400000 + 1;
+CREATE TEMPORARY TABLE known_now AS
+    SELECT CAST(strftime('%s', 'now') AS INTEGER) * 1000 AS at
+    UNION ALL SELECT COALESCE(MAX(last_contact), 0) FROM device
+    UNION ALL SELECT COALESCE(MAX(enrolled_at), 0) FROM device
+    UNION ALL SELECT COALESCE(MAX(at), 0) FROM request
+    UNION ALL SELECT COALESCE(MAX(at), 0) FROM quarantine;
+UPDATE entry SET received = (SELECT MAX(at) FROM known_now)
+WHERE day > (SELECT MAX(at) FROM known_now) / 86400000 + 1;
+DROP TABLE known_now;

@@ -1,0 +1,334 @@
+//! What moved: told to the sessions of this process, and between processes. On PostgreSQL processes listen to each
+//! other; on SQLite, where only one serves, what a command writes is left in a table at which the server looks.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crdt_model::ids::{DeviceId, VenueId};
+use serde::{Deserialize, Serialize};
+use sqlx::postgres::{PgListener, PgPoolOptions};
+use tokio::sync::watch;
+
+use super::engine::Transaction;
+use super::error::{DatabaseError, HubError};
+use super::statement::sql;
+use super::{Db, Writing};
+
+/// How often a server on SQLite looks what commands have changed.
+const LOOK_EACH: Duration = Duration::from_millis(250);
+
+/// News of commands that are older than this were read, or nobody serves: an hour, in milliseconds.
+const KEPT_FOR: i64 = 60 * 60 * 1000;
+
+/// What moved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "moved")]
+pub enum News {
+    /// A venue's log.
+    Venue {
+        /// The venue.
+        venue: VenueId,
+        /// Up to this number it is visible.
+        number: u64,
+    },
+    /// The catalogue.
+    Catalogue {
+        /// Up to this number it is visible.
+        number: u64,
+        /// Somebody is to be refused from now on.
+        urgent: bool,
+    },
+    /// The sealed parts.
+    Holders {
+        /// Up to this number they are visible.
+        number: u64,
+    },
+    /// A device: its grants, its card keys, or that it was revoked.
+    Device(DeviceId),
+    /// All devices: the card keys.
+    Devices,
+    /// Nobody knows what: everything is to be looked at.
+    Everything,
+}
+
+/// How far that goes which concerns every session, and how often it moved.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ForAll {
+    /// The catalogue is visible up to this number.
+    pub catalogue: u64,
+    /// The last number of the catalogue that refuses somebody.
+    pub urgent: u64,
+    /// The sealed parts are visible up to this number.
+    pub holders: u64,
+    /// How often something of all devices moved.
+    pub devices: u64,
+    /// How often nobody knew what moved.
+    pub everything: u64,
+}
+
+/// Where the sessions of a process hear what moved.
+#[derive(Debug, Default)]
+pub struct NewsRoom {
+    venues: Mutex<HashMap<VenueId, watch::Sender<u64>>>,
+    devices: Mutex<HashMap<DeviceId, watch::Sender<u64>>>,
+    all: watch::Sender<ForAll>,
+}
+
+/// What one session hears: of its venue, its device, and all.
+#[derive(Debug)]
+pub struct Subscription {
+    venue: watch::Receiver<u64>,
+    device: watch::Receiver<u64>,
+    all: watch::Receiver<ForAll>,
+    heard: ForAll,
+}
+
+/// What moved since it was last asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The venue's log, up to this number.
+    pub venue: Option<u64>,
+    /// The catalogue, up to this number.
+    pub catalogue: Option<u64>,
+    /// Somebody is to be refused.
+    pub urgent: bool,
+    /// The sealed parts, up to this number.
+    pub holders: Option<u64>,
+    /// Something of this device: its grants, its card keys, or that it was revoked.
+    pub device: bool,
+    /// Nobody knows what: everything is to be looked at.
+    pub everything: bool,
+}
+
+fn subscribe<K: Hash + Eq>(
+    to: &Mutex<HashMap<K, watch::Sender<u64>>>,
+    key: K,
+) -> watch::Receiver<u64> {
+    let mut all = to.lock().unwrap_or_else(PoisonError::into_inner);
+    // Whoever has gone is forgotten when somebody comes: there are never more than sessions and one.
+    all.retain(|_, sender| sender.receiver_count() > 0);
+    all.entry(key).or_default().subscribe()
+}
+
+impl NewsRoom {
+    /// From now on: what moves of this venue, this device and all.
+    pub fn subscribe(&self, venue: VenueId, device: DeviceId) -> Subscription {
+        let all = self.all.subscribe();
+        let heard = *all.borrow();
+        Subscription {
+            venue: subscribe(&self.venues, venue),
+            device: subscribe(&self.devices, device),
+            all,
+            heard,
+        }
+    }
+
+    /// Tells the sessions of this process.
+    pub fn publish(&self, news: &[News]) {
+        for it in news {
+            match it {
+                News::Venue { venue, number } => {
+                    let all = self.venues.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(sender) = all.get(venue) {
+                        sender.send_if_modified(|known| grow(known, *number));
+                    }
+                }
+                News::Device(device) => {
+                    let all = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(sender) = all.get(device) {
+                        sender.send_modify(|count| *count += 1);
+                    }
+                }
+                News::Catalogue { number, urgent } => {
+                    self.all.send_if_modified(|known| {
+                        let moved = grow(&mut known.catalogue, *number);
+                        moved | (*urgent && grow(&mut known.urgent, *number))
+                    });
+                }
+                News::Holders { number } => {
+                    self.all.send_if_modified(|known| grow(&mut known.holders, *number));
+                }
+                News::Devices => self.all.send_modify(|known| known.devices += 1),
+                News::Everything => self.all.send_modify(|known| known.everything += 1),
+            }
+        }
+    }
+}
+
+fn grow(known: &mut u64, number: u64) -> bool {
+    let grows = number > *known;
+    *known = number.max(*known);
+    grows
+}
+
+impl Subscription {
+    /// Waits until something moves, and says what. Nothing is lost between two calls, nor where a call is given up.
+    /// Nothing where the hub is stopping.
+    pub async fn heard(&mut self) -> Option<Heard> {
+        let changed = tokio::select! {
+            changed = self.venue.changed() => changed,
+            changed = self.device.changed() => changed,
+            changed = self.all.changed() => changed,
+        };
+        changed.ok()?;
+        Some(self.take(true))
+    }
+
+    /// What moved since it was last asked, without waiting. `woken` where a wait ended just now, whose own mark is gone.
+    fn take(&mut self, woken: bool) -> Heard {
+        // Whichever woke, its mark was taken: numbers tell of the rest, and looking once more costs little.
+        let venue = *self.venue.borrow_and_update();
+        self.device.borrow_and_update();
+        let all = *self.all.borrow_and_update();
+        let before = std::mem::replace(&mut self.heard, all);
+        Heard {
+            venue: (woken && venue > 0).then_some(venue),
+            catalogue: (all.catalogue > before.catalogue).then_some(all.catalogue),
+            urgent: all.urgent > before.urgent,
+            holders: (all.holders > before.holders).then_some(all.holders),
+            device: woken || all.devices > before.devices,
+            everything: all.everything > before.everything,
+        }
+    }
+}
+
+/// Leaves the transaction's news for other processes.
+pub(super) async fn before_commit(writing: &mut Writing) -> Result<(), HubError> {
+    if writing.news.is_empty() {
+        return Ok(());
+    }
+    let news = writing.news.clone();
+    let db = writing.db.clone();
+    let transaction = &mut writing.reading.transaction;
+    if transaction.is_postgres() {
+        return notify(&db, transaction, &news).await;
+    }
+    // Whoever serves is the only one who reads them, and knows its own.
+    if db.0.serves.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    let now = db.now().0;
+    let old = sql("DELETE FROM news WHERE at < $1").bind(now.saturating_sub(KEPT_FOR));
+    transaction.execute(old).await?;
+    for it in news {
+        let leave = "INSERT INTO news (id, told, at)
+             SELECT COALESCE(MAX(id), 0) + 1, $1, $2 FROM news";
+        let told = serde_json::to_string(&it).unwrap_or_default();
+        transaction.execute(sql(leave).bind(told).bind(now)).await?;
+    }
+    Ok(())
+}
+
+/// Tells other processes when the transaction is committed: on PostgreSQL.
+pub(super) async fn notify(
+    db: &Db,
+    transaction: &mut Transaction,
+    news: &[News],
+) -> Result<(), HubError> {
+    let Some((_, channel)) = &db.0.listening else { return Ok(()) };
+    for it in news {
+        let told = serde_json::to_string(it).unwrap_or_default();
+        let notify = sql("SELECT pg_notify($1, $2)").bind(channel).bind(told);
+        transaction.execute(notify).await?;
+    }
+    Ok(())
+}
+
+fn read_back(told: &str) -> News {
+    // A newer process may tell what this one does not know.
+    serde_json::from_str(told).unwrap_or(News::Everything)
+}
+
+impl Db {
+    /// Hears what other processes write, for as long as this one serves, and tells its sessions. What was written while
+    /// nobody heard is made good by looking at everything.
+    ///
+    /// # Errors
+    /// [`HubError`]: it is to be called again.
+    pub async fn listen(&self) -> Result<(), HubError> {
+        self.0.serves.store(true, Ordering::Relaxed);
+        match &self.0.listening {
+            Some((options, channel)) => self.listen_to(options.clone(), channel).await,
+            None => self.look_again_and_again().await,
+        }
+    }
+
+    async fn listen_to(
+        &self,
+        options: sqlx::postgres::PgConnectOptions,
+        channel: &str,
+    ) -> Result<(), HubError> {
+        let connect = async {
+            // A connection of its own: it never ends, and must not take one from those who read and write.
+            let pool = PgPoolOptions::new().max_connections(1).connect_with(options).await?;
+            let mut listener = PgListener::connect_with(&pool).await?;
+            listener.listen(channel).await?;
+            Ok::<_, sqlx::Error>(listener)
+        };
+        let mut listener = connect.await.map_err(DatabaseError::from)?;
+        self.0.news.publish(&[News::Everything]);
+        loop {
+            match listener.try_recv().await.map_err(DatabaseError::from)? {
+                Some(heard) => self.0.news.publish(&[read_back(heard.payload())]),
+                // The line broke, and stands again.
+                None => self.0.news.publish(&[News::Everything]),
+            }
+        }
+    }
+
+    async fn look_again_and_again(&self) -> Result<(), HubError> {
+        let highest = sql("SELECT COALESCE(MAX(id), 0) AS found FROM news");
+        let mut known: i64 = self.read().await?.value(highest).await?.unwrap_or_default();
+        self.0.news.publish(&[News::Everything]);
+        loop {
+            tokio::time::sleep(LOOK_EACH).await;
+            // The highest comes along, so that a database that was put in place of this one is noticed.
+            let select = "SELECT id, told FROM news
+                 WHERE id > $1 OR id = (SELECT MAX(id) FROM news) ORDER BY id";
+            let rows = self.read().await?.all(sql(select).bind(known)).await?;
+            let Some(last) = rows.last() else { continue };
+            let last: i64 = last.get("id")?;
+            if last < known {
+                self.0.news.publish(&[News::Everything]);
+            }
+            for row in &rows {
+                if row.get::<i64>("id")? > known {
+                    self.0.news.publish(&[read_back(&row.get::<String>("told")?)]);
+                }
+            }
+            known = last;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn venue(name: &str) -> VenueId {
+        name.parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_hears_of_its_own_venue_and_device_and_of_what_concerns_all() {
+        let room = NewsRoom::default();
+        let mut here = room.subscribe(venue("here"), DeviceId([1; 16]));
+        let mut there = room.subscribe(venue("there"), DeviceId([2; 16]));
+        room.publish(&[News::Venue { venue: venue("here"), number: 7 }]);
+        assert_eq!(here.heard().await.unwrap().venue, Some(7));
+        room.publish(&[News::Device(DeviceId([1; 16]))]);
+        assert!(here.heard().await.unwrap().device);
+        let silent = tokio::time::timeout(Duration::ZERO, there.heard()).await;
+        assert!(silent.is_err(), "nothing of that concerns it: {silent:?}");
+        room.publish(&[News::Catalogue { number: 9, urgent: true }]);
+        for session in [&mut here, &mut there] {
+            let heard = session.heard().await.unwrap();
+            assert_eq!((heard.catalogue, heard.urgent), (Some(9), true));
+        }
+        room.publish(&[News::Catalogue { number: 8, urgent: false }]);
+        assert!(tokio::time::timeout(Duration::ZERO, here.heard()).await.is_err(), "it knew that");
+    }
+}

@@ -1,0 +1,352 @@
+//! The numbers of what leaves the hub, and the ids of what is made in it.
+//!
+//! There is one sequence of numbers, without holes, and a number is visible only when all smaller ones are. On SQLite the
+//! transaction that writes is alone, so it gives numbers out as it writes. On PostgreSQL rows are written with a
+//! negative version, in their order, and numbered after the commit, in batches, by whoever holds the numbering lock: so
+//! numbers follow the order of commits, and no writer waits for another one's transaction.
+//!
+//! Every process opens a *run* before it numbers anything, and another one where its run is not in the database any
+//! more (the database was replaced under it) or the clock has jumped (the machine was).
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crdt_model::ids::VenueId;
+use crdt_model::time::UnixMillis;
+
+use super::engine::Transaction;
+use super::error::HubError;
+use super::news::News;
+use super::statement::{made, sql};
+use super::{Db, Writing};
+
+/// What is not numbered yet has a version of at least this, and below zero.
+const UNNUMBERED: i64 = i64::MIN / 2;
+
+/// A wall clock that jumps by more than this against the steady one is that of a machine that was put back, in
+/// milliseconds.
+const JUMP: i64 = 2_000;
+
+/// Ids that a process takes at once on PostgreSQL, so that its writers do not wait for each other's transactions.
+const IDS_AT_ONCE: u64 = 64;
+
+/// What a numbered row belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moves<'a> {
+    /// The catalogue.
+    Catalogue,
+    /// The catalogue, and somebody is to be refused from now on.
+    Denial,
+    /// A venue's log.
+    Venue(&'a VenueId),
+    /// The sealed parts.
+    Holders,
+}
+
+/// What a transaction has numbered, or will have.
+#[derive(Debug, Default)]
+pub(super) struct Numbered {
+    /// How far the sequence had come, on SQLite.
+    reached: Option<i64>,
+    /// How many rows wait for a number, on PostgreSQL.
+    places: i64,
+    catalogue: bool,
+    denial: bool,
+    holders: bool,
+    venues: BTreeSet<VenueId>,
+}
+
+/// The run of this process.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct OwnRun {
+    id: u64,
+    seen: (UnixMillis, Duration),
+}
+
+/// Who has committed and who is numbered: one numbering serves all who committed before it began.
+#[derive(Debug, Default)]
+pub(super) struct Numbering {
+    committed: AtomicU64,
+    /// How many commits are numbered, and the number that was reached.
+    numbered: tokio::sync::Mutex<(u64, u64)>,
+}
+
+impl Writing {
+    /// The first of so many consecutive versions for rows that are written now.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn versions(&mut self, of: Moves<'_>, many: usize) -> Result<i64, HubError> {
+        let many = i64::try_from(many).unwrap_or(i64::MAX);
+        match of {
+            Moves::Catalogue => self.numbered.catalogue = true,
+            Moves::Denial => {
+                self.numbered.catalogue = true;
+                self.numbered.denial = true;
+            }
+            Moves::Holders => self.numbered.holders = true,
+            Moves::Venue(venue) => {
+                self.numbered.venues.insert(venue.clone());
+            }
+        }
+        if self.reading.transaction.is_postgres() {
+            let first = UNNUMBERED + self.numbered.places;
+            self.numbered.places += many;
+            return Ok(first);
+        }
+        let reached = match self.numbered.reached {
+            Some(reached) => reached,
+            None => open_run_if_needed(&self.db, &mut self.reading.transaction).await?,
+        };
+        self.numbered.reached = Some(reached + many);
+        Ok(reached + 1)
+    }
+
+    /// The version of one row that is written now.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn version(&mut self, of: Moves<'_>) -> Result<i64, HubError> {
+        self.versions(of, 1).await
+    }
+
+    /// The first of so many consecutive ids of a kind, none of which was ever given, and none below `least`.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn ids(
+        &mut self,
+        kind: &'static str,
+        many: usize,
+        least: u64,
+    ) -> Result<u64, HubError> {
+        let many = many as u64;
+        if !self.reading.transaction.is_postgres() {
+            return next_ids(&mut self.reading.transaction, kind, many, least).await;
+        }
+        {
+            let mut kept = self.db.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+            let block = kept.entry(kind).or_default();
+            block.start = block.start.max(least).min(block.end);
+            if block.end - block.start >= many {
+                block.start += many;
+                return Ok(block.start - many);
+            }
+        }
+        // In a transaction of its own, for a moment: the row of this kind is not held for the length of this one.
+        let taken = many.max(IDS_AT_ONCE);
+        let mut apart = self.db.0.pool.begin_to_write().await?;
+        let first = next_ids(&mut apart, kind, taken, least).await?;
+        apart.commit().await?;
+        let mut kept = self.db.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(kind, first + many..first + taken);
+        Ok(first)
+    }
+}
+
+async fn next_ids(
+    transaction: &mut Transaction,
+    kind: &'static str,
+    many: u64,
+    least: u64,
+) -> Result<u64, HubError> {
+    let take = "INSERT INTO ids (kind, next) VALUES ($1, CAST($3 AS BIGINT) + $2)
+         ON CONFLICT (kind) DO UPDATE
+         SET next = CASE WHEN ids.next < $3 THEN $3 ELSE ids.next END + $2
+         RETURNING next - $2 AS first";
+    let rows = transaction.all(sql(take).bind(kind).bind(many).bind(least.max(1))).await?;
+    let first = rows.first().map(|row| row.get("first")).transpose()?;
+    first.ok_or_else(|| HubError::Record(format!("no id for a {kind}")))
+}
+
+/// How far the one sequence has come: all up to there is visible.
+pub(crate) const REACHED: &str = "SELECT value AS found FROM counter WHERE id = 1";
+
+async fn reached(transaction: &mut Transaction) -> Result<i64, HubError> {
+    let rows = transaction.all(sql(REACHED)).await?;
+    Ok(rows.first().map(|row| row.get("found")).transpose()?.unwrap_or_default())
+}
+
+/// Makes sure that this process has a run that the database knows, while nobody else can number; and says how far the
+/// sequence has come.
+async fn open_run_if_needed(db: &Db, transaction: &mut Transaction) -> Result<i64, HubError> {
+    let begins = reached(transaction).await?;
+    let surroundings = db.surroundings();
+    let seen = (surroundings.now(), surroundings.steady());
+    let own = *db.0.run.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(own) = own {
+        let by_wall = seen.0.since(own.seen.0);
+        let steady = i64::try_from(seen.1.saturating_sub(own.seen.1).as_millis()).unwrap_or(i64::MAX);
+        let known = sql("SELECT number FROM run WHERE id = $1").bind(own.id);
+        let known = !transaction.all(known).await?.is_empty();
+        if known && by_wall.saturating_sub(steady).saturating_abs() <= JUMP {
+            *db.0.run.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some(OwnRun { seen, ..own });
+            return Ok(begins);
+        }
+    }
+    let id = surroundings.number();
+    // Whoever opens a run holds the numbering lock, so the highest place is that of the last run.
+    let open = "INSERT INTO run (number, id, begins, opened_at)
+         SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3 FROM run";
+    transaction.execute(sql(open).bind(id).bind(begins).bind(seen.0.0)).await?;
+    *db.0.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(OwnRun { id, seen });
+    tracing::debug!(begins, "a run of the database was opened");
+    Ok(begins)
+}
+
+pub(super) async fn before_commit(writing: &mut Writing) -> Result<(), HubError> {
+    let Some(reached) = writing.numbered.reached else { return Ok(()) };
+    let keep = sql("UPDATE counter SET value = $1 WHERE id = 1").bind(reached);
+    writing.reading.transaction.execute(keep).await?;
+    let number = u64::try_from(reached).unwrap_or_default();
+    let told = of_numbered(&writing.numbered, number);
+    writing.news.extend(told);
+    Ok(())
+}
+
+fn of_numbered(numbered: &Numbered, number: u64) -> Vec<News> {
+    let venues = numbered.venues.iter();
+    let mut news: Vec<News> =
+        venues.map(|venue| News::Venue { venue: venue.clone(), number }).collect();
+    if numbered.catalogue {
+        news.push(News::Catalogue { number, urgent: numbered.denial });
+    }
+    if numbered.holders {
+        news.push(News::Holders { number });
+    }
+    news
+}
+
+pub(super) async fn after_commit(db: &Db, numbered: Numbered) -> Result<Option<u64>, HubError> {
+    if numbered.places == 0 {
+        return Ok(numbered.reached.and_then(|reached| u64::try_from(reached).ok()));
+    }
+    let numbering = &db.0.numbering;
+    let own = numbering.committed.fetch_add(1, Ordering::SeqCst) + 1;
+    let mut done = numbering.numbered.lock().await;
+    if done.0 < own {
+        let all = numbering.committed.load(Ordering::SeqCst);
+        let number = number_all(db).await?;
+        *done = (all, number);
+    }
+    Ok(Some(done.1))
+}
+
+impl Db {
+    /// Opens this process's run, and numbers what a process left that died before it could.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn open_run(&self) -> Result<(), HubError> {
+        if self.is_postgres() {
+            let mut done = self.0.numbering.numbered.lock().await;
+            done.1 = number_all(self).await?;
+            return Ok(());
+        }
+        let mut writing = self.write().await?;
+        open_run_if_needed(self, &mut writing.reading.transaction).await?;
+        writing.commit().await?;
+        Ok(())
+    }
+}
+
+/// The tables whose rows are numbered, each with its key, and in which order its rows are numbered. Passes first and in
+/// the order of their ids, as folds lock them.
+const NUMBERED: [(&str, &str, &str); 8] = [
+    ("pass", "id", "version, id"),
+    ("activity", "id", "version, id"),
+    ("reward", "id", "version, id"),
+    ("card_system", "id", "version, id"),
+    ("coupon", "id", "version, id"),
+    ("policy", "venue", "version, venue"),
+    ("holder", "pass", "version, pass"),
+    // Of one list the earlier first, whichever transaction wrote it.
+    ("accepted", "venue, day, writer, first", "first, venue, day, writer"),
+];
+
+/// Numbers all that is committed and has no number: on PostgreSQL, in a transaction of its own.
+async fn number_all(db: &Db) -> Result<u64, HubError> {
+    let mut transaction = db.0.pool.begin_to_write().await?;
+    let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 'numbers', 7))";
+    transaction.execute(sql(lock)).await?;
+    let mut reached = open_run_if_needed(db, &mut transaction).await?;
+    let counts = "SELECT 'pass' AS name, COUNT(*) AS many FROM pass WHERE version < 0
+         UNION ALL SELECT 'activity', COUNT(*) FROM activity WHERE version < 0
+         UNION ALL SELECT 'reward', COUNT(*) FROM reward WHERE version < 0
+         UNION ALL SELECT 'card_system', COUNT(*) FROM card_system WHERE version < 0
+         UNION ALL SELECT 'coupon', COUNT(*) FROM coupon WHERE version < 0
+         UNION ALL SELECT 'policy', COUNT(*) FROM policy WHERE version < 0
+         UNION ALL SELECT 'holder', COUNT(*) FROM holder WHERE version < 0
+         UNION ALL SELECT 'accepted', COUNT(*) FROM accepted WHERE version < 0";
+    let mut waiting = BTreeSet::new();
+    for row in transaction.all(sql(counts)).await? {
+        if row.get::<i64>("many")? > 0 {
+            waiting.insert(row.get::<String>("name")?);
+        }
+    }
+    let mut numbered = Numbered::default();
+    for (table, key, order) in NUMBERED.iter().filter(|(table, ..)| waiting.contains(*table)) {
+        reached = number_table(&mut transaction, table, key, order, reached, &mut numbered).await?;
+    }
+    let keep = sql("UPDATE counter SET value = $1 WHERE id = 1").bind(reached);
+    transaction.execute(keep).await?;
+    let number = u64::try_from(reached).unwrap_or_default();
+    let news = of_numbered(&numbered, number);
+    super::news::notify(db, &mut transaction, &news).await?;
+    transaction.commit().await?;
+    db.0.news.publish(&news);
+    Ok(number)
+}
+
+async fn number_table(
+    transaction: &mut Transaction,
+    table: &str,
+    key: &str,
+    order: &str,
+    reached: i64,
+    numbered: &mut Numbered,
+) -> Result<i64, HubError> {
+    // Rows that a fold holds are waited for here, in its own order: it may bring another content for the number.
+    transaction
+        .run(format!(
+            "DO $$ BEGIN PERFORM {key} FROM {table} WHERE version < 0 ORDER BY {key} FOR UPDATE; END $$"
+        ))
+        .await?;
+    let same: Vec<String> = key
+        .split(", ")
+        .map(|column| format!("{table}.{column} = numbered.{column}"))
+        .collect();
+    let told = match table {
+        "pass" => "NOT pass.active AS denial, '' AS of_venue",
+        "accepted" => "FALSE AS denial, accepted.venue AS of_venue",
+        _ => "FALSE AS denial, '' AS of_venue",
+    };
+    let text = format!(
+        "WITH numbered AS (SELECT {key}, $1 + ROW_NUMBER() OVER (ORDER BY {order}) AS number
+             FROM {table} WHERE version < 0),
+           done AS (UPDATE {table} SET version = numbered.number FROM numbered WHERE {}
+             RETURNING {table}.version, {told})
+         SELECT COUNT(*) AS many, MAX(version) AS highest, of_venue, denial FROM done
+         GROUP BY of_venue, denial",
+        same.join(" AND ")
+    );
+    let mut highest = reached;
+    for row in transaction.all(made(text).bind(reached)).await? {
+        highest = highest.max(row.get("highest")?);
+        match table {
+            "accepted" => {
+                let venue: String = row.get("of_venue")?;
+                numbered.venues.extend(venue.parse::<VenueId>().ok());
+            }
+            "holder" => numbered.holders = true,
+            _ => {
+                numbered.catalogue = true;
+                numbered.denial |= row.get::<bool>("denial")?;
+            }
+        }
+    }
+    Ok(highest)
+}

@@ -1,0 +1,522 @@
+//! Taking batches. What is slow about a batch (unpacking, hashing, the seal) is done before the writer's turn; in the
+//! turn it is only seen whether the list still stands where it was judged from. Batches that wait while another commit
+//! is on its way to the disk share the next one.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crdt_model::account::Placed;
+use crdt_model::entry::{EntryRef, Subject};
+use crdt_model::ids::{DeviceId, VenueId};
+use crdt_model::ledger::{Extension, LedgerId, Position};
+use crdt_model::time::{UnixMillis, date_of_day_number};
+use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
+use sync_protocol::ledger_sync::{Judgement, judge};
+use sync_protocol::message::Batch;
+use tokio::sync::oneshot;
+
+use super::{New, fold_with};
+use crate::clock::{self, ReceiptTime};
+use crate::db::{Db, HubError, Says, Writing};
+use crate::records::devices::{self, Writer};
+use crate::records::lists::{self, ListKey};
+use crate::records::log::{self, Accepted};
+use crate::records::{entries, passes, quarantine};
+
+/// A batch's entries at the most, unpacked: what the hub can pack again for the venue's other desks.
+/// Our desks make none that is larger.
+const MAX_PLAIN_BYTES: usize = MAX_PACKED_BYTES - 1024;
+
+/// Batches that share a commit at the most: as many desks as tap within the time of a slow disk's fsync.
+const MOST_TOGETHER: usize = 256;
+
+/// Entries that share a commit at the most: others wait a few hundredths of a second for them.
+const MOST_ENTRIES_TOGETHER: usize = 4_000;
+
+/// How often a batch is judged anew because its list moved meanwhile: somebody else carries the same list.
+const MOST_JUDGED: usize = 32;
+
+/// How often a commit is tried again that met another writer's.
+const MOST_TRIES: usize = 5;
+
+/// What became of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// The hub holds the list up to here, on the disk.
+    Held {
+        /// How many entries.
+        sequence: u64,
+        /// Whether anything was new.
+        new: bool,
+    },
+    /// Something before it is lacking.
+    Lacking {
+        /// How many entries are held.
+        held: u64,
+    },
+    /// Set apart, with its reason.
+    Quarantined {
+        /// Why.
+        reason: String,
+    },
+    /// The device that carried it may add nothing any more.
+    Revoked,
+}
+
+/// What became of a batch, and the hub's number when it had: at or after the commit, where there was one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenAt {
+    /// What became of it.
+    pub taken: Taken,
+    /// The number up to which all was visible then.
+    pub number: Option<u64>,
+}
+
+/// A batch that was judged and is to be written.
+#[derive(Debug)]
+struct Judged {
+    venue: VenueId,
+    carrier: DeviceId,
+    batch: Batch,
+    what: What,
+}
+
+#[derive(Debug)]
+enum What {
+    /// These entries, behind this position.
+    Merge { ledger: LedgerId, held: Position, extension: Box<Extension>, entries: Vec<Vec<u8>> },
+    /// Set it apart.
+    SetApart(String),
+}
+
+/// What was found before the turn.
+enum Looked {
+    /// There is nothing to write.
+    Answered(Taken),
+    Judged(Box<Judged>),
+}
+
+/// What came of it in the turn.
+enum Written {
+    Taken(Taken),
+    /// The list is not where it was: judge again.
+    Moved,
+}
+
+/// Takes a batch that the desk `carrier` sent, in a transaction of its own.
+///
+/// # Errors
+/// [`HubError`]; nothing is then kept.
+pub async fn take(
+    db: &Db,
+    venue: &VenueId,
+    carrier: DeviceId,
+    batch: &Batch,
+) -> Result<Taken, HubError> {
+    for _ in 0..MOST_JUDGED {
+        let judged = match look(db, venue, carrier, batch).await? {
+            Looked::Answered(taken) => return Ok(taken),
+            Looked::Judged(judged) => *judged,
+        };
+        let (mut written, _) = write_together(db, &[&judged]).await?;
+        if let Some(Written::Taken(taken)) = written.pop() {
+            return Ok(taken);
+        }
+    }
+    Err(busy())
+}
+
+fn busy() -> HubError {
+    HubError::Record("a list moved whenever it was looked at".to_owned())
+}
+
+/// Judges a batch: all that needs no turn.
+async fn look(
+    db: &Db,
+    venue: &VenueId,
+    carrier: DeviceId,
+    batch: &Batch,
+) -> Result<Looked, HubError> {
+    let writer = batch.writer.writer();
+    let key = ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
+    let mut reading = db.read().await?;
+    let devices = devices::writers(&mut reading, [carrier, writer.device]).await?;
+    // A device's status counts at every batch, whatever TLS said when the line was opened.
+    if !takes_part(&devices, carrier, venue) {
+        return Ok(Looked::Answered(Taken::Revoked));
+    }
+    let judged = |what| {
+        let (venue, batch) = (venue.clone(), batch.clone());
+        Ok(Looked::Judged(Box::new(Judged { venue, carrier, batch, what })))
+    };
+    let set_apart = |reason: &str| judged(What::SetApart(reason.to_owned()));
+    let Some(day) = date_of_day_number(batch.day) else {
+        return set_apart("its day is outside the calendar");
+    };
+    if !is_its_writer(&devices, batch, venue) {
+        return set_apart(NO_WRITER);
+    }
+    let held = lists::positions(&mut reading, [&key]).await?.remove(&key).unwrap_or_default();
+    let ledger = LedgerId { venue: venue.clone(), day };
+    match judge(batch, &ledger, held) {
+        Judgement::Held => {
+            // The entries' bytes as they came. Without this look a desk whose disk was copied would be told that the
+            // hub has what it has not.
+            let sent = unpack(&batch.entries).unwrap_or_default();
+            let places = batch.first - 1..batch.first - 1 + sent.len() as u64;
+            let kept = entries::bytes(&mut reading, venue.as_str(), batch.day, &key.writer, places);
+            if kept.await? == sent {
+                Ok(Looked::Answered(Taken::Held { sequence: held.sequence, new: false }))
+            } else {
+                set_apart(
+                    "the hub holds other entries at these places: two desks wrote under one key",
+                )
+            }
+        }
+        Judgement::Lacking { held } => Ok(Looked::Answered(Taken::Lacking { held })),
+        Judgement::Quarantine(reason) => set_apart(&reason.to_string()),
+        Judgement::Merge(extension) => {
+            // As they came and not written anew: a newer desk's fields are in them, and the seal is over all of them.
+            let entries = unpack(&batch.entries).unwrap_or_default();
+            if entries.iter().map(|entry| entry.len() + 1).sum::<usize>() > MAX_PLAIN_BYTES {
+                return set_apart("the batch is larger than any that can be handed on");
+            }
+            judged(What::Merge { ledger, held, extension: Box::new(extension), entries })
+        }
+    }
+}
+
+const NO_WRITER: &str = "its writer is no enrolled desk of this venue";
+
+fn takes_part(
+    devices: &HashMap<DeviceId, Writer>,
+    device: DeviceId,
+    venue: &VenueId,
+) -> bool {
+    devices.get(&device).is_some_and(|it| it.venue == venue.as_str())
+}
+
+fn is_its_writer(devices: &HashMap<DeviceId, Writer>, batch: &Batch, venue: &VenueId) -> bool {
+    let device = batch.writer.writer().device;
+    takes_part(devices, device, venue)
+        && devices.get(&device).is_some_and(|it| it.public_key == batch.public_key)
+}
+
+/// Writes batches that were judged, in one transaction: all of them, or none. With what became of each comes the number
+/// up to which all is visible afterwards.
+async fn write_together(
+    db: &Db,
+    judged: &[&Judged],
+) -> Result<(Vec<Written>, Option<u64>), HubError> {
+    let mut writing = db.write().await?;
+    let all = judged.iter().flat_map(|it| [it.carrier, it.batch.writer.writer().device]);
+    let all: HashSet<DeviceId> = all.collect();
+    let devices = devices::writers(&mut writing, all).await?;
+    let mut keys: Vec<ListKey> = judged.iter().filter_map(|it| it.list()).collect();
+    keys.sort();
+    keys.dedup();
+    let positions = lists::lock(&mut writing, &keys).await?;
+    let mut time = None;
+    let mut seen = HashSet::new();
+    let mut came = Vec::new();
+    let mut written = Vec::with_capacity(judged.len());
+    for it in judged {
+        if !takes_part(&devices, it.carrier, &it.venue) {
+            written.push(Written::Taken(Taken::Revoked));
+            continue;
+        }
+        let reason = match &it.what {
+            What::SetApart(reason) => reason,
+            // Revoked since it was judged.
+            What::Merge { .. } if !is_its_writer(&devices, &it.batch, &it.venue) => NO_WRITER,
+            What::Merge { ledger, held, extension, entries } => {
+                let list = it.key();
+                let stands = positions.get(&list).copied().unwrap_or_default();
+                if stands != *held || !seen.insert(list) {
+                    written.push(Written::Moved);
+                    continue;
+                }
+                let time = match time {
+                    Some(time) => time,
+                    None => *time.insert(clock::receipt_time(&mut writing).await?),
+                };
+                let writer = devices.get(&extension.writer().device);
+                let all_held_at = writer.and_then(|it| it.all_held_at).map(UnixMillis);
+                let batch = &it.batch;
+                came.push(Came { ledger, batch, extension, entries, time, all_held_at });
+                let sequence = extension.head().sequence;
+                written.push(Written::Taken(Taken::Held { sequence, new: true }));
+                continue;
+            }
+        };
+        quarantine::add(&mut writing, &it.venue, it.carrier, &it.batch, reason).await?;
+        let writer = it.batch.writer.writer();
+        tracing::warn!(venue = %it.venue, day = it.batch.day, %writer, reason, "entries set apart");
+        written.push(Written::Taken(Taken::Quarantined { reason: reason.to_owned() }));
+    }
+    keep(&mut writing, &came).await?;
+    let number = writing.commit().await?;
+    Ok((written, number))
+}
+
+impl Judged {
+    fn key(&self) -> ListKey {
+        let Self { venue, batch, .. } = self;
+        ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 }
+    }
+
+    /// The list that it extends.
+    fn list(&self) -> Option<ListKey> {
+        matches!(self.what, What::Merge { .. }).then(|| self.key())
+    }
+
+    fn entries(&self) -> usize {
+        match &self.what {
+            What::Merge { entries, .. } => entries.len(),
+            What::SetApart(_) => 0,
+        }
+    }
+}
+
+/// Entries as they came, and when.
+pub(crate) struct Came<'a> {
+    pub(crate) ledger: &'a LedgerId,
+    pub(crate) batch: &'a Batch,
+    /// What they extend their list by.
+    pub(crate) extension: &'a Extension,
+    /// The batch's entries, as bytes.
+    pub(crate) entries: &'a [Vec<u8>],
+    /// The time of receipt.
+    pub(crate) time: ReceiptTime,
+    /// When the hub last held everything that their desk had written, by clocks that agreed.
+    pub(crate) all_held_at: Option<UnixMillis>,
+}
+
+/// Keeps entries, and folds the passes that they are about. Their lists are locked.
+pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(), HubError> {
+    if came.is_empty() {
+        return Ok(());
+    }
+    let owners = owners_of_chips(writing, came).await?;
+    let mut new = Vec::new();
+    let mut extended = Vec::with_capacity(came.len());
+    let mut logged: BTreeMap<&VenueId, Vec<Accepted>> = BTreeMap::new();
+    for it in came {
+        let (extension, batch, venue) = (it.extension, it.batch, &it.ledger.venue);
+        let list =
+            ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
+        let first = extension.first_index();
+        let known = usize::try_from(first + 1 - batch.first).unwrap_or(usize::MAX);
+        let receipt = it.time.receipt(it.all_held_at);
+        let parts = extension.entries().iter().zip(extension.first_places());
+        let places = (first..).zip(parts).zip(it.entries.iter().skip(known));
+        for ((index, (entry, first_place)), bytes) in places {
+            let (pass, chip) = match entry.subject {
+                Subject::Pass(pass) => (Some(pass.0), None),
+                Subject::Chip(chip) => {
+                    let chip = chip.to_string();
+                    (owners.get(&chip).copied(), Some(chip))
+                }
+                Subject::External(_) => (None, None),
+            };
+            let mut entry = entry.clone();
+            if let Some(pass) = pass {
+                entry.subject = Subject::Pass(crdt_model::ids::PassId(pass));
+            }
+            let place = EntryRef { day: it.ledger.day, writer: extension.writer(), index };
+            let placed = Placed {
+                venue: venue.clone(),
+                place,
+                first_place: *first_place,
+                entry,
+                included: false,
+                receipt,
+            };
+            new.push(New { placed, bytes: bytes.clone(), pass, chip, outcome: None });
+        }
+        let head = extension.head();
+        extended.push((list.clone(), head));
+        logged.entry(venue).or_default().push(Accepted {
+            list,
+            first: first + 1,
+            last: head.sequence,
+            signature: batch.seal.signature.clone(),
+            received: it.time.at.0,
+        });
+    }
+    fold_with(writing, new).await?;
+    lists::extend(writing, &extended).await?;
+    for (venue, accepted) in logged {
+        log::add(writing, venue, accepted).await?;
+    }
+    Ok(())
+}
+
+/// The passes of the cards that were written by their chip numbers, where they are known.
+async fn owners_of_chips(
+    writing: &mut Writing,
+    came: &[Came<'_>],
+) -> Result<HashMap<String, u64>, HubError> {
+    let all = came.iter().flat_map(|it| it.extension.entries());
+    let mut chips: Vec<String> = all
+        .filter_map(|entry| match entry.subject {
+            Subject::Chip(chip) => Some(chip.to_string()),
+            Subject::Pass(_) | Subject::External(_) => None,
+        })
+        .collect();
+    chips.sort();
+    chips.dedup();
+    // Whoever says meanwhile whose a chip is would not see these entries.
+    for chip in &chips {
+        entries::lock_chip(writing, chip).await?;
+    }
+    passes::owners(writing, chips).await
+}
+
+/// Takes the batches of all sessions: those that wait for a commit share the next one.
+#[derive(Debug, Clone)]
+pub struct Taker {
+    db: Db,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    /// Whether somebody writes, and will take what waits after that.
+    works: bool,
+}
+
+#[derive(Debug)]
+struct Job {
+    judged: Judged,
+    answer: oneshot::Sender<Result<Option<TakenAt>, HubError>>,
+}
+
+/// Should the writing task fail, those who wait are told, and the next who comes begins anew.
+struct Ending<'a>(&'a Taker);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.0.waiting();
+        if waiting.works {
+            *waiting = Waiting::default();
+        }
+    }
+}
+
+impl Taker {
+    /// For this database.
+    pub fn new(db: Db) -> Self {
+        Self { db, waiting: Arc::default() }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a batch that the desk `carrier` sent. It is on the disk, and numbered, when this answers.
+    ///
+    /// # Errors
+    /// [`HubError`]; nothing of the batch is then kept.
+    pub async fn take(
+        &self,
+        venue: &VenueId,
+        carrier: DeviceId,
+        batch: &Batch,
+    ) -> Result<TakenAt, HubError> {
+        for _ in 0..MOST_JUDGED {
+            let judged = match look(&self.db, venue, carrier, batch).await? {
+                Looked::Answered(taken) => {
+                    let mut reading = self.db.read().await?;
+                    let number = Some(crate::records::runs::reached(&mut reading).await?);
+                    return Ok(TakenAt { taken, number });
+                }
+                Looked::Judged(judged) => *judged,
+            };
+            let (answer, answered) = oneshot::channel();
+            let begins = {
+                let mut waiting = self.waiting();
+                waiting.jobs.push_back(Job { judged, answer });
+                !std::mem::replace(&mut waiting.works, true)
+            };
+            if begins {
+                // A task of its own: whoever waits may go away, and the others' batches are still written.
+                tokio::spawn(self.clone().work());
+            }
+            let stopped = || HubError::Record("the hub is stopping".to_owned());
+            if let Some(taken) = answered.await.map_err(|_| stopped())?? {
+                return Ok(taken);
+            }
+        }
+        Err(busy())
+    }
+
+    /// Writes what waits, until nothing does.
+    async fn work(self) {
+        let _ending = Ending(&self);
+        loop {
+            let jobs = {
+                let mut waiting = self.waiting();
+                let (mut many, mut entries) = (0, 0);
+                for job in waiting.jobs.iter().take(MOST_TOGETHER) {
+                    entries += job.judged.entries();
+                    if many > 0 && entries > MOST_ENTRIES_TOGETHER {
+                        break;
+                    }
+                    many += 1;
+                }
+                waiting.works = many > 0;
+                waiting.jobs.drain(..many).collect::<Vec<_>>()
+            };
+            if jobs.is_empty() {
+                return;
+            }
+            self.write(jobs).await;
+        }
+    }
+
+    async fn write(&self, jobs: Vec<Job>) {
+        let judged: Vec<&Judged> = jobs.iter().map(|job| &job.judged).collect();
+        match self.try_to_write(&judged).await {
+            Ok((written, number)) => {
+                for (job, written) in jobs.into_iter().zip(written) {
+                    let answer = match written {
+                        Written::Taken(taken) => Some(TakenAt { taken, number }),
+                        Written::Moved => None,
+                    };
+                    // Whoever asked may have gone: the entries are safe all the same.
+                    let _ = job.answer.send(Ok(answer));
+                }
+            }
+            Err(error) if jobs.len() > 1 => {
+                tracing::debug!(%error, "batches that share no commit: each alone");
+                for job in jobs {
+                    Box::pin(self.write(vec![job])).await;
+                }
+            }
+            Err(error) => {
+                if let Some(job) = jobs.into_iter().next() {
+                    let _ = job.answer.send(Err(error));
+                }
+            }
+        }
+    }
+
+    async fn try_to_write(
+        &self,
+        judged: &[&Judged],
+    ) -> Result<(Vec<Written>, Option<u64>), HubError> {
+        let mut tries = 1;
+        loop {
+            match write_together(&self.db, judged).await {
+                Err(HubError::Database(error))
+                    if error.says() == Says::Busy && tries < MOST_TRIES =>
+                {
+                    tries += 1;
+                }
+                done => return done,
+            }
+        }
+    }
+}
