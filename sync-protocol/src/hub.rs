@@ -249,12 +249,15 @@ impl HubSession {
     /// What the desk said last that it has, where that was not asked to be noted yet: for a driver whose line broke.
     pub fn last_note(&mut self) -> Option<Note> {
         let (has, clock_offset) = (self.has.take(), self.offset_moved.take());
+        if has.is_none() && clock_offset.is_none() {
+            return None;
+        }
         self.note_at = self.now.plus(NOTED_EACH);
         if let Some(offset) = clock_offset {
             self.clock_offset = offset;
             self.offset_due = self.now.plus(OFFSET_NOTED_EACH);
         }
-        (has.is_some() || clock_offset.is_some()).then_some(Note::Heard { has, clock_offset })
+        Some(Note::Heard { has, clock_offset })
     }
 
     /// What is to be done next.

@@ -11,7 +11,8 @@ use jiff::civil::Date;
 use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, SealedList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::Seal;
+use sync_protocol::message::{Seal, StatedGrant};
+use sync_protocol::notice::SignedNotice;
 use sync_protocol::request::{RequestId, SealedRequest};
 use sync_protocol::seal::DeviceKey;
 use sync_protocol::version::{Seen, Version, forget_beyond, go_back, note};
@@ -58,6 +59,10 @@ pub(crate) struct Desk {
     pub(crate) shown: BTreeSet<EntryRef>,
     /// What was ever shown.
     pub(crate) ever_shown: BTreeSet<EntryRef>,
+    /// What it states and names where a test says so.
+    pub(crate) kept_notices: Vec<SignedNotice>,
+    pub(crate) held_grants: Vec<StatedGrant>,
+    pub(crate) names: Vec<ItemName>,
 }
 
 impl Desk {
@@ -69,6 +74,9 @@ impl Desk {
             session: None,
             shown: BTreeSet::new(),
             ever_shown: BTreeSet::new(),
+            kept_notices: Vec::new(),
+            held_grants: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -312,6 +320,14 @@ impl DeskView for Desk {
         .collect()
     }
 
+    fn notices(&self) -> Vec<SignedNotice> {
+        self.kept_notices.clone()
+    }
+
+    fn stated(&self) -> Vec<StatedGrant> {
+        self.held_grants.clone()
+    }
+
     fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
         self.requests_where(|answered| answered.is_some_and(|answered| answered > number))
     }
@@ -319,11 +335,18 @@ impl DeskView for Desk {
     fn names_beyond(&self, catalogue: u64, _: u64) -> Vec<ItemName> {
         let items = self.disk.store.activities.values();
         let beyond = items.filter(|(stamp, _)| *stamp > catalogue);
-        beyond.map(|(_, activity)| ItemName::Activity(activity.activity)).collect()
+        let beyond = beyond.map(|(_, activity)| ItemName::Activity(activity.activity));
+        beyond.chain(self.names.iter().copied()).collect()
     }
 }
 
 impl Desk {
+    /// It keeps these seals of a neighbour's list, and no others.
+    pub(crate) fn kept(&mut self, list: SealedList) {
+        let SealedList { day, writer, seals, public_key } = list;
+        self.disk.seals.insert((day, writer), (public_key, seals));
+    }
+
     /// Somebody asks for something about a card.
     pub(crate) fn ask(&mut self, id: RequestId) {
         self.disk.requests.insert(id, None);

@@ -16,7 +16,8 @@ use sync_protocol::feed::{
 use sync_protocol::heartbeat::Ticks;
 use sync_protocol::hub::{End, HubSession, Step};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{Batch, Hello, ListPosition, WriterBytes};
+use sync_protocol::message::{Batch, Hello, ListPosition, StatedGrant, WriterBytes};
+use sync_protocol::notice::SignedNotice;
 use sync_protocol::request::{RequestAnswer, RequestId};
 use sync_protocol::runs::{Run, RunTable};
 
@@ -40,6 +41,9 @@ pub(crate) struct Committed {
     pub(crate) activities: BTreeMap<u32, (u64, Activity)>,
     /// Requests that were done.
     pub(crate) done: BTreeSet<RequestId>,
+    /// What desks gave back and stated: how many grants each.
+    pub(crate) notices: BTreeSet<SignedNotice>,
+    pub(crate) stated: BTreeMap<DeviceId, usize>,
     runs: Vec<Run>,
     counter: u64,
 }
@@ -248,7 +252,16 @@ impl Hub {
                 Found::Items(names.iter().map(|name| self.item(name, up_to)).collect())
             }
             Need::DenyList { .. } => Found::DenyList(Vec::new()),
-            Need::Stated(_) | Need::KeepNotices(_) | Need::Note(_) => Found::Done,
+            Need::Stated(stated) => {
+                let grants: Vec<StatedGrant> = minicbor::decode(&stated.grants).unwrap();
+                self.committed.stated.insert(session.device, grants.len());
+                Found::Done
+            }
+            Need::KeepNotices(notices) => {
+                self.committed.notices.extend(notices);
+                Found::Done
+            }
+            Need::Note(_) => Found::Done,
             Need::Enrol(_)
             | Need::Wanted(_)
             | Need::Closing(_)
