@@ -247,5 +247,5 @@ pub async fn page(db: &Db, from: u64) -> Result<Option<HoldersPage>, HubError> {
         to = version;
         holders.push(SealedPart { pass, sealed: Some(minicbor::decode(&sealed)?) });
     }
-    Ok((!holders.is_empty()).then_some(HoldersPage { to, holders }))
+    Ok((!holders.is_empty()).then_some(HoldersPage { to, holders, stamp: None }))
 }
