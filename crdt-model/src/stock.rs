@@ -419,6 +419,14 @@ impl Stock {
         if let Some(other) = self.grants.values().find(holds_some) {
             return Err(overlaps(other.grant));
         }
+        self.book(device, stated);
+        Ok(true)
+    }
+
+    /// Books a grant that its desk holds though another grant holds units of it, too: that one's desk has not stated yet
+    /// whether it gave them back. Until it has, both count as held, and a use of either is its desk's.
+    pub fn book(&mut self, device: DeviceId, stated: GrantedUnits) {
+        let GrantedUnits { grant, units, .. } = stated;
         let known = Grant {
             grant,
             reward: self.reward,
@@ -428,9 +436,8 @@ impl Stock {
             stated_used: None,
             used_at_write_off: BTreeSet::new(),
         };
-        self.grants.insert(grant, known);
-        self.total = self.total.max(units.end() - 1);
-        Ok(true)
+        self.grants.entry(grant).or_insert(known);
+        self.total = self.total.max(units.end().saturating_sub(1));
     }
 
     /// How many units a desk may have now, by the table at [`Stock::grant`].

@@ -1,92 +1,106 @@
-//! The catalogue: numbered changes, and the pages in which desks get them.
+//! The catalogue as desks are told it: numbered changes, with what each record includes of the venue's entries.
 
-use crdt_model::catalogue::Item;
+use crdt_model::catalogue::{Item, ItemName};
 use crdt_model::ids::VenueId;
-use sync_protocol::catalogue::{MAX_PAGE_BYTES, MAX_PAGE_ITEMS, pack};
-use sync_protocol::message::CataloguePage;
+use sync_protocol::feed::{Numbered, Standing};
 
-use crate::db::{Db, HubError, Reading};
+use crate::db::{HubError, Reading};
 use crate::records::runs::reached;
-use crate::records::{self, encoded, entries};
+use crate::records::{self, entries};
 
 /// Lists of which a record says how far it includes them: the pass's newest at the venue, by their days.
 /// A pass is written into one list a visit, or two. No clock says which lists are new: a hub whose clock
 /// is a year ahead would leave out those of today.
 const FOLDED_LISTS: usize = 32;
 
-/// The number of the catalogue's newest change, or one above it: all numbers are of one sequence.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn version(reading: &mut Reading) -> Result<u64, HubError> {
-    reached(reading).await
+/// A stretch of the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The items, in the order of their numbers.
+    pub items: Vec<Numbered>,
+    /// Everything up to this number is in them.
+    pub to: u64,
+    /// Nothing stands beyond them.
+    pub last: bool,
 }
 
-/// The page behind version `from` for a venue's desks, or nothing where they have all.
+/// What a venue's desks lack behind a number: so many items at the most.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn page(
-    db: &Db,
+pub async fn behind(
+    reading: &mut Reading,
     venue: &VenueId,
     from: u64,
-) -> Result<Option<CataloguePage>, HubError> {
-    // One state of the database: the records, what they include and the version belong together.
-    let mut reading = db.read().await?;
-    let current = version(&mut reading).await?;
+    most: usize,
+) -> Result<Stretch, HubError> {
+    let current = reached(reading).await?;
     if current <= from {
-        return Ok(None);
+        return Ok(Stretch { items: Vec::new(), to: from, last: true });
     }
-    let found = records::catalogue::behind(&mut reading, venue, from, MAX_PAGE_ITEMS).await?;
-    let (numbers, mut items): (Vec<u64>, Vec<Item>) = found.into_iter().unzip();
-    say_what_is_folded(&mut reading, venue, &mut items).await?;
-    let fitting = fitting(&mut items)?;
-    let last = fitting == numbers.len() && numbers.len() < MAX_PAGE_ITEMS;
-    let reached = fitting.checked_sub(1).map(|place| numbers[place]);
-    let to = reached.filter(|_| !last).unwrap_or(current);
-    Ok(Some(CataloguePage { from, to, last, items: pack(&items) }))
+    let found = records::catalogue::behind(reading, venue, from, most).await?;
+    let last = found.len() < most;
+    let end = found.last().map_or(current, |(number, _)| *number);
+    let items = numbered(reading, venue, found).await?;
+    Ok(Stretch { items, to: if last { current } else { end }, last })
 }
 
-/// The passes that must be refused and have changed since `from`, those behind version `behind`:
-/// sent before everything else. The page moves nothing, so its `to` is its `from`. With it comes the
-/// version behind which the next such page begins.
+/// The passes that must be refused and have changed behind a number, so many at the most.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn deny_list(
-    db: &Db,
+pub async fn denied_behind(
+    reading: &mut Reading,
     venue: &VenueId,
-    from: u64,
     behind: u64,
-) -> Result<Option<(CataloguePage, u64)>, HubError> {
-    let mut reading = db.read().await?;
-    let found = records::catalogue::denied_behind(&mut reading, behind, MAX_PAGE_ITEMS).await?;
-    let (numbers, mut items): (Vec<u64>, Vec<Item>) = found.into_iter().unzip();
-    say_what_is_folded(&mut reading, venue, &mut items).await?;
-    let Some(last) = fitting(&mut items)?.checked_sub(1) else { return Ok(None) };
-    let page = CataloguePage { from, to: from, last: false, items: pack(&items) };
-    Ok(Some((page, numbers[last])))
+    most: usize,
+) -> Result<Vec<Numbered>, HubError> {
+    let found = records::catalogue::denied_behind(reading, behind, most).await?;
+    numbered(reading, venue, found).await
 }
 
-/// Cuts items to what one page holds, and says how many of them are settled by it. An item that no
-/// page could hold would stop the catalogue for good, so it is left out and the operator is told.
-fn fitting(items: &mut Vec<Item>) -> Result<usize, HubError> {
-    // The array's own header has at most 9 bytes.
-    let (mut bytes, mut settled, mut kept) = (9, 0, Vec::with_capacity(items.len()));
-    for item in items.drain(..) {
-        let length = encoded(&item)?.len();
-        if length + 9 > MAX_PAGE_BYTES {
-            tracing::error!(place = settled, length, "an item of the catalogue fits no page");
-        } else if bytes + length > MAX_PAGE_BYTES {
-            break;
-        } else {
-            bytes += length;
-            kept.push(item);
-        }
-        settled += 1;
+/// How the items of these names stand for a venue's desks. Those that are numbered beyond `up_to` come with the pages.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn standing(
+    reading: &mut Reading,
+    venue: &VenueId,
+    names: &[ItemName],
+    up_to: u64,
+) -> Result<Vec<Standing<Item>>, HubError> {
+    let found = records::catalogue::by_names(reading, venue, names).await?;
+    let (mut standing, mut items) = (Vec::with_capacity(names.len()), Vec::new());
+    for found in found {
+        standing.push(match found {
+            None => Standing::Gone,
+            // One without a number is being changed.
+            Some((number, _)) if number.is_none_or(|number| number > up_to) => Standing::Later,
+            Some((_, item)) => {
+                items.push(item);
+                Standing::Is(())
+            }
+        });
     }
-    *items = kept;
-    Ok(settled)
+    say_what_is_folded(reading, venue, &mut items).await?;
+    let mut items = items.into_iter();
+    let standing = standing.into_iter().map(|it| match it {
+        Standing::Is(()) => items.next().map_or(Standing::Later, Standing::Is),
+        Standing::Later => Standing::Later,
+        Standing::Gone => Standing::Gone,
+    });
+    Ok(standing.collect())
+}
+
+async fn numbered(
+    reading: &mut Reading,
+    venue: &VenueId,
+    found: Vec<(u64, Item)>,
+) -> Result<Vec<Numbered>, HubError> {
+    let (numbers, mut items): (Vec<u64>, Vec<Item>) = found.into_iter().unzip();
+    say_what_is_folded(reading, venue, &mut items).await?;
+    let numbered = numbers.into_iter().zip(items);
+    Ok(numbered.map(|(number, item)| Numbered { number, item }).collect())
 }
 
 /// Writes into each record which of this venue's entries it includes. Exact for each record, which
@@ -104,7 +118,8 @@ async fn say_what_is_folded(
             | Item::Reward(_)
             | Item::Policy(_)
             | Item::Coupon(_)
-            | Item::CardSystem(_) => None,
+            | Item::CardSystem(_)
+            | Item::Gone(_) => None,
         })
         .collect();
     if passes.is_empty() {

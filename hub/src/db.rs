@@ -19,8 +19,8 @@ mod statement;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crdt_model::ids::DeviceId;
 use crdt_model::time::UnixMillis;
@@ -39,6 +39,7 @@ use engine::{Pool, Transaction};
 use news::{News, NewsRoom};
 use numbers::{Numbered, Numbering, OwnRun};
 
+use crate::journal::Beside;
 use crate::storage::Storage;
 use crate::surroundings::{Surroundings, System};
 
@@ -68,6 +69,10 @@ struct Inner {
     numbering: Numbering,
     ids: Mutex<std::collections::HashMap<&'static str, std::ops::Range<u64>>>,
     epoch: u32,
+    /// What stands beside the database, where it has a hub's folder.
+    beside: OnceLock<Beside>,
+    /// The highest number that this process has seen: a database that has come less far was put back from a copy.
+    reached: AtomicU64,
 }
 
 impl Db {
@@ -128,6 +133,8 @@ impl Db {
             numbering: Numbering::default(),
             ids: Mutex::default(),
             epoch,
+            beside: OnceLock::new(),
+            reached: AtomicU64::new(0),
         })))
     }
 
@@ -147,6 +154,29 @@ impl Db {
         self.0.epoch
     }
 
+    /// This is the database of the hub with this key and journal.
+    pub fn stands_beside(&self, beside: Beside) {
+        let _ = self.0.beside.set(beside);
+    }
+
+    /// What stands beside it, where it has a hub's folder.
+    pub fn beside(&self) -> Option<&Beside> {
+        self.0.beside.get()
+    }
+
+    /// A number was given.
+    fn note_reached(&self, number: u64) {
+        self.0.reached.fetch_max(number, Ordering::Relaxed);
+        if let Some(beside) = self.beside() {
+            beside.note_reached(number);
+        }
+    }
+
+    /// The database was put back, and all is done that this takes: from now on it goes on from where it stands.
+    pub(crate) fn goes_on_from(&self, number: u64) {
+        self.0.reached.store(number, Ordering::Relaxed);
+    }
+
     /// What moved, for sessions.
     pub fn news(&self) -> &NewsRoom {
         &self.0.news
@@ -164,6 +194,15 @@ impl Db {
     pub async fn read(&self) -> Result<Reading, HubError> {
         let transaction = self.0.pool.begin_to_read().await?;
         Ok(Reading { transaction, surroundings: self.0.surroundings.clone() })
+    }
+
+    /// Begins to write to a database that may have been put back ([`crate::restored`]).
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub(crate) async fn write_to_whatever_stands_there(&self) -> Result<Writing, HubError> {
+        self.goes_on_from(0);
+        self.write().await
     }
 
     /// Waits for the writer's turn and begins to write. Another process may write, too, and is waited for: desks wait
@@ -186,7 +225,13 @@ impl Db {
                 begun => break begun?,
             }
         };
-        let reading = Reading { transaction, surroundings: self.0.surroundings.clone() };
+        let mut reading = Reading { transaction, surroundings: self.0.surroundings.clone() };
+        // In each turn: whatever was written to a database that was put back would be told as if it were the newest.
+        let reached: u64 = reading.value(sql(numbers::REACHED)).await?.unwrap_or_default();
+        if reached < self.0.reached.load(Ordering::Relaxed) {
+            self.0.news.publish(&[News::PutBack]);
+            return Err(HubError::PutBack);
+        }
         Ok(Writing {
             reading,
             numbered: Numbered::default(),
@@ -315,6 +360,19 @@ impl Writing {
     /// Something of all devices moved: the card keys.
     pub fn devices_moved(&mut self) {
         self.tell(News::Devices);
+    }
+
+    /// What a desk is told of this takes a number, though no row has one.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn is_told(&mut self) -> Result<(), HubError> {
+        self.versions(Moves::Told, 1).await.map(drop)
+    }
+
+    /// Every session ends and begins anew, so that its desk is asked what this hub has lost.
+    pub fn asks_all_anew(&mut self) {
+        self.tell(News::PutBack);
     }
 
     fn tell(&mut self, news: News) {

@@ -3,7 +3,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use lines::{peer_key, quic};
 use quinn::Incoming;
@@ -15,13 +14,13 @@ use tokio::time::timeout;
 use crate::clock;
 use crate::db::{Db, HubError, HubFolder};
 use crate::ledgers::Taker;
+use crate::restored;
 use crate::session::{self, FIRST_WORD, Shared};
 use crate::status;
 use crate::storage::{LOOK_EACH, Storage};
 
 /// Lines at once: a region's desks several times over; more are turned away until some end.
 const MAX_LINES: usize = 4096;
-
 
 /// Serves desks until `stop` is done. `ready` is called with the address when the hub listens.
 ///
@@ -96,12 +95,12 @@ async fn open(folder: &HubFolder, storage: &Arc<Storage>) -> Result<Db, HubError
 
 async fn open_once(folder: &HubFolder, storage: &Arc<Storage>) -> Result<Db, HubError> {
     let db = folder.database_on(storage).await?;
-    db.open_run().await?;
+    restored::begin(&db).await?;
     Ok(db)
 }
 
 /// What the hub looks after beside its sessions, each started again where it fails.
-fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<()>; 5] {
+fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<()>; 6] {
     let of = shared.clone();
     let changes = tasks.supervise("changes", move || {
         let of = of.clone();
@@ -111,6 +110,11 @@ fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<
     let disk = tasks.supervise("disk", move || {
         let of = of.clone();
         async move { of.storage.watch(&of.db).await }
+    });
+    let of = shared.clone();
+    let put_back = tasks.supervise("put back", move || {
+        let of = of.clone();
+        async move { restored::watch(&of.db).await }
     });
     let of = shared.clone();
     let copies = tasks.supervise("copies", move || {
@@ -130,7 +134,7 @@ fn watch_all(tasks: &Tasks, shared: &Shared, folder: &HubFolder) -> [JoinHandle<
             Ok::<(), HubError>(())
         }
     });
-    [changes, disk, copies, status, clock]
+    [changes, disk, copies, status, clock, put_back]
 }
 
 async fn serve_line(shared: Shared, incoming: Incoming) {
@@ -153,7 +157,7 @@ async fn serve_line(shared: Shared, incoming: Incoming) {
     let device = crdt_model::ids::DeviceId::of_public_key(&key);
     match session::serve(shared, &connection, key).await {
         Ok(()) => {}
-        Err(end @ (session::SessionEnd::Line(_) | session::SessionEnd::Goodbye(_))) => {
+        Err(end @ (session::SessionEnd::Line(_) | session::SessionEnd::Session(_))) => {
             tracing::info!(%device, %end, "a session ended");
         }
         Err(end @ session::SessionEnd::CannotStore(_)) => {

@@ -10,16 +10,11 @@ use crdt_model::holder::{
 };
 use crdt_model::ids::{Identification, PassId};
 use data_encoding::BASE64;
-use sync_protocol::frame::MAX_FRAME_BYTES;
-use sync_protocol::message::{HoldersPage, SealedPart};
 use thiserror::Error;
 
-use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
+use crate::db::{DatabaseError, HubError, Reading, Writing};
 use crate::records::holders::{self as kept, Kept};
 use crate::surroundings::Surroundings;
-
-/// Bytes of sealed parts in one page: what fits a frame with room for the rest.
-const PAGE_BYTES: usize = MAX_FRAME_BYTES / 2;
 
 /// Why a holder cannot be sealed.
 #[derive(Debug, Error)]
@@ -223,29 +218,4 @@ pub(crate) async fn take_step(
         }
         (Step::Seal(of), _) => Ok(Some(*of)),
     }
-}
-
-/// The number of the newest sealed part.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn version(db: &Db) -> Result<u64, HubError> {
-    kept::version(&mut db.read().await?).await
-}
-
-/// The sealed parts behind version `from`, or nothing where the desk has all.
-///
-/// # Errors
-/// [`HubError`].
-pub async fn page(db: &Db, from: u64) -> Result<Option<HoldersPage>, HubError> {
-    let (mut bytes, mut to, mut holders) = (0, from, Vec::new());
-    for (version, pass, sealed) in kept::behind(&mut db.read().await?, from, 200).await? {
-        bytes += sealed.len();
-        if bytes > PAGE_BYTES && !holders.is_empty() {
-            break;
-        }
-        to = version;
-        holders.push(SealedPart { pass, sealed: Some(minicbor::decode(&sealed)?) });
-    }
-    Ok((!holders.is_empty()).then_some(HoldersPage { to, holders, stamp: None }))
 }

@@ -7,6 +7,7 @@
 // What is printed goes through `service::out`: a title must not give the terminal orders.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
+mod answers;
 pub mod card_keys;
 pub mod catalogue;
 pub mod cli;
@@ -17,11 +18,14 @@ pub mod db;
 pub mod endpoint;
 pub mod holders;
 pub mod import;
+pub mod journal;
 pub mod ledgers;
+pub mod notices;
 pub mod records;
 pub mod registry;
 pub mod report;
 pub mod requests;
+pub mod restored;
 pub mod secrets;
 pub mod session;
 pub mod status;

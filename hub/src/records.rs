@@ -11,6 +11,7 @@ pub(crate) mod invitations;
 pub(crate) mod lists;
 pub(crate) mod log;
 pub(crate) mod meta;
+pub(crate) mod notices;
 pub mod passes;
 pub(crate) mod quarantine;
 pub(crate) mod requests;

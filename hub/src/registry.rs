@@ -4,11 +4,15 @@ use crdt_model::catalogue::Policy;
 use crdt_model::ids::{DeviceId, VenueId};
 use crdt_model::time::UnixMillis;
 use sync_protocol::invitation::{Invitation, key_fingerprint};
+use data_encoding::HEXLOWER;
 use sync_protocol::message::Enrolled;
+use sync_protocol::notice::Notice;
 
 use crate::copies::still_shown;
 use crate::db::{Db, HubError, Writing};
+use crate::journal::Line;
 use crate::ledgers::TIME_ZONE;
+use crate::notices;
 use crate::records::devices::venue_id;
 use crate::records::{self, catalogue, devices as kept, encoded, invitations, meta, venues as places};
 use crate::secrets::{lookup_key, request_key};
@@ -155,6 +159,15 @@ async fn enrol_now(
         return Ok(false);
     };
     invitations::note_used(writing, hash, at).await?;
+    if let Ok(token_hash) = hash.try_into() {
+        let used = Notice::InvitationUsed { token_hash, at: UnixMillis(at) };
+        notices::state(writing, &used).await?;
+    }
+    notices::state_enrolled(writing, device).await?;
+    if let Some(beside) = writing.db().beside() {
+        // Before the database, as with a revocation.
+        beside.append(&[Line::InvitationUsed { token_hash: HEXLOWER.encode(hash) }])?;
+    }
     Ok(true)
 }
 
@@ -223,6 +236,12 @@ pub async fn revoke(db: &Db, device: DeviceId) -> Result<(), HubError> {
         return Err(HubError::NoSuch { what: "enrolled device", name: device.to_string() });
     }
     records::runs::release(&mut writing, device).await?;
+    let at = writing.now();
+    notices::state(&mut writing, &Notice::Revoked { device: device.0, at }).await?;
+    if let Some(beside) = db.beside() {
+        // Before the database: whoever was shut out stays so, whatever becomes of it.
+        beside.append(&[Line::Revoked { device }])?;
+    }
     writing.device_moved(device);
     writing.commit().await?;
     Ok(())

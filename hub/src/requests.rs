@@ -14,7 +14,7 @@ use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
 use crate::holders::{self, HolderProblem, Sealed, Sealing, Step};
 use crate::import::{coupons, granted_by_residence, telling_digits};
 use crate::ledgers::fold_passes;
-use crate::records::{entries, imported, passes, requests as kept};
+use crate::records::{entries, imported, passes, requests as kept, runs};
 use crate::secrets::{lookup_key, request_key};
 
 /// How often what was sealed turns out not to fit any more, before the desk is left to ask again.
@@ -34,7 +34,8 @@ pub async fn answer(
 ) -> Result<Option<RequestAnswer>, HubError> {
     let id = request.id;
     if let Some(refused) = kept::answered(&mut db.read().await?, id).await? {
-        return Ok(Some(RequestAnswer { id, refused }));
+        let number = runs::reached(&mut db.read().await?).await?;
+        return Ok(Some(RequestAnswer { id, refused, number: Some(number) }));
     }
     let key = request_key(db).await?;
     let lookup = lookup_key(db).await?;
@@ -51,7 +52,8 @@ pub async fn answer(
         let mut writing = db.write().await?;
         kept::lock(&mut writing, id).await?;
         if let Some(refused) = kept::answered(&mut writing, id).await? {
-            return Ok(Some(RequestAnswer { id, refused }));
+            let number = runs::reached(&mut writing).await?;
+            return Ok(Some(RequestAnswer { id, refused, number: Some(number) }));
         }
         let (kind, paid) = match &opened {
             Ok(opened) => (opened.kind().name(), paid(opened)),
@@ -72,7 +74,8 @@ pub async fn answer(
                 writing = db.write().await?;
                 kept::lock(&mut writing, id).await?;
                 if let Some(refused) = kept::answered(&mut writing, id).await? {
-                    return Ok(Some(RequestAnswer { id, refused }));
+                    let number = runs::reached(&mut writing).await?;
+                    return Ok(Some(RequestAnswer { id, refused, number: Some(number) }));
                 }
                 Some(sentence)
             }
@@ -92,9 +95,10 @@ pub async fn answer(
         };
         let paid = paid.filter(|_| refused.is_none());
         kept::keep(&mut writing, id, device, kind, refused.as_deref(), paid).await?;
-        writing.commit().await?;
+        writing.is_told().await?;
+        let number = writing.commit().await?;
         tracing::info!(%id, %device, kind, done = refused.is_none(), "a request was answered");
-        return Ok(Some(RequestAnswer { id, refused }));
+        return Ok(Some(RequestAnswer { id, refused, number }));
     }
     Err(HubError::Record("a pass changed whenever a request about it was sealed".to_owned()))
 }

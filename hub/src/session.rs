@@ -1,48 +1,34 @@
-//! One desk's session: what it says goes to the database, what it lacks comes from there.
+//! One desk's session over QUIC: a driver of [`HubSession`]. It moves bytes, looks up what is asked ([`Answers`]), and
+//! tells what moved; what a desk is told, and in which order, the machine decides.
 
-mod noted;
-mod patience;
-mod shares;
-mod told;
-
-use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crdt_model::ids::{DeviceId, RewardId, VenueId};
-use crdt_model::ledger::Position;
-use crdt_model::stock::GrantedUnits;
 use quinn::{Connection, RecvStream, SendStream};
-use sync_protocol::catalogue::MAX_PAGE_ITEMS;
-use sync_protocol::desk::{SessionError, short_head};
-use sync_protocol::hub::{HubEvent, HubSession};
-use sync_protocol::message::{
-    Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
-    Quarantined, Resend, Share, Welcome, WriterBytes,
-};
+use sync_protocol::feed::{HubClock, News};
+use sync_protocol::heartbeat::Ticks;
+use sync_protocol::hub::{End, HubSession, Step};
+use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::answers::{Answer, Answers, Identified};
 use crate::copies::{Lines, Place};
-use crate::db::news::Subscription;
-use crate::db::{DatabaseError, Db, HubError};
-use crate::ledgers::{Taken, Taker};
-use crate::records::lists::{self, ListKey};
-use crate::records::log;
-use crate::registry::{self, Device};
-use crate::secrets::request_key;
+use crate::db::news::{Heard, Subscription};
+use crate::db::{Db, HubError};
+use crate::ledgers::Taker;
+use crate::records::runs;
+use crate::registry;
 use crate::storage::{Storage, StorageTrouble};
-use crate::{card_keys, catalogue, clock, holders, requests, stock};
-
-use noted::Found;
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// How long the hub waits for a Hello. Anybody may open a line; nobody may keep one without a word.
-pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
+/// How long a line may take to open its stream. Anybody may open a line; nobody may keep one without a word.
+pub(crate) const FIRST_WORD: Duration = Duration::from_millis(sync_protocol::hub::FIRST_WORD);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -53,15 +39,12 @@ pub enum SessionEnd {
     /// The line broke or was closed: the ordinary end.
     #[error("the line ended ({0})")]
     Line(String),
-    /// The desk said what it may not say.
+    /// The session came to its end.
     #[error(transparent)]
-    Protocol(#[from] SessionError),
+    Session(#[from] End),
     /// The hub itself failed.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// The hub said goodbye.
-    #[error("the hub said goodbye: {0}")]
-    Goodbye(String),
     /// The hub said goodbye because it can store nothing, which is logged once for all desks.
     #[error("the hub cannot store anything: {0}")]
     CannotStore(StorageTrouble),
@@ -79,63 +62,26 @@ pub(crate) struct Shared {
     pub(crate) clock_doubtful: Arc<AtomicBool>,
 }
 
-impl From<DatabaseError> for SessionEnd {
-    fn from(error: DatabaseError) -> Self {
-        Self::Hub(error.into())
-    }
-}
+/// What is being looked up.
+type Finding = Pin<Box<dyn Future<Output = Result<Answer, HubError>> + Send>>;
 
 /// A session with one desk.
 struct Session {
-    db: Db,
+    shared: Shared,
+    answers: Answers,
     machine: HubSession,
+    begun: Instant,
     send: SendStream,
-    public_key: Vec<u8>,
+    connection: Connection,
+    desk: Option<Identified>,
+    finding: Option<Finding>,
     /// What moves, once it is known for whom.
     news: Option<Subscription>,
-    shared: Shared,
-    connection: Connection,
     trouble: watch::Receiver<Option<StorageTrouble>>,
-    desk: Option<Desk>,
     /// Its place among the lines, where the desk has told its run.
     place: Option<Place>,
-    /// What the desk said last that it has, of the catalogue and of the venue, where that is not noted yet.
-    have: Option<(u64, u64)>,
-    /// When that may be noted: a commit for each word of each desk would hold up the acknowledgements.
-    note_at: Instant,
-    /// How far the desk's clock is ahead of the hub's, in milliseconds: as noted, and where it has moved since.
-    offset: i64,
-    offset_moved: Option<i64>,
-    /// When it is to be noted though it has not moved.
-    offset_due: Instant,
-    /// The desk beats. When it has said nothing until then, the line is dead.
-    silent_at: Option<Instant>,
-}
-
-/// What the session knows of its desk, once it has said hello.
-struct Desk {
-    device: DeviceId,
-    venue: VenueId,
-    catalogue_version: u64,
-    venue_version: u64,
-    /// How far it is known to have its own lists: so far it need not be sent them.
-    announced: BTreeMap<(i32, WriterBytes), u64>,
-    /// The deny list goes first, once: behind which version it goes on.
-    deny_list: Option<u64>,
-    /// The sealed parts that it has.
-    holders_version: u64,
-    /// What it was last told that it may hand out.
-    grants: Option<Vec<GrantedUnits>>,
-    /// The version of the card keys that it has, or is taken to have until it asks.
-    card_keys: Option<u64>,
-}
-
-impl Desk {
-    /// The desk has its own list up to this sequence number.
-    fn knows(&mut self, list: (i32, WriterBytes), sequence: u64) {
-        let known = self.announced.entry(list).or_default();
-        *known = sequence.max(*known);
-    }
+    /// The run that its daemon said.
+    daemon: Option<u32>,
 }
 
 /// Serves one desk until the line ends. `public_key` is the key that it showed in the handshake.
@@ -152,35 +98,31 @@ pub(crate) async fn serve(
         .await
         .map_err(|_| SessionEnd::Line("nothing was said".to_owned()))?
         .map_err(line)?;
-    let Shared { db, storage, .. } = shared.clone();
+    let (db, taker, storage) = (shared.db.clone(), shared.taker.clone(), shared.storage.clone());
+    let begun = Instant::now();
+    let clock = clock_of(&shared);
     let mut session = Session {
-        db,
-        machine: HubSession::default(),
+        answers: Answers { db, taker, public_key },
+        machine: HubSession::new(Ticks(0), clock),
+        begun,
         send,
-        public_key,
-        news: None,
-        trouble: storage.trouble(),
-        shared,
         connection: connection.clone(),
         desk: None,
+        finding: None,
+        news: None,
+        trouble: storage.trouble(),
         place: None,
-        have: None,
-        note_at: Instant::now(),
-        offset: 0,
-        offset_moved: None,
-        offset_due: Instant::now() + noted::OFFSET_NOTED_EACH,
-        silent_at: None,
+        daemon: None,
+        shared,
     };
     let mut ended = session.run(receive).await;
     if let Err(SessionEnd::Hub(error)) = &ended
         && let Some(trouble) = storage.note(error)
     {
-        ended = session.goodbye_cannot_store(trouble).await;
+        ended = session.cannot_store(trouble).await;
     }
-    let stores = storage.trouble().borrow().is_none();
-    if stores && let Err(error) = session.note_have().await {
-        storage.note(&error);
-        tracing::warn!(%error, "what a desk has could not be noted");
+    if storage.trouble().borrow().is_none() {
+        session.note_last(&storage).await;
     }
     // What was said last, a goodbye above all, is to arrive before the line is closed.
     if session.send.finish().is_ok() {
@@ -189,413 +131,210 @@ pub(crate) async fn serve(
     ended
 }
 
+fn clock_of(shared: &Shared) -> HubClock {
+    let doubtful = shared.clock_doubtful.load(Ordering::Relaxed);
+    HubClock { wall: shared.db.now(), doubtful }
+}
+
+/// What woke a session.
+enum Woken {
+    Bytes(Vec<u8>),
+    HungUp(String),
+    Found(Result<Answer, HubError>),
+    Heard(Option<Heard>),
+    Trouble(StorageTrouble),
+    UsedTwice(bool),
+    Late,
+}
+
 impl Session {
-    async fn run(
-        &mut self,
-        mut receive: RecvStream,
-    ) -> Result<(), SessionEnd> {
-        let first_word = tokio::time::sleep(FIRST_WORD);
-        tokio::pin!(first_word);
-        let mut more = false;
+    async fn run(&mut self, mut receive: RecvStream) -> Result<(), SessionEnd> {
         loop {
-            // In this order: what a desk tells is taken up before it is told more, so that a large
-            // catalogue on its way does not hold up the acknowledgements.
+            self.tick();
+            match self.machine.step() {
+                Step::Send(bytes) => self.send(&bytes).await?,
+                Step::Need(need) => {
+                    if let sync_protocol::feed::Need::Desk(hello) = &need {
+                        self.daemon = hello.run;
+                    }
+                    let finding = self.answers.clone().find(self.desk.clone(), need);
+                    self.finding = Some(Box::pin(finding));
+                }
+                Step::Wait { until } => self.wait(until, &mut receive).await?,
+                Step::End(end) => return Err(end.into()),
+            }
+        }
+    }
+
+    fn tick(&mut self) {
+        let now = Ticks(u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX));
+        self.machine.tick(now, clock_of(&self.shared));
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), SessionEnd> {
+        self.send.write_all(bytes).await.map_err(|error| SessionEnd::Line(error.to_string()))
+    }
+
+    async fn wait(
+        &mut self,
+        until: Option<Ticks>,
+        receive: &mut RecvStream,
+    ) -> Result<(), SessionEnd> {
+        let late = until.map(|until| self.begun + Duration::from_millis(until.0));
+        let woken = {
+            let (finding, news) = (&mut self.finding, &mut self.news);
+            let (trouble, place) = (&mut self.trouble, &mut self.place);
+            let finds = finding.is_some();
             tokio::select! {
                 biased;
-                read = receive.read_chunk(READ_BYTES, true) => {
-                    let chunk = match read {
-                        Ok(Some(chunk)) => chunk,
-                        Ok(None) => return Err(SessionEnd::Line("the desk hung up".to_owned())),
-                        Err(error) => return Err(SessionEnd::Line(error.to_string())),
-                    };
-                    self.silent_at = self.silent_at.map(|_| noted::silent_at());
-                    let (events, outcome) = self.machine.receive(&chunk.bytes);
-                    for event in events {
-                        self.answer(event).await?;
-                    }
-                    if let Err(error) = outcome {
-                        let sentence = format!("the desk said what the hub cannot read: {error}");
-                        self.goodbye(GoodbyeKind::Malformed, &sentence).await?;
-                    }
-                    more = true;
-                }
-                heard = heard(&mut self.news) => {
-                    let Some(heard) = heard else {
-                        return Err(SessionEnd::Line("the hub is stopping".to_owned()));
-                    };
-                    // Whoever was revoked meanwhile receives nothing more.
-                    if let Some(desk) = &self.desk
-                        && (heard.device || heard.everything)
-                        && !registry::is_enrolled(&self.db, desk.device).await?
-                    {
-                        self.goodbye_not_enrolled().await?;
-                    }
-                    more = true;
-                }
-                changed = self.trouble.changed() => {
-                    let trouble = self.trouble.borrow_and_update().clone();
-                    if let (Ok(()), Some(trouble)) = (changed, trouble) {
-                        self.goodbye_cannot_store(trouble).await?;
-                    }
-                }
-                used_twice = told::used_twice(&mut self.place) => {
-                    self.say(&HubMessage::UsedTwice(used_twice)).await?;
-                }
-                () = sleep_until(self.note_at), if self.is_to_note() => {
-                    let noting = self.note_have();
-                    self.while_it_waits(noting).await??;
-                }
-                () = sleep_until(self.silent_at.unwrap_or(self.note_at)), if self.silent_at.is_some() => {
-                    return Err(SessionEnd::Line("the desk fell silent".to_owned()));
-                }
-                () = &mut first_word, if self.desk.is_none() => {
-                    return Err(SessionEnd::Line("no hello came".to_owned()));
-                }
-                // Runs outside the select: a cancelled `write_all` would leave half a frame on the wire.
-                () = std::future::ready(()), if more => more = self.send_what_is_next().await?,
+                found = found(finding) => Woken::Found(found),
+                // The machine answers one thing at a time: what comes meanwhile waits on the line.
+                read = receive.read_chunk(READ_BYTES, true), if !finds => match read {
+                    Ok(Some(chunk)) => Woken::Bytes(chunk.bytes.to_vec()),
+                    Ok(None) => Woken::HungUp("the desk hung up".to_owned()),
+                    Err(error) => Woken::HungUp(error.to_string()),
+                },
+                trouble = troubled(trouble) => Woken::Trouble(trouble),
+                heard = heard(news), if !finds => Woken::Heard(heard),
+                used_twice = used_twice(place) => Woken::UsedTwice(used_twice),
+                () = sleep_until(late.unwrap_or(self.begun)), if late.is_some() => Woken::Late,
             }
+        };
+        self.tick();
+        match woken {
+            Woken::Bytes(bytes) => self.machine.receive(&bytes),
+            Woken::HungUp(why) => return Err(SessionEnd::Line(why)),
+            Woken::Found(answer) => {
+                self.finding = None;
+                self.take(answer?);
+            }
+            Woken::Heard(Some(heard)) => self.hear(heard).await?,
+            Woken::Heard(None) => self.machine.news(News::Stopping),
+            Woken::Trouble(trouble) => return self.cannot_store(trouble).await,
+            Woken::UsedTwice(used_twice) => self.machine.news(News::UsedTwice(used_twice)),
+            Woken::Late => {}
         }
+        Ok(())
     }
 
-    async fn say(&mut self, message: &HubMessage) -> Result<(), SessionEnd> {
-        let frame = self.machine.send(message)?;
-        self.send.write_all(&frame).await.map_err(|error| SessionEnd::Line(error.to_string()))
-    }
-
-    /// Says goodbye. Always an error, for the session is over.
-    async fn goodbye(&mut self, kind: GoodbyeKind, sentence: &str) -> Result<(), SessionEnd> {
-        let frame = self.machine.goodbye(Goodbye { kind, sentence: sentence.to_owned() });
-        let written = self.send.write_all(&frame).await;
-        written.map_err(|error| SessionEnd::Line(error.to_string()))?;
-        Err(SessionEnd::Goodbye(sentence.to_owned()))
-    }
-
-    async fn goodbye_not_enrolled(&mut self) -> Result<(), SessionEnd> {
-        let sentence = "the hub does not take this desk: it is not enrolled there, or it was revoked. What was recorded stays on this disk; tell an operator";
-        self.goodbye(GoodbyeKind::NotEnrolled, sentence).await
-    }
-
-    async fn answer(&mut self, event: HubEvent) -> Result<(), SessionEnd> {
-        let trouble = self.trouble.borrow_and_update().clone();
-        if let Some(trouble) = trouble {
-            return self.goodbye_cannot_store(trouble).await;
+    fn take(&mut self, answer: Answer) {
+        if let Some(desk) = answer.identified {
+            self.news = Some(self.shared.db.news().subscribe(desk.venue.clone(), desk.device));
+            self.take_place(&desk);
+            self.desk = Some(desk);
         }
-        match event {
-            HubEvent::HelloReceived(hello) => self.welcome(hello).await,
-            HubEvent::EnrolReceived(enrol) if enrol.protocol != PROTOCOL_VERSION => {
-                self.goodbye_version(enrol.protocol).await
-            }
-            HubEvent::EnrolReceived(enrol) => {
-                match registry::enrol(&self.db, &enrol.token, &self.public_key).await? {
-                    Ok(enrolled) => self.say(&HubMessage::Enrolled(enrolled)).await,
-                    Err(sentence) => self.goodbye(GoodbyeKind::Invitation, &sentence).await,
-                }
-            }
-            HubEvent::BatchReceived(batch) => self.take(batch).await,
-            HubEvent::PositionsReceived(lists) => {
-                let held = self.held(&lists).await?;
-                self.announce(&lists);
-                self.say(&HubMessage::Held(held)).await
-            }
-            HubEvent::RequestReceived(request) => {
-                let device = self.enrolled_desk().await?;
-                let key = self.public_key.clone();
-                let db = self.db.clone();
-                let answering = requests::answer(&db, device, &key, &request);
-                let Some(answer) = self.while_it_waits(answering).await?? else {
-                    return Ok(());
-                };
-                self.say(&HubMessage::Answered(answer)).await
-            }
-            HubEvent::WantedReceived(wanted) => {
-                let device = self.enrolled_desk().await?;
-                let db = self.db.clone();
-                let granting = stock::grant(&db, device, &wanted);
-                let answer = self.while_it_waits(granting).await??;
-                self.say_grants(answer.grants, Some(answer.none_left)).await
-            }
-            HubEvent::ClosingReceived(closing) => {
-                let device = self.enrolled_desk().await?;
-                let key = self.public_key.clone();
-                let db = self.db.clone();
-                let closing = stock::close(&db, device, &key, &closing);
-                let granted = self.while_it_waits(closing).await??;
-                self.say_grants(granted, None).await
-            }
-            HubEvent::CardKeysWanted(sealing_key) => {
-                let device = self.enrolled_desk().await?;
-                let db = self.db.clone();
-                let keeping = card_keys::keep_sealing_key(&db, device, &sealing_key);
-                self.while_it_waits(keeping).await??;
-                if let Some(desk) = &mut self.desk {
-                    desk.card_keys = None;
-                }
-                // It is sent with whatever else the desk lacks.
-                Ok(())
-            }
-            HubEvent::BeatReceived(beat) => self.beat(beat).await,
-            HubEvent::HaveReceived { catalogue_version, venue_version } => {
-                self.have = Some((catalogue_version, venue_version));
-                Ok(())
-            }
+        // Before what was found: its numbers are of this run.
+        if let Some(run) = answer.run {
+            self.machine.news(News::Run(run));
         }
+        self.machine.found(answer.found);
     }
 
-    async fn goodbye_version(&mut self, theirs: u16) -> Result<(), SessionEnd> {
+    /// The desk told the run of its daemon: it takes its place among the lines.
+    fn take_place(&mut self, desk: &Identified) {
+        let Some(run) = self.daemon else { return };
+        if desk.came_back {
+            tracing::error!(
+                device = %desk.device, desk = desk.known.name, venue = %desk.venue, from = %self.connection.remote_address(),
+                "a desk is used twice: two computers record under its name in turn. Nothing is lost; enrol one of them anew, with a folder of its own"
+            );
+        }
+        let known = desk.came_back || desk.known.used_twice_since.is_some();
+        let heard = Box::new(self.connection.clone());
+        let mut place = self.shared.lines.enter(desk.device, run, known, heard);
+        place.used_twice.borrow_and_update();
+        self.place = Some(place);
+    }
+
+    /// Tells the machine what moved.
+    async fn hear(&mut self, heard: Heard) -> Result<(), SessionEnd> {
+        if heard.put_back {
+            return Err(SessionEnd::Line("the database was put back".to_owned()));
+        }
+        let Some(desk) = &self.desk else { return Ok(()) };
+        if heard.device || heard.everything {
+            // Whoever was revoked meanwhile receives nothing more.
+            if !registry::is_enrolled(&self.shared.db, desk.device).await? {
+                self.machine.news(News::Revoked);
+                return Ok(());
+            }
+            self.machine.news(News::Grants);
+            self.machine.news(News::CardKeys);
+        }
+        let all = match heard.everything {
+            true => Some(runs::reached(&mut self.shared.db.read().await?).await?),
+            false => None,
+        };
+        if let Some(number) = all.or(heard.venue) {
+            self.machine.news(News::Venue(number));
+        }
+        if let Some(number) = all.or(heard.catalogue) {
+            let urgent = heard.urgent || heard.everything;
+            self.machine.news(News::Catalogue { number, urgent });
+        }
+        if let Some(number) = all.or(heard.holders) {
+            self.machine.news(News::Holders(number));
+        }
+        if let Some(number) = all.or(heard.notices) {
+            self.machine.news(News::Notices(number));
+        }
+        Ok(())
+    }
+
+    /// Says goodbye to a desk whose entries cannot be stored. Always an error, for the session is over.
+    async fn cannot_store(&mut self, trouble: StorageTrouble) -> Result<(), SessionEnd> {
         let sentence = format!(
-            "this desk speaks version {theirs} of the protocol and the hub version {PROTOCOL_VERSION}: one of them must be updated. What was recorded stays on this disk"
+            "the hub cannot store anything now: {trouble}. Nothing is lost: what is recorded waits on this disk, and is sent when the hub can store again"
         );
-        self.goodbye(GoodbyeKind::Version, &sentence).await
+        self.machine.goodbye(GoodbyeKind::CannotStore, sentence);
+        while let Step::Send(bytes) = self.machine.step() {
+            self.send(&bytes).await?;
+        }
+        Err(SessionEnd::CannotStore(trouble))
     }
 
-    async fn welcome(&mut self, hello: Hello) -> Result<(), SessionEnd> {
-        if hello.protocol != PROTOCOL_VERSION {
-            return self.goodbye_version(hello.protocol).await;
+    /// Notes what the desk said last that it has.
+    async fn note_last(&mut self, storage: &Storage) {
+        let (Some(note), Some(desk)) = (self.machine.last_note(), self.desk.clone()) else { return };
+        let need = sync_protocol::feed::Need::Note(note);
+        if let Err(error) = self.answers.clone().find(Some(desk), need).await {
+            storage.note(&error);
+            tracing::warn!(%error, "what a desk has could not be noted");
         }
-        let Some(device) = registry::enrolled(&self.db, &self.public_key).await? else {
-            return self.goodbye_not_enrolled().await;
-        };
-        let now = self.db.now();
-        let lost = device.entries < hello.acknowledged;
-        self.offset = hello.clock.saturating_sub(now.0);
-        // Before anything is looked up: what moves after that is heard.
-        self.news = Some(self.db.news().subscribe(device.venue.clone(), device.device));
-        let mut reading = self.db.read().await?;
-        let catalogue_now = catalogue::version(&mut reading).await?;
-        let venue_now = log::version(&mut reading, &device.venue).await?;
-        drop(reading);
-        let holders_now = holders::version(&self.db).await?;
-        let card_keys = card_keys::announced(&self.db, device.device).await?;
-        self.desk = Some(Desk {
-            device: device.device,
-            venue: device.venue.clone(),
-            // A desk that is ahead of a restored hub begins again.
-            catalogue_version: Some(hello.catalogue_version)
-                .filter(|v| *v <= catalogue_now)
-                .unwrap_or(0),
-            venue_version: Some(hello.venue_version)
-                .filter(|v| *v <= venue_now && !lost)
-                .unwrap_or(0),
-            announced: BTreeMap::new(),
-            deny_list: None,
-            holders_version: hello
-                .holders_version
-                .filter(|version| *version <= holders_now)
-                .unwrap_or_default(),
-            grants: None,
-            card_keys,
-        });
-        if let Some(desk) = &mut self.desk {
-            // One page holds all anyhow: then it needs no other order.
-            let behind = catalogue_now - desk.catalogue_version;
-            let many = behind > MAX_PAGE_ITEMS as u64;
-            desk.deny_list = many.then_some(desk.catalogue_version);
-        }
-        let held = self.held(&hello.pending).await?;
-        self.announce(&hello.pending);
-        let came_back = self.take_place(&device, hello.run);
-        let Device { venue_name, name, .. } = device.clone();
-        self.say(&HubMessage::Welcome(Welcome {
-            protocol: PROTOCOL_VERSION,
-            clock: now.0,
-            held,
-            lost,
-            catalogue_version: catalogue_now,
-            venue_version: venue_now,
-            venue_name,
-            desk_name: name,
-            request_key: Some(request_key(&self.db).await?.public_key()),
-            card_keys,
-            beats: true,
-            clock_doubtful: clock::doubt(&self.db).await?.is_some(),
-        }))
-        .await?;
-        self.note_hello(&device, &hello, Found { at: now, lost, came_back }).await?;
-        let used_twice = self.place.as_mut().map(|place| *place.used_twice.borrow_and_update());
-        match used_twice {
-            Some(used_twice) => self.say(&HubMessage::UsedTwice(used_twice)).await,
-            None => Ok(()),
-        }
-    }
-
-    /// The desk, where it still is enrolled: a revoked one asks for nothing more (invariant 7).
-    async fn enrolled_desk(&mut self) -> Result<DeviceId, SessionEnd> {
-        match self.desk.as_ref().map(|desk| desk.device) {
-            Some(device) if registry::is_enrolled(&self.db, device).await? => Ok(device),
-            _ => {
-                self.goodbye_not_enrolled().await?;
-                Err(SessionEnd::Line("the desk was revoked".to_owned()))
-            }
-        }
-    }
-
-    async fn say_grants(
-        &mut self,
-        granted: Vec<GrantedUnits>,
-        none_left: Option<Vec<RewardId>>,
-    ) -> Result<(), SessionEnd> {
-        if let Some(desk) = &mut self.desk {
-            desk.grants = Some(granted.clone());
-        }
-        self.say(&HubMessage::Grants(granted, none_left)).await
-    }
-
-    /// Tells the desk what it may hand out, where it was told something else before.
-    async fn send_grants(&mut self) -> Result<bool, SessionEnd> {
-        let Some(desk) = &self.desk else { return Ok(false) };
-        let granted = stock::grants_of(&mut self.db.read().await?, desk.device).await?;
-        if desk.grants.as_ref() == Some(&granted) {
-            return Ok(false);
-        }
-        self.say_grants(granted, None).await?;
-        Ok(true)
-    }
-
-    /// Sends the card keys where they are others than the desk has.
-    async fn send_card_keys(&mut self) -> Result<bool, SessionEnd> {
-        let Some(desk) = &self.desk else { return Ok(false) };
-        if desk.card_keys == card_keys::version(&self.db).await? {
-            return Ok(false);
-        }
-        let Some(sealed) = card_keys::sealed_to(&self.db, desk.device).await? else {
-            return Ok(false);
-        };
-        let version = sealed.version;
-        self.say(&HubMessage::CardKeys(sealed)).await?;
-        if let Some(desk) = &mut self.desk {
-            desk.card_keys = Some(version);
-        }
-        Ok(true)
-    }
-
-    async fn send_holders(&mut self) -> Result<bool, SessionEnd> {
-        let Some(desk) = &self.desk else { return Ok(false) };
-        let Some(page) = holders::page(&self.db, desk.holders_version).await? else {
-            return Ok(false);
-        };
-        let to = page.to;
-        self.say(&HubMessage::Holders(page)).await?;
-        if let Some(desk) = &mut self.desk {
-            desk.holders_version = to;
-        }
-        Ok(true)
-    }
-
-    fn announce(&mut self, lists: &[ListPosition]) {
-        if let Some(desk) = &mut self.desk {
-            let device = desk.device;
-            for list in lists.iter().filter(|list| list.writer.writer().device == device) {
-                desk.knows((list.day, list.writer), list.sequence);
-            }
-        }
-    }
-
-    /// What the hub holds of these lists.
-    async fn held(&self, lists: &[ListPosition]) -> Result<Vec<ListPosition>, SessionEnd> {
-        let Some(desk) = &self.desk else { return Ok(Vec::new()) };
-        let key = |list: &ListPosition| ListKey {
-            venue: desk.venue.to_string(),
-            day: list.day,
-            writer: list.writer.0,
-        };
-        let keys: Vec<ListKey> = lists.iter().map(key).collect();
-        let known = lists::positions(&mut self.db.read().await?, &keys).await?;
-        let held = lists.iter().zip(keys).map(|(list, key)| {
-            let position: Position = known.get(&key).copied().unwrap_or_default();
-            ListPosition {
-                day: list.day,
-                writer: list.writer,
-                sequence: position.sequence,
-                head: short_head(&position),
-            }
-        });
-        Ok(held.collect())
-    }
-
-    async fn take(&mut self, batch: Batch) -> Result<(), SessionEnd> {
-        let Some(desk) = &mut self.desk else { return Ok(()) };
-        if batch.writer.writer().device == desk.device {
-            desk.knows((batch.day, batch.writer), batch.seal.sequence);
-        }
-        let (venue, device) = (desk.venue.clone(), desk.device);
-        let _span = tracing::debug_span!("sync", %venue, %device, first = batch.first);
-        let Batch { day, writer, first, .. } = batch;
-        let taker = self.shared.taker.clone();
-        let taking = taker.take(&venue, device, &batch);
-        match self.while_it_waits(taking).await??.taken {
-            Taken::Held { sequence, new: _ } => {
-                self.say(&HubMessage::Ack(Ack { day, writer, sequence })).await
-            }
-            Taken::Lacking { held } => {
-                self.say(&HubMessage::Resend(Resend { day, writer, held })).await
-            }
-            Taken::Quarantined { reason } => {
-                self.say(&HubMessage::Quarantined(Quarantined { day, writer, first, reason })).await
-            }
-            Taken::Revoked => self.goodbye_not_enrolled().await,
-        }
-    }
-
-    /// Sends the next piece of what the desk lacks: ledgers, what it may hand out, card keys, deny list,
-    /// catalogue, sealed parts. Says whether there was anything.
-    async fn send_what_is_next(&mut self) -> Result<bool, SessionEnd> {
-        Ok(self.send_shares().await?
-            || self.send_grants().await?
-            || self.send_card_keys().await?
-            || self.send_page().await?
-            || self.send_holders().await?)
-    }
-
-    async fn send_page(&mut self) -> Result<bool, SessionEnd> {
-        let Some(desk) = &mut self.desk else { return Ok(false) };
-        let (venue, from) = (desk.venue.clone(), desk.catalogue_version);
-        if let Some(behind) = desk.deny_list.take()
-            && let Some((page, reached)) =
-                catalogue::deny_list(&self.db, &venue, from, behind).await?
-        {
-            desk.deny_list = Some(reached);
-            self.say(&HubMessage::Page(page)).await?;
-            return Ok(true);
-        }
-        let Some(page) = catalogue::page(&self.db, &venue, from).await? else {
-            return Ok(false);
-        };
-        let to = page.to;
-        self.say(&HubMessage::Page(page)).await?;
-        if let Some(desk) = &mut self.desk {
-            desk.catalogue_version = to;
-        }
-        Ok(true)
-    }
-
-    /// Sends the next stretch of the venue's log, without what the desk wrote itself.
-    async fn send_shares(&mut self) -> Result<bool, SessionEnd> {
-        let Some(desk) = &self.desk else { return Ok(false) };
-        let (shares, reached) = shares::next(&self.db, desk).await?;
-        if reached == desk.venue_version {
-            return Ok(false);
-        }
-        let from = desk.venue_version;
-        let count = shares.len();
-        for (place, batch) in shares.into_iter().enumerate() {
-            // The stretch is one step: only its last batch moves the desk's version.
-            let venue_version = if place + 1 == count { reached } else { from };
-            self.say(&HubMessage::Share(Share { batch, venue_version })).await?;
-        }
-        if count == 0 {
-            self.say(&HubMessage::Advance(reached)).await?;
-        }
-        if let Some(desk) = &mut self.desk {
-            desk.venue_version = reached;
-        }
-        Ok(true)
     }
 }
 
-/// What moved, once the desk is known.
-async fn heard(news: &mut Option<Subscription>) -> Option<crate::db::news::Heard> {
+async fn found(finding: &mut Option<Finding>) -> Result<Answer, HubError> {
+    match finding {
+        Some(finding) => finding.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn heard(news: &mut Option<Subscription>) -> Option<Heard> {
     match news {
         Some(news) => news.heard().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Resolves when, or where, the hub cannot store anything.
+async fn troubled(trouble: &mut watch::Receiver<Option<StorageTrouble>>) -> StorageTrouble {
+    loop {
+        if let Some(trouble) = trouble.borrow_and_update().clone() {
+            return trouble;
+        }
+        if trouble.changed().await.is_err() {
+            return std::future::pending().await;
+        }
+    }
+}
+
+/// Resolves when it is found that another daemon has this desk's key, too, or that it has not.
+async fn used_twice(place: &mut Option<Place>) -> bool {
+    let Some(place) = place else { return std::future::pending().await };
+    match place.used_twice.changed().await {
+        Ok(()) => *place.used_twice.borrow_and_update(),
+        Err(_) => std::future::pending().await,
     }
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crdt_model::catalogue::Reward;
 use crdt_model::ids::{DeviceId, RewardId, Writer};
 use crdt_model::stock::{
-    Breach, GrantId, GrantState, GrantedUnits, Stock, StockError, Tally, Unit, Units,
+    Breach, Grant, GrantId, GrantState, GrantedUnits, Stock, StockError, Tally, Unit, Units,
 };
 use serde::Serialize;
 use sync_protocol::message::{Closing, Wanted};
@@ -14,6 +14,7 @@ use sync_protocol::seal::closing_holds;
 use thiserror::Error;
 
 use crate::db::{Db, DatabaseError, HubError, Reading, Writing};
+use crate::journal::Line;
 use crate::records::{catalogue, runs, stock as kept};
 
 /// The last units of a stock: handed to desks that are online, one at a time.
@@ -93,6 +94,8 @@ pub struct Answer {
     pub grants: Vec<GrantedUnits>,
     /// The rewards of which somebody wants one now, and of which none is left to give.
     pub none_left: Vec<RewardId>,
+    /// The hub's number at or after the commit.
+    pub number: Option<u64>,
 }
 
 /// Grants a desk what it would like, as far as the stock goes: booked before it is sent. A desk one of
@@ -111,7 +114,7 @@ pub async fn grant(
     let once = by_haste.filter(|asked| seen.insert((asked.reward, asked.now)));
     let once: Vec<&Wanted> = once.take(MOST_WANTED).collect();
     let mut writing = db.write().await?;
-    let mut none_left = Vec::new();
+    let (mut none_left, mut new) = (Vec::new(), Vec::new());
     // After a restore nothing is newly granted before all who held grants have stated them.
     let doubted = kept::any_frozen(&mut writing, device).await?
         || !runs::held(&mut writing).await?.is_empty();
@@ -147,11 +150,18 @@ pub async fn grant(
         };
         if let Some(grant) = given.and_then(|given| stock.grants.get(&given.grant)) {
             kept::keep_grant(&mut writing, grant).await?;
+            let Grant { grant, reward, device, units, .. } = *grant;
+            new.push(Line::Granted { grant, reward, device, units });
         }
     }
     let grants = grants_of(&mut writing, device).await?;
-    writing.commit().await?;
-    Ok(Answer { grants, none_left })
+    writing.is_told().await?;
+    let number = writing.commit().await?;
+    if let Some(beside) = db.beside() {
+        // Before the desk hears of them.
+        beside.append(&new)?;
+    }
+    Ok(Answer { grants, none_left, number })
 }
 
 /// Units that a device has been granted and not handed out.
@@ -177,7 +187,7 @@ pub async fn close(
     device: DeviceId,
     public_key: &[u8],
     closing: &Closing,
-) -> Result<Vec<GrantedUnits>, HubError> {
+) -> Result<(Vec<GrantedUnits>, Option<u64>), HubError> {
     let holds = closing_holds(closing, public_key);
     let mut writing = db.write().await?;
     let of_grant = kept::of_grant(&mut writing, closing.grant).await?;
@@ -209,8 +219,9 @@ pub async fn close(
         }
     }
     let granted = grants_of(&mut writing, device).await?;
-    writing.commit().await?;
-    Ok(granted)
+    writing.is_told().await?;
+    let number = writing.commit().await?;
+    Ok((granted, number))
 }
 
 /// What an operator does with a grant.

@@ -50,7 +50,7 @@ impl CliError {
             | Self::Correction(CorrectionError::Hub(error))
             | Self::Grant(GrantError::Hub(error)) => exit_of(error),
             Self::Import {
-                error: ImportError::Field { .. } | ImportError::Together { .. },
+                error: ImportError::Field { .. } | ImportError::Together { .. } | ImportError::Meanwhile { .. },
                 ..
             }
             | Self::File { .. }
@@ -73,6 +73,7 @@ fn exit_of(error: &HubError) -> Exit {
         }
         HubError::Database(_)
         | HubError::Migration(_)
+        | HubError::PutBack
         | HubError::Record(_)
         | HubError::Disk { .. }
         | HubError::Listen { .. } => Exit::Failed,

@@ -87,6 +87,9 @@ pub enum HubError {
     /// The database cannot be brought to this version's layout.
     #[error("the hub's database cannot be brought up to date: {0}")]
     Migration(DatabaseError),
+    /// The database was put back from an older copy under the running hub: everything begins anew.
+    #[error("the hub's database was put back from an older copy; everything begins anew")]
+    PutBack,
     /// A stored record cannot be read.
     #[error("a record of the hub's database cannot be read: {0}")]
     Record(String),

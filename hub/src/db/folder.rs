@@ -11,6 +11,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::{Db, HubError, system};
+use crate::journal::Beside;
 use crate::storage::Storage;
 
 /// How often a starting server tries to take its lock.
@@ -154,9 +155,14 @@ impl HubFolder {
     /// # Errors
     /// [`HubError`].
     pub async fn database_on(&self, storage: &Arc<Storage>) -> Result<Db, HubError> {
-        match &self.database {
-            Some(address) => Db::open_address(address, system()).await,
-            None => Db::open_file(&self.root.join("hub.db"), storage.clone(), system()).await,
+        let db = match &self.database {
+            Some(address) => Db::open_address(address, system()).await?,
+            None => Db::open_file(&self.root.join("hub.db"), storage.clone(), system()).await?,
+        };
+        // On a disk that takes no key there is nothing to sign with, and nothing to be written.
+        if let Ok((key, _)) = self.key() {
+            db.stands_beside(Beside::of(&self.root, &key)?);
         }
+        Ok(db)
     }
 }

@@ -6,7 +6,10 @@ use super::engine::{Pool, Transaction};
 use super::statement::sql;
 
 /// The steps, in order. A step that was released is never changed.
-const STEPS: [&str; 1] = [include_str!("../../migrations/0001_layout.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../../migrations/0001_layout.sql"),
+    include_str!("../../migrations/0002_notices.sql"),
+];
 
 /// Brings a database to this version's layout: all of it, or nothing.
 pub(super) async fn bring_up_to_date(pool: &Pool) -> Result<(), HubError> {

@@ -46,12 +46,19 @@ pub enum News {
         /// Up to this number they are visible.
         number: u64,
     },
+    /// What the hub states to desks.
+    Notices {
+        /// Up to this number they are visible.
+        number: u64,
+    },
     /// A device: its grants, its card keys, or that it was revoked.
     Device(DeviceId),
     /// All devices: the card keys.
     Devices,
     /// Nobody knows what: everything is to be looked at.
     Everything,
+    /// The database was put back from an older copy under this process: every session ends, and begins anew.
+    PutBack,
 }
 
 /// How far that goes which concerns every session, and how often it moved.
@@ -63,10 +70,14 @@ pub struct ForAll {
     pub urgent: u64,
     /// The sealed parts are visible up to this number.
     pub holders: u64,
+    /// What the hub states to desks is visible up to this number.
+    pub notices: u64,
     /// How often something of all devices moved.
     pub devices: u64,
     /// How often nobody knew what moved.
     pub everything: u64,
+    /// How often the database was put back.
+    pub put_back: u64,
 }
 
 /// Where the sessions of a process hear what moved.
@@ -75,6 +86,7 @@ pub struct NewsRoom {
     venues: Mutex<HashMap<VenueId, watch::Sender<u64>>>,
     devices: Mutex<HashMap<DeviceId, watch::Sender<u64>>>,
     all: watch::Sender<ForAll>,
+    put_back: watch::Sender<u64>,
 }
 
 /// What one session hears: of its venue, its device, and all.
@@ -97,10 +109,14 @@ pub struct Heard {
     pub urgent: bool,
     /// The sealed parts, up to this number.
     pub holders: Option<u64>,
+    /// What the hub states to desks, up to this number.
+    pub notices: Option<u64>,
     /// Something of this device: its grants, its card keys, or that it was revoked.
     pub device: bool,
     /// Nobody knows what: everything is to be looked at.
     pub everything: bool,
+    /// The database was put back.
+    pub put_back: bool,
 }
 
 fn subscribe<K: Hash + Eq>(
@@ -124,6 +140,11 @@ impl NewsRoom {
             all,
             heard,
         }
+    }
+
+    /// How often the database was put back: for whoever looks after that.
+    pub fn put_back(&self) -> watch::Receiver<u64> {
+        self.put_back.subscribe()
     }
 
     /// Tells the sessions of this process.
@@ -150,6 +171,13 @@ impl NewsRoom {
                 }
                 News::Holders { number } => {
                     self.all.send_if_modified(|known| grow(&mut known.holders, *number));
+                }
+                News::Notices { number } => {
+                    self.all.send_if_modified(|known| grow(&mut known.notices, *number));
+                }
+                News::PutBack => {
+                    self.all.send_modify(|known| known.put_back += 1);
+                    self.put_back.send_modify(|count| *count += 1);
                 }
                 News::Devices => self.all.send_modify(|known| known.devices += 1),
                 News::Everything => self.all.send_modify(|known| known.everything += 1),
@@ -189,6 +217,8 @@ impl Subscription {
             catalogue: (all.catalogue > before.catalogue).then_some(all.catalogue),
             urgent: all.urgent > before.urgent,
             holders: (all.holders > before.holders).then_some(all.holders),
+            notices: (all.notices > before.notices).then_some(all.notices),
+            put_back: all.put_back > before.put_back,
             device: woken || all.devices > before.devices,
             everything: all.everything > before.everything,
         }

@@ -43,6 +43,11 @@ pub enum Moves<'a> {
     Venue(&'a VenueId),
     /// The sealed parts.
     Holders,
+    /// What the hub states to desks.
+    Notices,
+    /// Nothing that is kept under a number: what a desk is told beside the numbered rows takes one all the same, so that
+    /// a desk can say later up to where it was told.
+    Told,
 }
 
 /// What a transaction has numbered, or will have.
@@ -55,6 +60,9 @@ pub(super) struct Numbered {
     catalogue: bool,
     denial: bool,
     holders: bool,
+    notices: bool,
+    /// A number is taken for what has no row: on PostgreSQL.
+    told: bool,
     venues: BTreeSet<VenueId>,
 }
 
@@ -87,13 +95,17 @@ impl Writing {
                 self.numbered.denial = true;
             }
             Moves::Holders => self.numbered.holders = true,
+            Moves::Notices => self.numbered.notices = true,
+            Moves::Told => self.numbered.told = true,
             Moves::Venue(venue) => {
                 self.numbered.venues.insert(venue.clone());
             }
         }
         if self.reading.transaction.is_postgres() {
             let first = UNNUMBERED + self.numbered.places;
-            self.numbered.places += many;
+            if of != Moves::Told {
+                self.numbered.places += many;
+            }
             return Ok(first);
         }
         let reached = match self.numbered.reached {
@@ -143,6 +155,20 @@ impl Writing {
         let mut kept = self.db.0.ids.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(kind, first + many..first + taken);
         Ok(first)
+    }
+}
+
+impl Writing {
+    /// No id of this kind is given again up to this one.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn ids_beyond(&mut self, kind: &'static str, up_to: u64) -> Result<(), HubError> {
+        let raise = "INSERT INTO ids (kind, next) VALUES ($1, $2)
+             ON CONFLICT (kind) DO UPDATE
+             SET next = CASE WHEN ids.next < $2 THEN $2 ELSE ids.next END";
+        self.execute(sql(raise).bind(kind).bind(up_to.saturating_add(1))).await?;
+        Ok(())
     }
 }
 
@@ -217,12 +243,17 @@ fn of_numbered(numbered: &Numbered, number: u64) -> Vec<News> {
     if numbered.holders {
         news.push(News::Holders { number });
     }
+    if numbered.notices {
+        news.push(News::Notices { number });
+    }
     news
 }
 
 pub(super) async fn after_commit(db: &Db, numbered: Numbered) -> Result<Option<u64>, HubError> {
-    if numbered.places == 0 {
-        return Ok(numbered.reached.and_then(|reached| u64::try_from(reached).ok()));
+    if numbered.places == 0 && !numbered.told {
+        let number = numbered.reached.and_then(|reached| u64::try_from(reached).ok());
+        number.into_iter().for_each(|number| db.note_reached(number));
+        return Ok(number);
     }
     let numbering = &db.0.numbering;
     let own = numbering.committed.fetch_add(1, Ordering::SeqCst) + 1;
@@ -255,7 +286,7 @@ impl Db {
 
 /// The tables whose rows are numbered, each with its key, and in which order its rows are numbered. Passes first and in
 /// the order of their ids, as folds lock them.
-const NUMBERED: [(&str, &str, &str); 8] = [
+const NUMBERED: [(&str, &str, &str); 9] = [
     ("pass", "id", "version, id"),
     ("activity", "id", "version, id"),
     ("reward", "id", "version, id"),
@@ -263,6 +294,7 @@ const NUMBERED: [(&str, &str, &str); 8] = [
     ("coupon", "id", "version, id"),
     ("policy", "venue", "version, venue"),
     ("holder", "pass", "version, pass"),
+    ("notice", "id", "version, id"),
     // Of one list the earlier first, whichever transaction wrote it.
     ("accepted", "venue, day, writer, first", "first, venue, day, writer"),
 ];
@@ -280,6 +312,7 @@ async fn number_all(db: &Db) -> Result<u64, HubError> {
          UNION ALL SELECT 'coupon', COUNT(*) FROM coupon WHERE version < 0
          UNION ALL SELECT 'policy', COUNT(*) FROM policy WHERE version < 0
          UNION ALL SELECT 'holder', COUNT(*) FROM holder WHERE version < 0
+         UNION ALL SELECT 'notice', COUNT(*) FROM notice WHERE version < 0
          UNION ALL SELECT 'accepted', COUNT(*) FROM accepted WHERE version < 0";
     let mut waiting = BTreeSet::new();
     for row in transaction.all(sql(counts)).await? {
@@ -287,6 +320,8 @@ async fn number_all(db: &Db) -> Result<u64, HubError> {
             waiting.insert(row.get::<String>("name")?);
         }
     }
+    // For what is told beside the rows ([`Moves::Told`]): a number costs nothing.
+    reached += 1;
     let mut numbered = Numbered::default();
     for (table, key, order) in NUMBERED.iter().filter(|(table, ..)| waiting.contains(*table)) {
         reached = number_table(&mut transaction, table, key, order, reached, &mut numbered).await?;
@@ -297,6 +332,7 @@ async fn number_all(db: &Db) -> Result<u64, HubError> {
     let news = of_numbered(&numbered, number);
     super::news::notify(db, &mut transaction, &news).await?;
     transaction.commit().await?;
+    db.note_reached(number);
     db.0.news.publish(&news);
     Ok(number)
 }
@@ -342,6 +378,7 @@ async fn number_table(
                 numbered.venues.extend(venue.parse::<VenueId>().ok());
             }
             "holder" => numbered.holders = true,
+            "notice" => numbered.notices = true,
             _ => {
                 numbered.catalogue = true;
                 numbered.denial |= row.get::<bool>("denial")?;

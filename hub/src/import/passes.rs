@@ -15,6 +15,7 @@ use super::{
     CatalogueFile, Grants, ImportError, Imported, MembershipRow, PASSES_AT_ONCE, PassRow, at,
     cards_of, granted_by_residence, hash_of, telling_digits, together,
 };
+use crate::journal::Line;
 use crate::db::{Db, HubError};
 use crate::ledgers::fold_passes;
 use crate::records::imported::{self, Said};
@@ -152,6 +153,10 @@ pub(super) async fn take(
     let known = Known { owners: owners.clone(), said, passes, with_holder };
     let new = rows.iter().filter(|it| owner(it).is_none()).count();
     let mut next = if new == 0 { 0 } else { writing.ids("pass", new, 1).await? };
+    if let Some(beside) = db.beside().filter(|_| new > 0) {
+        // Before the database: an id that a desk was told names no other pass, whatever becomes of it.
+        beside.append(&[Line::Passes { up_to: next + new as u64 - 1 }])?;
+    }
     let chips_wait = entries::any_wait(&mut writing).await?;
 
     let (mut written, mut cards, mut kept, mut chips) =

@@ -1,6 +1,8 @@
 //! Card systems, activities, rewards, coupons and policies; and the catalogue's changes in the order of their numbers.
 
-use crdt_model::catalogue::Item;
+use std::collections::HashMap;
+
+use crdt_model::catalogue::{Item, ItemName};
 use crdt_model::ids::VenueId;
 
 use crate::db::{HubError, Moves, Reading, Row, Statement, Writing, sql};
@@ -37,6 +39,10 @@ const BEHIND: &str = concat!(
 );
 
 fn item(row: &Row) -> Result<(u64, Item), HubError> {
+    Ok((row.get("version")?, content(row)?))
+}
+
+fn content(row: &Row) -> Result<Item, HubError> {
     let record = row.bytes("record")?;
     let item = match row.get::<i64>("kind")? {
         0 => Item::Pass(minicbor::decode(record)?),
@@ -44,9 +50,10 @@ fn item(row: &Row) -> Result<(u64, Item), HubError> {
         2 => Item::Reward(minicbor::decode(record)?),
         3 => Item::Policy(minicbor::decode(record)?),
         4 => Item::Coupon(minicbor::decode(record)?),
-        _ => Item::CardSystem(minicbor::decode(record)?),
+        5 => Item::CardSystem(minicbor::decode(record)?),
+        kind => return Err(HubError::Record(format!("there is no kind {kind} of item"))),
     };
-    Ok((row.get("version")?, item))
+    Ok(item)
 }
 
 /// The changes behind a number for a venue's desks, with their numbers.
@@ -69,6 +76,54 @@ pub(crate) async fn denied_behind(
     let select = "SELECT version, 0 AS kind, record FROM pass
          WHERE version > $1 AND NOT active ORDER BY version LIMIT $2";
     reading.all(sql(select).bind(from).bind(most as u64)).await?.iter().map(item).collect()
+}
+
+/// The items of these names as a venue's desks have them, in their order; each with its number, where it has one.
+pub(crate) async fn by_names(
+    reading: &mut Reading,
+    venue: &VenueId,
+    names: &[ItemName],
+) -> Result<Vec<Option<(Option<u64>, Item)>>, HubError> {
+    let mut found: HashMap<(i64, u64), (Option<u64>, Item)> = HashMap::new();
+    let tables = [
+        "SELECT version, 0 AS kind, record, id FROM pass WHERE id IN (:list)",
+        "SELECT version, 1 AS kind, record, id FROM activity WHERE venue = $1 AND id IN (:list)",
+        "SELECT version, 2 AS kind, record, id FROM reward WHERE id IN (:list)",
+        "SELECT version, 3 AS kind, record, 0 AS id FROM policy WHERE venue = $1",
+        "SELECT version, 4 AS kind, record, id FROM coupon WHERE id IN (:list)",
+        "SELECT version, 5 AS kind, record, id FROM card_system WHERE id IN (:list)",
+    ];
+    for (kind, text) in (0i64..).zip(tables) {
+        let mut ids = names.iter().map(key).filter(|(of, _)| *of == kind).map(|(_, id)| id).peekable();
+        if ids.peek().is_none() {
+            continue;
+        }
+        let mut select = sql(text);
+        if text.contains("$1") {
+            select = select.bind(venue.as_str());
+        }
+        if text.contains(":list") {
+            select = select.list(ids);
+        }
+        for row in reading.all(select).await? {
+            // A negative one is no number yet.
+            let version = u64::try_from(row.get::<i64>("version")?).ok();
+            found.insert((kind, row.get("id")?), (version, content(&row)?));
+        }
+    }
+    Ok(names.iter().map(|name| found.remove(&key(name))).collect())
+}
+
+/// An item's kind, and its id among those of that kind.
+fn key(name: &ItemName) -> (i64, u64) {
+    match name {
+        ItemName::Pass(pass) => (0, pass.0),
+        ItemName::Activity(activity) => (1, u64::from(activity.0)),
+        ItemName::Reward(reward) => (2, u64::from(reward.0)),
+        ItemName::Policy => (3, 0),
+        ItemName::Coupon(coupon) => (4, u64::from(coupon.0)),
+        ItemName::CardSystem(system) => (5, u64::from(system.0)),
+    }
 }
 
 /// A kind of record of which each has a serial number, and a name in the contract.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use crdt_model::ids::{DeviceId, VenueId};
+use crdt_model::time::UnixMillis;
 
 use crate::db::{HubError, Reading, Row, Writing, sql};
 
@@ -94,6 +95,33 @@ pub(crate) async fn enrolled_at(
     let select = "SELECT enrolled_at AS found FROM device
          WHERE id = $1 AND venue = $2 AND revoked_at IS NULL";
     Ok(reading.value(sql(select).bind(id.0).bind(venue)).await?)
+}
+
+/// A desk as it was enrolled.
+pub(crate) struct Enrolment {
+    pub(crate) venue: String,
+    pub(crate) name: String,
+    pub(crate) public_key: [u8; 32],
+    pub(crate) enrolled_at: UnixMillis,
+}
+
+/// How a desk was enrolled that may take part.
+pub(crate) async fn enrolment(
+    reading: &mut Reading,
+    id: DeviceId,
+) -> Result<Option<Enrolment>, HubError> {
+    let select = "SELECT venue, name, public_key, enrolled_at FROM device
+         WHERE id = $1 AND revoked_at IS NULL AND NOT is_hub";
+    let row = reading.first(sql(select).bind(id.0)).await?;
+    row.map(|row| {
+        Ok(Enrolment {
+            venue: row.get("venue")?,
+            name: row.get("name")?,
+            public_key: row.get("public_key")?,
+            enrolled_at: UnixMillis(row.get("enrolled_at")?),
+        })
+    })
+    .transpose()
 }
 
 /// Adds a device unless it is there: when it was added.

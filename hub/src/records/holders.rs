@@ -1,6 +1,6 @@
 //! The sealed parts of pass records, and the keys by which the hub opens them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crdt_model::holder::SealedHolder;
 use crdt_model::ids::PassId;
@@ -65,4 +65,20 @@ pub(crate) async fn behind(
         .iter()
         .map(|row| Ok((row.get("version")?, PassId(row.get("pass")?), row.get("sealed")?)));
     found.collect()
+}
+
+/// The sealed parts of these passes, each with its number, where it has one.
+pub(crate) async fn of_passes(
+    reading: &mut Reading,
+    passes: impl IntoIterator<Item = PassId>,
+) -> Result<HashMap<PassId, (Option<u64>, Vec<u8>)>, HubError> {
+    let select = sql("SELECT version, pass, sealed FROM holder WHERE pass IN (:list)");
+    let rows = reading.all(select.list(passes.into_iter().map(|pass| pass.0))).await?;
+    rows.iter()
+        .map(|row| {
+            // A negative one is no number yet.
+            let version = u64::try_from(row.get::<i64>("version")?).ok();
+            Ok((PassId(row.get("pass")?), (version, row.get("sealed")?)))
+        })
+        .collect()
 }

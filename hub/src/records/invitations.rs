@@ -68,3 +68,14 @@ pub(crate) async fn note_used(
     writing.execute(note.bind(at).bind(token_hash)).await?;
     Ok(())
 }
+
+/// Notes that an invitation was used before, of which this database does not know it.
+pub(crate) async fn note_used_before(
+    writing: &mut Writing,
+    token_hash: &[u8],
+    at: i64,
+) -> Result<(), HubError> {
+    let note = "UPDATE invitation SET used_at = $1 WHERE token_hash = $2 AND used_at IS NULL";
+    writing.execute(sql(note).bind(at).bind(token_hash)).await?;
+    Ok(())
+}

@@ -40,6 +40,19 @@ fn run(row: &Row) -> Result<Run, HubError> {
     })
 }
 
+/// Runs that a desk may name at the most: of ten years in which a server is started each day, and as many commands write.
+const MOST_RUNS: u64 = 8_192;
+
+/// The newest runs in the order in which they were opened, each with its id and where it begins.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn newest(reading: &mut Reading) -> Result<Vec<(u64, u64)>, HubError> {
+    let select = sql("SELECT id, begins FROM run ORDER BY number DESC LIMIT $1").bind(MOST_RUNS);
+    let rows = reading.all(select).await?;
+    rows.iter().rev().map(|row| Ok((row.get("id")?, row.get("begins")?))).collect()
+}
+
 /// Those of these runs that the database knows, in their order.
 ///
 /// # Errors
@@ -83,6 +96,26 @@ pub async fn note_restored(writing: &mut Writing, run: u64) -> Result<(), HubErr
 pub async fn is_noted(reading: &mut Reading, run: u64) -> Result<bool, HubError> {
     let select = sql("SELECT EXISTS (SELECT 1 FROM restored WHERE run = $1) AS found").bind(run);
     Ok(reading.value(select).await?.unwrap_or_default())
+}
+
+/// This device, too, is to state its grants.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn hold(writing: &mut Writing, device: DeviceId) -> Result<(), HubError> {
+    let now = writing.now().0;
+    let hold = sql("INSERT INTO hold (device, since) VALUES ($1, $2) ON CONFLICT (device) DO NOTHING");
+    writing.execute(hold.bind(device.0).bind(now)).await?;
+    Ok(())
+}
+
+/// Whether this device has not stated its grants since a restore.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn is_held(reading: &mut Reading, device: DeviceId) -> Result<bool, HubError> {
+    let select = sql("SELECT EXISTS (SELECT 1 FROM hold WHERE device = $1) AS found");
+    Ok(reading.value(select.bind(device.0)).await?.unwrap_or_default())
 }
 
 /// A device has stated its grants, or will not come back: nothing waits for it any more. Whether anything did.

@@ -160,6 +160,8 @@ pub struct KnownDesk {
     pub card_keys: Option<u64>,
     /// Whether another daemon uses its key, too.
     pub used_twice: bool,
+    /// It is to say again what it holds, whatever it was told: others found out that the hub was restored.
+    pub is_held: bool,
     /// The highest numbers of what reaches it.
     pub tops: Tops,
 }

@@ -3,7 +3,7 @@
 use crate::feed::{Feed, Found, HubClock, KnownDesk, Need, News, NotAsked, Note, Tops};
 use crate::message::{Hello, HubMessage, ListPosition, PROTOCOL_VERSION, Welcome};
 use crate::runs::Located;
-use crate::version::{GoOn, Version};
+use crate::version::{GoOn, Restored, Version};
 
 use super::{HubSession, Phase};
 
@@ -80,7 +80,11 @@ impl HubSession {
             return Err(NotAsked);
         };
         let located = greeting.located;
-        let restored = located.and_then(|located| located.restored);
+        let restored = located.and_then(|located| {
+            // All that it was told holds, and the hub wants to hear all the same what it was granted.
+            let asked = known.is_held.then_some(Restored { common: u64::MAX });
+            located.restored.or(asked)
+        });
         let lost = known.entries < greeting.hello.acknowledged;
         let go_on = match located {
             // The rows are gone and the counter is not: whatever was told of the venue may lack.
