@@ -105,13 +105,15 @@ async fn say_hello(
 async fn a_desk_is_welcomed_and_hears_of_the_hub_while_another_process_writes() {
     let hub = RunningHub::start().await;
     let desk = TestDesk::enrolled(&hub.db, "Balie").await;
-    // An import is one transaction of minutes.
-    let mut import = Some(hub.db.begin_with("BEGIN IMMEDIATE").await.unwrap());
+    // On PostgreSQL it is the desk's own row that the other one holds.
+    let mut other = hub.db.write().await.unwrap();
+    other.all(sql("SELECT id FROM device").locking()).await.unwrap();
+    let mut other = Some(other);
     let mut said = Vec::new();
     say_hello(&hub, &desk, 1, 0, |message| {
         if matches!(message, HubMessage::Beat(_)) {
             // It is dropped in a task of its own, and with that given up.
-            import.take();
+            other.take();
         }
         said.push(message);
     })
@@ -293,7 +295,7 @@ async fn strangers_and_other_versions_are_told_why() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invitation_works_once_and_the_hub_says_what_is_wrong_with_another() {
     let hub = RunningHub::start().await;
-    let (_, hub_key) = HubFolder::create(hub.folder.path()).unwrap().key().unwrap();
+    let (_, hub_key) = hub_folder(hub.folder.path()).await.key().unwrap();
     let invitation =
         hub::registry::invite(&hub.db, &venue(), "Balie", Vec::new(), &hub_key).await.unwrap();
     let enrol = |token: &[u8]| {
