@@ -26,11 +26,7 @@ pub async fn version(reading: &mut Reading) -> Result<u64, HubError> {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn page(
-    db: &Db,
-    venue: &VenueId,
-    from: u64,
-) -> Result<Option<CataloguePage>, HubError> {
+pub async fn page(db: &Db, venue: &VenueId, from: u64) -> Result<Option<CataloguePage>, HubError> {
     // One state of the database: the records, what they include and the version belong together.
     let mut reading = db.read().await?;
     let current = version(&mut reading).await?;

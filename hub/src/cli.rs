@@ -15,7 +15,7 @@ use service::out::{self, json_of};
 use service::say;
 use thiserror::Error;
 
-use crate::db::{HubError, HubFolder};
+use crate::db::{HubError, HubFolder, backup, restore};
 use crate::import::{self, ImportError};
 use crate::sample_world::{MAX_PASSES, World};
 use crate::stock::GrantStep;
@@ -28,6 +28,9 @@ pub struct Arguments {
     /// The hub's folder: its database and its key.
     #[arg(long, env = "STEMPEL_HUB_FOLDER", global = true)]
     folder: Option<PathBuf>,
+    /// Where the database is, `postgres://user@host/name`. By default it is a file in the folder.
+    #[arg(long, env = "STEMPEL_DATABASE", global = true, hide_env_values = true)]
+    database: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -79,6 +82,18 @@ enum Command {
     /// Shows what the hub has.
     #[command(subcommand)]
     Show(ShowCommand),
+    /// Writes a backup of the database into a new file, also while the hub serves. The hub's key is not in it: keep a
+    /// copy of `hub.key` elsewhere, once.
+    Backup {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Takes a backup back: the database is as it was then. No server may run meanwhile. Desks then send again what was
+    /// recorded since.
+    Restore {
+        /// The file that `backup` wrote.
+        file: PathBuf,
+    },
     /// Shows how the hub is: whether it serves, whether its disk takes what desks send, and what is the matter.
     Status {
         /// For scripts.
@@ -90,7 +105,14 @@ enum Command {
 impl Command {
     /// Whether it may be the first command that a new hub is given.
     fn begins_a_hub(&self) -> bool {
-        matches!(self, Self::Serve { .. } | Self::Venue(_) | Self::Import(_) | Self::CardKeys(_))
+        matches!(
+            self,
+            Self::Serve { .. }
+                | Self::Venue(_)
+                | Self::Import(_)
+                | Self::CardKeys(_)
+                | Self::Restore { .. }
+        )
     }
 }
 
@@ -281,8 +303,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         return sample_data(passes, seed, today);
     }
     let folder = arguments.folder.unwrap_or_else(default_folder);
-    let folder = if arguments.command.begins_a_hub() {
-        HubFolder::create(folder)?
+    let folder = if arguments.command.begins_a_hub() || arguments.database.is_some() {
+        HubFolder::create(folder)?.with_database(arguments.database)
     } else {
         HubFolder::existing(folder)?
     };
@@ -318,6 +340,16 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
                 done.same,
                 done.sealed
             );
+            Ok(())
+        }
+        Command::Backup { file } => {
+            backup(&folder.database().await?, &file).await?;
+            say!("written to {}", file.display());
+            Ok(())
+        }
+        Command::Restore { file } => {
+            restore(&folder, &file).await?;
+            say!("restored from {}", file.display());
             Ok(())
         }
         Command::Show(command) => show(&folder, command).await,

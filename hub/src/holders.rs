@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crdt_model::catalogue::{CardName, LookupKey};
 use crdt_model::holder::{
-    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, OpenError, Picture, SealError,
+    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, OpenError, Picture,
+    SealError,
 };
 use crdt_model::ids::{Identification, PassId};
 use data_encoding::BASE64;
@@ -199,9 +200,8 @@ pub(crate) async fn seal(
         let key: [u8; 32] = surroundings.random();
         let content_key = ContentKey::new(key);
         let cost = Cost::STANDARD;
-        let sealed = crdt_model::holder::seal(
-            &holder, pass, &content_key, &secrets, cost, &mut nonce,
-        );
+        let sealed =
+            crdt_model::holder::seal(&holder, pass, &content_key, &secrets, cost, &mut nonce);
         Ok(Kept { key, sealed: sealed.map_err(failed)? })
     });
     let kept: Result<Kept, HolderProblem> = made.await.map_err(|error| cannot("made", &error))?;

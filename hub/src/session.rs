@@ -190,10 +190,7 @@ pub(crate) async fn serve(
 }
 
 impl Session {
-    async fn run(
-        &mut self,
-        mut receive: RecvStream,
-    ) -> Result<(), SessionEnd> {
+    async fn run(&mut self, mut receive: RecvStream) -> Result<(), SessionEnd> {
         let first_word = tokio::time::sleep(FIRST_WORD);
         tokio::pin!(first_word);
         let mut more = false;

@@ -52,7 +52,7 @@ pub async fn backup(db: &Db, file: &Path) -> Result<(), HubError> {
 /// # Errors
 /// [`HubError::AlreadyServing`], [`HubError::Record`] where the file is no backup, [`HubError`].
 pub async fn restore(folder: &HubFolder, file: &Path) -> Result<(), HubError> {
-    let _lock = folder.lock()?;
+    let _lock = folder.lock_alone()?;
     let disk = |path: &Path| {
         let path = path.to_owned();
         move |error| HubError::Disk { path, error }

@@ -118,10 +118,7 @@ pub(crate) async fn fold_passes(
 
 /// Adds new entries, and folds the passes that they are about, which get new versions. An entry of a pass that the hub
 /// does not know is kept, and counts for nobody yet.
-pub(crate) async fn fold_with(
-    writing: &mut Writing,
-    mut new: Vec<New>,
-) -> Result<(), HubError> {
+pub(crate) async fn fold_with(writing: &mut Writing, mut new: Vec<New>) -> Result<(), HubError> {
     let passes: BTreeSet<u64> = new.iter().filter_map(|it| it.pass).collect();
     let _span = tracing::debug_span!("fold", passes = passes.len());
     fold_some(writing, passes, &mut new).await?;
@@ -199,7 +196,8 @@ fn changed_or_kept(
     changed: &[(VenueId, EntryRef, Outcome)],
     new: &[New],
 ) -> HashMap<EntryRef, String> {
-    let known = kept.values().flatten().filter_map(|it| Some((it.placed.place, it.outcome.clone()?)));
+    let known =
+        kept.values().flatten().filter_map(|it| Some((it.placed.place, it.outcome.clone()?)));
     let new = new.iter().filter_map(|it| Some((it.placed.place, outcome(it.outcome?).to_owned())));
     let changed = changed.iter().map(|(_, place, it)| (*place, outcome(*it).to_owned()));
     known.chain(new).chain(changed).collect()

@@ -182,10 +182,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn write_imported(
-    writing: &mut Writing,
-    passes: &[Imported],
-) -> Result<(), HubError> {
+pub async fn write_imported(writing: &mut Writing, passes: &[Imported]) -> Result<(), HubError> {
     let denied = passes.iter().any(|it| !is_active(&it.record));
     let moves = if denied { Moves::Denial } else { Moves::Catalogue };
     let version = writing.versions(moves, passes.len()).await?;

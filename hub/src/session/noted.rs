@@ -101,12 +101,7 @@ impl Session {
 }
 
 /// Stores that the desk came, with which software, in which run, and what its clock shows.
-async fn note_desk(
-    db: &Db,
-    device: &Device,
-    hello: &Hello,
-    lost: bool,
-) -> Result<(), HubError> {
+async fn note_desk(db: &Db, device: &Device, hello: &Hello, lost: bool) -> Result<(), HubError> {
     let holds_all = hello.pending.is_empty() && !lost;
     clock::note_desk_clock(db, device.device, UnixMillis(hello.clock), holds_all).await?;
     let same_software = device.software.as_ref() == Some(&hello.software);

@@ -201,10 +201,8 @@ async fn what_one_desk_records_the_other_is_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_desk_that_comes_late_gets_the_whole_log_in_batches_that_it_can_judge() {
     let hub = RunningHub::start().await;
-    let mut desks = [
-        TestDesk::enrolled(&hub.db, "Balie").await,
-        TestDesk::enrolled(&hub.db, "Kiosk").await,
-    ];
+    let mut desks =
+        [TestDesk::enrolled(&hub.db, "Balie").await, TestDesk::enrolled(&hub.db, "Kiosk").await];
     for number in 0..300 {
         for desk in &mut desks {
             desk.append(check_in(number % 10 + 1, i64::try_from(number).unwrap()));
@@ -388,7 +386,9 @@ async fn a_second_hub_on_the_same_folder_is_refused_and_a_stopped_one_frees_it()
     let hub = RunningHub::start().await;
     let folder = hub_folder(hub.folder.path()).await;
     let second = hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await;
-    assert!(matches!(second, Err(hub::db::HubError::AlreadyServing { .. })), "{second:?}");
+    // On PostgreSQL any number may.
+    let refused = matches!(second, Err(hub::db::HubError::AlreadyServing { .. }));
+    assert_eq!(refused, !hub.db.is_postgres(), "{second:?}");
     hub.stop.send(()).unwrap();
     hub.task.await.unwrap().unwrap();
     hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), |_| {}, async {}).await.unwrap();
