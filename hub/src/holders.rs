@@ -95,7 +95,7 @@ pub(crate) enum Step {
     /// Nothing: it is as it should be.
     Nothing,
     /// It is written as it is here.
-    Write(Kept),
+    Write(Box<Kept>),
     /// It is to be sealed first.
     Seal(Box<Sealing>),
 }
@@ -137,7 +137,7 @@ pub(crate) async fn seal_anew(
     if cards.is_empty() {
         // Nobody has a card that opens it. It is kept for the next one, without any lock.
         kept.sealed.locks.clear();
-        return Ok(Step::Write(kept));
+        return Ok(Step::Write(Box::new(kept)));
     }
     let what = What::Anew(kept);
     Ok(Step::Seal(Box::new(Sealing { pass, cards: cards.to_vec(), what })))

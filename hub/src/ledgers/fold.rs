@@ -111,7 +111,7 @@ pub(crate) async fn fold_passes(
 ) -> Result<(), HubError> {
     let passes: Vec<u64> = passes.iter().copied().collect();
     for some in passes.chunks(PASSES_AT_ONCE) {
-        fold_some(writing, some.iter().copied(), &mut Vec::new()).await?;
+        fold_some(writing, some.iter().copied(), &mut []).await?;
     }
     Ok(())
 }
@@ -128,7 +128,7 @@ pub(crate) async fn fold_with(writing: &mut Writing, mut new: Vec<New>) -> Resul
 async fn fold_some(
     writing: &mut Writing,
     passes: impl IntoIterator<Item = u64>,
-    new: &mut Vec<New>,
+    new: &mut [New],
 ) -> Result<(), HubError> {
     let calendar = calendar()?;
     let mut found = passes::lock(writing, passes).await?;

@@ -314,7 +314,7 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
                 }
                 Subject::External(_) => (None, None),
             };
-            let mut entry = entry.clone();
+            let mut entry = *entry;
             if let Some(pass) = pass {
                 entry.subject = Subject::Pass(crdt_model::ids::PassId(pass));
             }

@@ -196,8 +196,8 @@ pub async fn write_imported(writing: &mut Writing, passes: &[Imported]) -> Resul
             version.into(),
             it.record.account.points().into(),
             it.record.account.debt().into(),
-            (&it.subscription).clone().into(),
-            (&it.municipality).clone().into(),
+            it.subscription.clone().into(),
+            it.municipality.clone().into(),
             it.birth_year.into(),
         ]);
     }

@@ -1,7 +1,7 @@
 //! The database under several writers and several processes, its backups, and its numbers. Two handles that were opened
 //! apart stand for two processes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn two_processes_that_take_entries_of_the_same_passes_lose_and_double_noth
             desk
         }));
     }
-    let mut expected: std::collections::BTreeMap<u64, BTreeSet<i64>> = Default::default();
+    let mut expected: BTreeMap<u64, BTreeSet<i64>> = BTreeMap::new();
     for task in running {
         let desk = task.await.unwrap();
         for entry in desk.ledger.entries_of(&desk.writer, 0) {
