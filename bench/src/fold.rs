@@ -1,5 +1,5 @@
 //! How many entries are folded in a second on one core: in memory, and at the hub from the bytes of a
-//! desk's batches to accounts on SQLite. The peer is what no fold can do without: decoding the entries
+//! desk's batches to accounts, beside the engine's own bulk insert. The peer of the first is what no fold can do without: decoding the entries
 //! and sorting them.
 
 use std::hint::black_box;
@@ -12,6 +12,7 @@ use crdt_model::ledger::{Ledger, LedgerId};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use crdt_model::receipt::Receipt;
 use crdt_model::time::{Calendar, UnixMillis, day_number};
+use hub::db::{Db, HubFolder, Value, sql};
 use hub::ledgers::Taken;
 use jiff::civil::Date;
 use stempel_tests::{VENUE, catalogue};
@@ -62,14 +63,75 @@ const IN_A_BATCH: u64 = 2_000;
 /// Entries in one list.
 const IN_A_LIST: u64 = 20_000;
 
-/// The hub, from the bytes of sealed batches to accounts on SQLite, one commit a batch.
-async fn at_the_hub(entries: u64, passes: u64) {
+/// A database for the measurement: SQLite in this folder, or a fresh schema at the address that
+/// `STEMPEL_TEST_POSTGRES` names.
+async fn database(world: &std::path::Path, postgres: Option<&str>) -> Db {
+    let folder = HubFolder::create(world).expect("it can be made");
+    let Some(server) = postgres else { return folder.database().await.expect("it opens") };
+    let plain = folder.clone().with_database(Some(server.to_owned()));
+    let mut writing = plain.database().await.expect("it opens").write().await.expect("it writes");
+    for text in ["DROP SCHEMA IF EXISTS bench CASCADE", "CREATE SCHEMA bench"] {
+        writing.execute(sql(text)).await.expect("a schema can be made");
+    }
+    writing.commit().await.expect("it commits");
+    let join = if server.contains('?') { '&' } else { '?' };
+    let address = format!("{server}{join}options[search_path]=bench");
+    folder.with_database(Some(address)).database().await.expect("it opens")
+}
+
+/// The engine's own bulk insert of the rows that the batches become, one commit a batch: no judging, no account, no
+/// record, no number.
+async fn bulk_insert(db: &Db, entries: u64, passes: u64) -> f64 {
+    let writer = Writer { device: DeviceId([8; 16]), epoch: 1 };
+    let begun = Instant::now();
+    for begin in (0..entries).step_by(usize::try_from(IN_A_BATCH).unwrap_or(1)) {
+        let rows = (begin..begin + IN_A_BATCH).map(|n| {
+            let entry = entry_of(n, passes);
+            let day = "2026-11-21".parse().expect("a day");
+            let bytes = entry.encode(day, &writer);
+            vec![
+                VENUE.into(),
+                day_number(day).into(),
+                writer.to_bytes().into(),
+                n.into(),
+                (1 + n * 7919 % passes).into(),
+                bytes.into(),
+                entry.at.0.into(),
+                "check-in".into(),
+                1u32.into(),
+                1i64.into(),
+                entry.at.0.into(),
+                "counted".into(),
+            ]
+        });
+        let insert = "WITH given (venue, day, writer, idx, pass, bytes, received, kind, activity,
+                 points, at, outcome) AS (:rows)
+             INSERT INTO entry (venue, day, writer, idx, pass, bytes, received, kind, activity,
+                 points, at, outcome)
+             SELECT * FROM given";
+        let rows: Vec<Vec<Value>> = rows.collect();
+        db.write_one(sql(insert).rows(rows)).await.expect("they are written");
+    }
+    begun.elapsed().as_secs_f64()
+}
+
+fn entry_of(n: u64, passes: u64) -> Entry {
+    let at = UnixMillis(1_795_258_800_000 + i64::try_from(n).unwrap_or(0));
+    let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
+    Entry { at, subject: Subject::Pass(PassId(1 + n * 7919 % passes)), fact }
+}
+
+/// The hub, from the bytes of sealed batches to accounts, one commit a batch; beside it the engine's own bulk insert of
+/// the same rows.
+async fn at_the_hub(entries: u64, passes: u64, postgres: Option<&str>) {
+    let engine = if postgres.is_some() { "PostgreSQL" } else { "SQLite" };
     let world = tempfile::tempdir_in(".").expect("this folder can be written");
-    let folder = hub::db::HubFolder::create(world.path()).expect("it can be made");
-    let db = folder.database().await.expect("it opens");
+    let db = database(world.path(), postgres).await;
     let passes_there = u32::try_from(passes).unwrap_or(u32::MAX);
     let file = hub::import::read(&catalogue(passes_there, 0)).expect("a catalogue");
+    let begun = Instant::now();
     hub::import::import(&db, &file).await.expect("it is taken");
+    println!("{engine}: {passes} passes imported in {:.1} s", begun.elapsed().as_secs_f64());
     let key = DeviceKey::from_seed(&[7; 32]).expect("32 bytes");
     let venue: VenueId = VENUE.parse().expect("a venue");
     let invitation = hub::registry::invite(&db, &venue, "Balie", Vec::new(), &[0; 32])
@@ -89,14 +151,8 @@ async fn at_the_hub(entries: u64, passes: u64) {
         let epoch = u32::try_from(1 + begin / IN_A_LIST).unwrap_or(u32::MAX);
         let writer = Writer { device: key.device(), epoch };
         let first = 1 + begin % IN_A_LIST;
-        let bytes: Vec<Vec<u8>> = (begin..begin + IN_A_BATCH)
-            .map(|n| {
-                let pass = PassId(1 + n * 7919 % passes);
-                let at = UnixMillis(1_795_258_800_000 + i64::try_from(n).unwrap_or(0));
-                let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
-                Entry { at, subject: Subject::Pass(pass), fact }.encode(day, &writer)
-            })
-            .collect();
+        let bytes: Vec<Vec<u8>> =
+            (begin..begin + IN_A_BATCH).map(|n| entry_of(n, passes).encode(day, &writer)).collect();
         let extension =
             ledger.extension(writer, first, bytes.iter().map(Vec::as_slice)).expect("they follow");
         ledger.extend(&extension).expect("they are the next");
@@ -117,10 +173,14 @@ async fn at_the_hub(entries: u64, passes: u64) {
     let took = begun.elapsed().as_secs_f64();
     let count = f64::from(u32::try_from(entries).unwrap_or(u32::MAX));
     println!(
-        "at the hub, SQLite      {:12.0} entries a second ({count:.0} of {passes} passes, {} commits; target 100,000)",
+        "at the hub, {engine:12}{:12.0} entries a second ({count:.0} of {passes} passes, {} commits)",
         count / took,
         batches.len()
     );
+    let peer = bulk_insert(&db, entries, passes).await;
+    println!("its own bulk insert     {:12.0} rows a second", count / peer);
+    println!("ratio                   {:12.2}", took / peer);
+    db.close().await;
 }
 
 pub(crate) async fn measure(entries: u32) {
@@ -160,5 +220,9 @@ pub(crate) async fn measure(entries: u32) {
     println!("decoded and sorted      {:12.0} entries a second", count / peer);
     println!("decoded and folded      {:12.0} entries a second", count / folded);
     println!("ratio                   {:12.2}", folded / peer);
-    at_the_hub(200_000, 50_000).await;
+    at_the_hub(200_000, 50_000, None).await;
+    match std::env::var("STEMPEL_TEST_POSTGRES") {
+        Ok(server) => at_the_hub(200_000, 50_000, Some(&server)).await,
+        Err(_) => println!("PostgreSQL: not measured, STEMPEL_TEST_POSTGRES names none"),
+    }
 }

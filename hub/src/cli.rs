@@ -1,5 +1,6 @@
 //! The command line: `stempel-hub`, one file a command.
 
+mod backups;
 mod card_keys;
 mod clock;
 mod correct;
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// The hub's folder: its database and its key.
     #[arg(long, env = "STEMPEL_HUB_FOLDER", global = true)]
     folder: Option<PathBuf>,
+    /// Where the database is, `postgres://user@host/name`. By default it is a file in the folder.
+    #[arg(long, env = "STEMPEL_DATABASE", global = true, hide_env_values = true)]
+    database: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -75,6 +79,18 @@ enum Command {
     /// Shows what the hub has.
     #[command(subcommand)]
     Show(show::ShowCommand),
+    /// Writes a backup of the database into a new file, also while the hub serves. The hub's key is not in it: keep a
+    /// copy of `hub.key` elsewhere, once.
+    Backup {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Takes a backup back: the database is as it was then. No server may run meanwhile. Desks then send again what was
+    /// recorded since.
+    Restore {
+        /// The file that `backup` wrote.
+        file: PathBuf,
+    },
     /// Shows how the hub is: whether it serves, whether its disk takes what desks send, and what is the matter.
     Status {
         /// For scripts.
@@ -86,7 +102,14 @@ enum Command {
 impl Command {
     /// Whether it may be the first command that a new hub is given.
     fn begins_a_hub(&self) -> bool {
-        matches!(self, Self::Serve { .. } | Self::Venue(_) | Self::Import(_) | Self::CardKeys(_))
+        matches!(
+            self,
+            Self::Serve { .. }
+                | Self::Venue(_)
+                | Self::Import(_)
+                | Self::CardKeys(_)
+                | Self::Restore { .. }
+        )
     }
 }
 
@@ -137,11 +160,15 @@ pub enum CliError {
 /// # Errors
 /// [`CliError`].
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
-    let (command, root) = (arguments.command, arguments.folder);
+    let Arguments { command, folder: root, database } = arguments;
     let begins_a_hub = command.begins_a_hub();
     let folder = || {
         let root = root.unwrap_or_else(default_folder);
-        if begins_a_hub { HubFolder::create(root) } else { HubFolder::existing(root) }
+        if begins_a_hub || database.is_some() {
+            HubFolder::create(root).map(|folder| folder.with_database(database))
+        } else {
+            HubFolder::existing(root)
+        }
     };
     match command {
         Command::Serve { listen } => serve::run(&folder()?, listen).await,
@@ -158,6 +185,8 @@ pub async fn run(arguments: Arguments) -> Result<(), CliError> {
         Command::Clock(command) => clock::run(&folder()?, command).await,
         Command::Import(command) => import::run(&folder()?, command).await,
         Command::Show(command) => show::run(&folder()?, command).await,
+        Command::Backup { file } => backups::write(&folder()?, &file).await,
+        Command::Restore { file } => backups::take_back(&folder()?, &file).await,
         Command::Status { json } => status::show(&folder()?, json).await,
     }
 }

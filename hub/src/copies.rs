@@ -175,11 +175,7 @@ impl Lines {
     ///
     /// # Errors
     /// [`HubError`], where they cannot be noted.
-    pub(crate) async fn watch(
-        &self,
-        db: &Db,
-        storage: &Arc<Storage>,
-    ) -> Result<(), HubError> {
+    pub(crate) async fn watch(&self, db: &Db, storage: &Arc<Storage>) -> Result<(), HubError> {
         let mut noted: HashMap<DeviceId, UnixMillis> = HashMap::new();
         let mut noting: JoinSet<Result<(), HubError>> = JoinSet::new();
         let mut looked: Option<Instant> = None;

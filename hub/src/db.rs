@@ -110,7 +110,8 @@ impl Db {
         let (pool, options) = engine::open_postgres(address).await?;
         let mut reading = pool.begin_to_read().await?;
         let schema = reading.all(sql("SELECT current_schema() AS name")).await?;
-        let schema: String = schema.first().map(|row| row.get("name")).transpose()?.unwrap_or_default();
+        let schema: String =
+            schema.first().map(|row| row.get("name")).transpose()?.unwrap_or_default();
         drop(reading);
         Self::over(pool, Some((options, format!("stempel_{schema}"))), surroundings).await
     }

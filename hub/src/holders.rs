@@ -6,7 +6,8 @@ use std::sync::Arc;
 use catalogue_file::HolderRow;
 use crdt_model::catalogue::{CardName, LookupKey};
 use crdt_model::holder::{
-    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, OpenError, Picture, SealError,
+    CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, OpenError, Picture,
+    SealError,
 };
 use crdt_model::ids::{Identification, PassId};
 use data_encoding::BASE64;
@@ -89,7 +90,7 @@ pub(crate) enum Step {
     /// Nothing: it is as it should be.
     Nothing,
     /// It is written as it is here.
-    Write(Kept),
+    Write(Box<Kept>),
     /// It is to be sealed first.
     Seal(Box<Sealing>),
 }
@@ -131,7 +132,7 @@ pub(crate) async fn seal_anew(
     if cards.is_empty() {
         // Nobody has a card that opens it. It is kept for the next one, without any lock.
         kept.sealed.locks.clear();
-        return Ok(Step::Write(kept));
+        return Ok(Step::Write(Box::new(kept)));
     }
     let what = What::Anew(kept);
     Ok(Step::Seal(Box::new(Sealing { pass, cards: cards.to_vec(), what })))
@@ -194,9 +195,8 @@ pub(crate) async fn seal(
         let key: [u8; 32] = surroundings.random();
         let content_key = ContentKey::new(key);
         let cost = Cost::STANDARD;
-        let sealed = crdt_model::holder::seal(
-            &holder, pass, &content_key, &secrets, cost, &mut nonce,
-        );
+        let sealed =
+            crdt_model::holder::seal(&holder, pass, &content_key, &secrets, cost, &mut nonce);
         Ok(Kept { key, sealed: sealed.map_err(failed)? })
     });
     let kept: Result<Kept, HolderProblem> = made.await.map_err(|error| cannot("made", &error))?;

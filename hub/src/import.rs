@@ -53,7 +53,9 @@ pub enum ImportError {
         why: String,
     },
     /// Something was changed while the file was imported, so that a row does not fit any more.
-    #[error("{field}: {why}, since a moment ago. What stands before it was imported: import the file again")]
+    #[error(
+        "{field}: {why}, since a moment ago. What stands before it was imported: import the file again"
+    )]
     Meanwhile {
         /// The field.
         field: String,
@@ -171,11 +173,8 @@ pub async fn import(db: &Db, file: &CatalogueFile) -> Result<Imported, ImportErr
     let lookup = lookup_key(db).await?;
     passes::judge(db, file).await?;
     let mut writing = db.write().await?;
-    let mut importing = Importing {
-        writing: &mut writing,
-        done: Imported::default(),
-        grants: Grants::default(),
-    };
+    let mut importing =
+        Importing { writing: &mut writing, done: Imported::default(), grants: Grants::default() };
     if let Some(policy) = &file.policy {
         importing.default_policy(policy).await?;
     }

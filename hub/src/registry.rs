@@ -14,7 +14,9 @@ use crate::journal::Line;
 use crate::ledgers::TIME_ZONE;
 use crate::notices;
 use crate::records::devices::venue_id;
-use crate::records::{self, catalogue, devices as kept, encoded, invitations, meta, venues as places};
+use crate::records::{
+    self, catalogue, devices as kept, encoded, invitations, meta, venues as places,
+};
 use crate::secrets::{lookup_key, request_key};
 
 /// How long an invitation can be used: a week, in milliseconds.

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 
 use crate::clock::{self, Doubt};
 use crate::db::{HubError, HubFolder};
+use crate::records::runs;
 use crate::registry::{self, Device};
 use crate::storage::{self, StorageTrouble};
 
@@ -65,6 +66,9 @@ pub struct HubStatus {
     pub used_twice: Vec<Device>,
     /// Desks that sent entries again which this hub, restored from an older copy, had lost.
     pub sent_again: Vec<Device>,
+    /// Desks of which a hub that was restored waits to hear what they were granted: until then nothing limited is
+    /// granted.
+    pub not_stated: Vec<Device>,
     /// Tasks of the server that failed.
     pub failed_tasks: Vec<FailedTask>,
 }
@@ -129,17 +133,22 @@ pub async fn status(folder: &HubFolder) -> Result<HubStatus, HubError> {
         heard: 0,
         used_twice: Vec::new(),
         sent_again: Vec::new(),
+        not_stated: Vec::new(),
         failed_tasks: Vec::new(),
     };
     let looked = async {
         let db = folder.database().await?;
         let now = db.now().0;
+        let held = runs::held(&mut db.read().await?).await?;
         for device in registry::devices(&db).await? {
             let heard = device.last_contact.is_some_and(|at| now.saturating_sub(at) < HEARD_WITHIN);
             status.desks += u64::from(!device.revoked);
             status.heard += u64::from(!device.revoked && heard);
             if device.used_twice_since.is_some() {
                 status.used_twice.push(device.clone());
+            }
+            if held.iter().any(|(held, _)| *held == device.device) {
+                status.not_stated.push(device.clone());
             }
             if device.sent_again_at.is_some() {
                 status.sent_again.push(device);

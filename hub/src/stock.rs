@@ -13,7 +13,7 @@ use sync_protocol::message::{Closing, Wanted};
 use sync_protocol::seal::closing_holds;
 use thiserror::Error;
 
-use crate::db::{Db, DatabaseError, HubError, Reading, Writing};
+use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
 use crate::journal::Line;
 use crate::records::{catalogue, runs, stock as kept};
 
@@ -103,11 +103,7 @@ pub struct Answer {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn grant(
-    db: &Db,
-    device: DeviceId,
-    wanted: &[Wanted],
-) -> Result<Answer, HubError> {
+pub async fn grant(db: &Db, device: DeviceId, wanted: &[Wanted]) -> Result<Answer, HubError> {
     let mut seen = HashSet::new();
     // Whoever has a visitor before them first.
     let by_haste = wanted.iter().filter(|it| it.now).chain(wanted.iter().filter(|it| !it.now));

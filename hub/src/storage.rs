@@ -68,10 +68,7 @@ fn trouble_of(error: &DatabaseError) -> Option<StorageTrouble> {
 /// What this error says of the disk of this folder, where it says anything. SQLite has one kind of error for much
 /// that a disk can do: the disk itself says more.
 pub(crate) fn trouble_in(folder: &Path, error: &HubError) -> Option<StorageTrouble> {
-    let error = match error {
-        HubError::Database(error) | HubError::Migration(error) => error,
-        _ => return None,
-    };
+    let (HubError::Database(error) | HubError::Migration(error)) = error else { return None };
     Some(match (trouble_of(error)?, room(folder)) {
         (StorageTrouble::Fails { .. }, Some((_, true))) => StorageTrouble::ReadOnly,
         (StorageTrouble::Fails { .. }, Some((left, false))) if left < NO_ROOM => {

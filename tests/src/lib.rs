@@ -102,8 +102,23 @@ pub struct Hub {
     folder: PathBuf,
     /// Where it listens.
     pub address: String,
+    /// Where its database is, unless that is a file in its folder.
+    database: Option<String>,
     clock: Option<FakedClock>,
     running: Option<Running>,
+}
+
+/// A schema for one hub on the PostgreSQL that `STEMPEL_TEST_POSTGRES` names, where it names one.
+fn database_of(folder: &Path) -> Option<String> {
+    let server = std::env::var("STEMPEL_TEST_POSTGRES").ok()?;
+    let name: String =
+        folder.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name = format!("t_{}", name.to_lowercase());
+    let create = format!("CREATE SCHEMA IF NOT EXISTS {name}");
+    let made = Command::new("psql").args([&server, "--quiet", "--command", &create]).status();
+    assert!(made.is_ok_and(|status| status.success()), "psql makes a schema");
+    let join = if server.contains('?') { '&' } else { '?' };
+    Some(format!("{server}{join}options[search_path]={name}"))
 }
 
 impl Hub {
@@ -117,16 +132,27 @@ impl Hub {
         drop(socket);
         let file = world.join("catalogue.json");
         std::fs::write(&file, catalogue).expect("the world's folder can be written");
-        let mut hub = Self { folder: world.join("hub"), address, clock: None, running: None };
+        let folder = world.join("hub");
+        let database = database_of(&folder);
+        let mut hub = Self { folder, address, database, clock: None, running: None };
         hub.run(&["import", "catalogue", &file.display().to_string()]);
         hub.go();
         hub
     }
 
+    /// The arguments that say which hub it is.
+    fn place(&self) -> Vec<&str> {
+        let folder = self.folder.to_str().expect("the tests' folders have plain names");
+        let mut place = vec!["--folder", folder];
+        if let Some(database) = &self.database {
+            place.extend(["--database", database]);
+        }
+        place
+    }
+
     /// Runs one of its commands, which must succeed.
     pub fn run(&self, arguments: &[&str]) -> String {
-        let folder = self.folder.display().to_string();
-        let arguments = [&["--folder", &folder], arguments].concat();
+        let arguments = [&self.place()[..], arguments].concat();
         let (program, arguments) = with_clock("stempel-hub", &arguments, self.clock.as_ref());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         succeed(&program.display().to_string(), &arguments)
@@ -137,8 +163,7 @@ impl Hub {
     /// # Panics
     /// Where it does not start.
     pub fn go(&mut self) {
-        let folder = self.folder.display().to_string();
-        let arguments = ["--folder", &folder, "serve", "--listen", &self.address];
+        let arguments = [&self.place()[..], &["serve", "--listen", &self.address]].concat();
         let log = self.folder.with_extension("log");
         let (program, arguments) = with_clock("stempel-hub", &arguments, self.clock.as_ref());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();

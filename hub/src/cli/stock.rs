@@ -1,12 +1,14 @@
 //! `stempel-hub stock`: limited rewards, and what became of their grants.
 
 use clap::Subcommand;
+use crdt_model::ids::DeviceId;
 use crdt_model::stock::GrantId;
 use service::out::json_of;
 use service::say;
 
 use super::CliError;
-use crate::db::HubFolder;
+use crate::db::{HubError, HubFolder};
+use crate::restored;
 use crate::stock::{self, GrantStep};
 
 /// What is done with limited rewards.
@@ -27,6 +29,12 @@ pub(super) enum StockCommand {
     Thaw {
         /// The grant.
         grant: u64,
+    },
+    /// Says that a desk will not come back, of which a restored hub waits to hear what it was granted. What it handed out
+    /// all the same is then handed out twice.
+    Waive {
+        /// The desk, as `status` and `device list` show it.
+        device: DeviceId,
     },
     /// Gives up what a frozen grant's desk has not been heard to hand out. It never returns to the
     /// stock; what turns out to have been handed out is booked as a loss.
@@ -73,6 +81,13 @@ pub(super) async fn run(folder: &HubFolder, command: StockCommand) -> Result<(),
                     say!("  handed out without a grant: {breach}");
                 }
             }
+            return Ok(());
+        }
+        StockCommand::Waive { device } => {
+            if !restored::waive(&pool, device).await? {
+                return Err(HubError::NoSuch { what: "desk that is waited for", name: device.to_string() }.into());
+            }
+            say!("nothing waits for {device} any more");
             return Ok(());
         }
         StockCommand::Freeze { grant } => (grant, GrantStep::Freeze, "frozen"),

@@ -52,7 +52,7 @@ pub async fn backup(db: &Db, file: &Path) -> Result<(), HubError> {
 /// # Errors
 /// [`HubError::AlreadyServing`], [`HubError::Record`] where the file is no backup, [`HubError`].
 pub async fn restore(folder: &HubFolder, file: &Path) -> Result<(), HubError> {
-    let _lock = folder.lock()?;
+    let _lock = folder.lock_alone()?;
     let disk = |path: &Path| {
         let path = path.to_owned();
         move |error| HubError::Disk { path, error }
@@ -64,27 +64,23 @@ pub async fn restore(folder: &HubFolder, file: &Path) -> Result<(), HubError> {
     fs::copy(file, &beside).map_err(disk(&beside))?;
     let storage = Arc::new(Storage::new(folder.root()));
     let opened = Db::open_file(&beside, storage.clone(), super::system()).await?;
-    match folder.database_file() {
-        Some(database) => {
-            opened.close().await;
-            remove_database(&database)?;
-            finish(&beside, &database)
-        }
-        None => {
-            let db = folder.database_on(&storage).await?;
-            let mut from = opened.0.pool.begin_to_read().await?;
-            let mut writing = db.0.pool.begin_to_write().await?;
-            for table in layout::tables().iter().rev() {
-                writing.run(format!("DELETE FROM {}", table.name)).await?;
-            }
-            copy_all(&mut from, &mut writing).await?;
-            writing.commit().await?;
-            drop(from);
-            opened.close().await;
-            db.close().await;
-            remove_database(&beside)
-        }
+    if let Some(database) = folder.database_file() {
+        opened.close().await;
+        remove_database(&database)?;
+        return finish(&beside, &database);
     }
+    let db = folder.database_on(&storage).await?;
+    let mut from = opened.0.pool.begin_to_read().await?;
+    let mut writing = db.0.pool.begin_to_write().await?;
+    for table in layout::tables().iter().rev() {
+        writing.run(format!("DELETE FROM {}", table.name)).await?;
+    }
+    copy_all(&mut from, &mut writing).await?;
+    writing.commit().await?;
+    drop(from);
+    opened.close().await;
+    db.close().await;
+    remove_database(&beside)
 }
 
 fn beside(file: &Path) -> std::path::PathBuf {

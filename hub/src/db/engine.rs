@@ -88,7 +88,9 @@ async fn is_sound(
 }
 
 /// Opens PostgreSQL at this address.
-pub(super) async fn open_postgres(address: &str) -> Result<(Pool, PgConnectOptions), DatabaseError> {
+pub(super) async fn open_postgres(
+    address: &str,
+) -> Result<(Pool, PgConnectOptions), DatabaseError> {
     let options: PgConnectOptions = address.parse()?;
     let options = options.application_name("stempel-hub").statement_cache_capacity(200);
     let pool = PgPoolOptions::new()

@@ -74,11 +74,25 @@ impl HubFolder {
         self.root.join("hub.status")
     }
 
+    /// Takes the lock for itself alone: nobody serves meanwhile.
+    ///
+    /// # Errors
+    /// As [`HubFolder::lock`].
+    pub fn lock_alone(&self) -> Result<File, HubError> {
+        Self { root: self.root.clone(), database: None }.lock()
+    }
+
     /// Whether a server runs. Where the system does not tell, none does.
     pub fn is_served(&self) -> bool {
-        // Shared, and given back at once: two who ask do not take each other for a server.
+        // Given back at once. Shared where a server's lock is not: two who ask do not take each other for a server.
         let lock = File::open(self.root.join("hub.lock"));
-        lock.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+        lock.is_ok_and(|file| {
+            let locked = match self.database {
+                None => file.try_lock_shared(),
+                Some(_) => file.try_lock(),
+            };
+            matches!(locked, Err(TryLockError::WouldBlock))
+        })
     }
 
     /// The lock that a running server holds.
@@ -102,7 +116,12 @@ impl HubFolder {
             .map_err(failed)?;
         let mut tries = 1;
         loop {
-            match file.try_lock() {
+            // On PostgreSQL several may serve, also with one folder for the key.
+            let locked = match self.database {
+                None => file.try_lock(),
+                Some(_) => file.try_lock_shared(),
+            };
+            match locked {
                 Ok(()) => return Ok(file),
                 // Somebody may just be asking whether a server runs.
                 Err(TryLockError::WouldBlock) if tries < LOCK_TRIES => {

@@ -29,7 +29,8 @@ pub(super) async fn bring_up_to_date(pool: &Pool) -> Result<(), HubError> {
 pub(super) async fn bring_on(transaction: &mut Transaction) -> Result<(), HubError> {
     if transaction.is_postgres() {
         // Several processes may start at once.
-        let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 'layout', 7))";
+        let lock =
+            "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 'layout', 7))";
         transaction.execute(sql(lock)).await?;
     }
     let known = known(transaction).await?;
@@ -114,7 +115,8 @@ pub(super) fn tables() -> Vec<Table> {
             tables.push(Table { name, columns: Vec::new() });
             continue;
         }
-        let (Some(column), Some(kind), true) = (words.next(), words.next(), line.starts_with("    "))
+        let (Some(column), Some(kind), true) =
+            (words.next(), words.next(), line.starts_with("    "))
         else {
             continue;
         };

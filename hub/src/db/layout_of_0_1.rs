@@ -29,9 +29,28 @@ const STEPS: [(i64, &str); 6] = [
 
 /// Its tables.
 const TABLES: [&str; 22] = [
-    "meta", "venue", "device", "invitation", "pass", "card", "activity", "reward", "policy",
-    "card_system", "coupon", "holder", "imported", "stock", "stock_grant", "unit_use", "entry",
-    "list", "accepted", "request", "card_key_set", "card_keys_version",
+    "meta",
+    "venue",
+    "device",
+    "invitation",
+    "pass",
+    "card",
+    "activity",
+    "reward",
+    "policy",
+    "card_system",
+    "coupon",
+    "holder",
+    "imported",
+    "stock",
+    "stock_grant",
+    "unit_use",
+    "entry",
+    "list",
+    "accepted",
+    "request",
+    "card_key_set",
+    "card_keys_version",
 ];
 
 /// Rows that are looked at in one go.

@@ -204,12 +204,12 @@ async fn open_run_if_needed(db: &Db, transaction: &mut Transaction) -> Result<i6
     let own = *db.0.run.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(own) = own {
         let by_wall = seen.0.since(own.seen.0);
-        let steady = i64::try_from(seen.1.saturating_sub(own.seen.1).as_millis()).unwrap_or(i64::MAX);
+        let steady =
+            i64::try_from(seen.1.saturating_sub(own.seen.1).as_millis()).unwrap_or(i64::MAX);
         let known = sql("SELECT number FROM run WHERE id = $1").bind(own.id);
         let known = !transaction.all(known).await?.is_empty();
         if known && by_wall.saturating_sub(steady).saturating_abs() <= JUMP {
-            *db.0.run.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some(OwnRun { seen, ..own });
+            *db.0.run.lock().unwrap_or_else(PoisonError::into_inner) = Some(OwnRun { seen, ..own });
             return Ok(begins);
         }
     }
@@ -351,10 +351,8 @@ async fn number_table(
             "DO $$ BEGIN PERFORM {key} FROM {table} WHERE version < 0 ORDER BY {key} FOR UPDATE; END $$"
         ))
         .await?;
-    let same: Vec<String> = key
-        .split(", ")
-        .map(|column| format!("{table}.{column} = numbered.{column}"))
-        .collect();
+    let same: Vec<String> =
+        key.split(", ").map(|column| format!("{table}.{column} = numbered.{column}")).collect();
     let told = match table {
         "pass" => "NOT pass.active AS denial, '' AS of_venue",
         "accepted" => "FALSE AS denial, accepted.venue AS of_venue",

@@ -140,7 +140,9 @@ impl Statement {
                     values.extend_from_slice(some);
                     let many = some.len().next_power_of_two();
                     // The last one again: who is asked for twice is found once.
-                    values.extend(std::iter::repeat_n(&some[some.len() - 1], many - some.len()).cloned());
+                    values.extend(
+                        std::iter::repeat_n(&some[some.len() - 1], many - some.len()).cloned(),
+                    );
                     let mut places = String::with_capacity(many * 6);
                     for place in first..first + many {
                         let _ = write!(places, "{}${place}", if place == first { "" } else { "," });

@@ -5,8 +5,7 @@ use std::ops::Range;
 
 use crdt_model::account::Account;
 use crdt_model::catalogue::{
-    Card, CardName, CardStatus, GrantedCoupon, LookupKey, Membership, PassRecord,
-    SocialTariffRight,
+    Card, CardName, CardStatus, GrantedCoupon, LookupKey, Membership, PassRecord, SocialTariffRight,
 };
 use crdt_model::ids::{Identification, PassId};
 use crdt_model::time::day_number;
@@ -204,7 +203,8 @@ pub(super) async fn take(
     passes::add_cards(&mut writing, cards).await?;
     imported::keep(&mut writing, kept).await?;
     // Entries that were written under the chip number before the pass was known are its own.
-    let settled: BTreeSet<u64> = entries::give_chips(&mut writing, &chips).await?.into_iter().collect();
+    let settled: BTreeSet<u64> =
+        entries::give_chips(&mut writing, &chips).await?.into_iter().collect();
     fold_passes(&mut writing, &settled).await?;
     writing.commit().await?;
     Ok(many)
@@ -237,9 +237,9 @@ fn record(
         && is_unused(row.card_status)
         && own_status.is_some_and(|status| !is_unused(status));
     // A block that the file itself has set it may lift.
-    let blocked_by_file = said.and_then(|said| said.card_status.as_ref()).is_some_and(|said| {
-        [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(said)
-    });
+    let blocked_by_file = said
+        .and_then(|said| said.card_status.as_ref())
+        .is_some_and(|said| [CardStatus::Blocked, CardStatus::Deleted].map(said_as).contains(said));
     let lifts = blocked_by_file && row.card_status == CardStatus::Active;
     let follows = |known, said| !changed_at_desk || lifts || may_follow(known, said);
     for (position, name) in it.names.iter().enumerate() {

@@ -111,17 +111,14 @@ pub(crate) async fn fold_passes(
 ) -> Result<(), HubError> {
     let passes: Vec<u64> = passes.iter().copied().collect();
     for some in passes.chunks(PASSES_AT_ONCE) {
-        fold_some(writing, some.iter().copied(), &mut Vec::new()).await?;
+        fold_some(writing, some.iter().copied(), &mut []).await?;
     }
     Ok(())
 }
 
 /// Adds new entries, and folds the passes that they are about, which get new versions. An entry of a pass that the hub
 /// does not know is kept, and counts for nobody yet.
-pub(crate) async fn fold_with(
-    writing: &mut Writing,
-    mut new: Vec<New>,
-) -> Result<(), HubError> {
+pub(crate) async fn fold_with(writing: &mut Writing, mut new: Vec<New>) -> Result<(), HubError> {
     let passes: BTreeSet<u64> = new.iter().filter_map(|it| it.pass).collect();
     let _span = tracing::debug_span!("fold", passes = passes.len());
     fold_some(writing, passes, &mut new).await?;
@@ -131,7 +128,7 @@ pub(crate) async fn fold_with(
 async fn fold_some(
     writing: &mut Writing,
     passes: impl IntoIterator<Item = u64>,
-    new: &mut Vec<New>,
+    new: &mut [New],
 ) -> Result<(), HubError> {
     let calendar = calendar()?;
     let mut found = passes::lock(writing, passes).await?;
@@ -199,7 +196,8 @@ fn changed_or_kept(
     changed: &[(VenueId, EntryRef, Outcome)],
     new: &[New],
 ) -> HashMap<EntryRef, String> {
-    let known = kept.values().flatten().filter_map(|it| Some((it.placed.place, it.outcome.clone()?)));
+    let known =
+        kept.values().flatten().filter_map(|it| Some((it.placed.place, it.outcome.clone()?)));
     let new = new.iter().filter_map(|it| Some((it.placed.place, outcome(it.outcome?).to_owned())));
     let changed = changed.iter().map(|(_, place, it)| (*place, outcome(*it).to_owned()));
     known.chain(new).chain(changed).collect()

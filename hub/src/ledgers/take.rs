@@ -188,11 +188,7 @@ async fn look(
 
 const NO_WRITER: &str = "its writer is no enrolled desk of this venue";
 
-fn takes_part(
-    devices: &HashMap<DeviceId, Writer>,
-    device: DeviceId,
-    venue: &VenueId,
-) -> bool {
+fn takes_part(devices: &HashMap<DeviceId, Writer>, device: DeviceId, venue: &VenueId) -> bool {
     devices.get(&device).is_some_and(|it| it.venue == venue.as_str())
 }
 
@@ -303,8 +299,7 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
     let mut logged: BTreeMap<&VenueId, Vec<Accepted>> = BTreeMap::new();
     for it in came {
         let (extension, batch, venue) = (it.extension, it.batch, &it.ledger.venue);
-        let list =
-            ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
+        let list = ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
         let first = extension.first_index();
         let known = usize::try_from(first + 1 - batch.first).unwrap_or(usize::MAX);
         let receipt = it.time.receipt(it.all_held_at);
@@ -319,7 +314,7 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
                 }
                 Subject::External(_) => (None, None),
             };
-            let mut entry = entry.clone();
+            let mut entry = *entry;
             if let Some(pass) = pass {
                 entry.subject = Subject::Pass(crdt_model::ids::PassId(pass));
             }

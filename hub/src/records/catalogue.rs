@@ -11,9 +11,9 @@ use crate::db::{HubError, Moves, Reading, Row, Statement, Writing, sql};
 macro_rules! behind {
     ($kind:literal, $table:literal, $condition:literal) => {
         concat!(
-            "SELECT * FROM (SELECT version, ",
+            "SELECT * FROM (SELECT version, CAST(",
             $kind,
-            " AS kind, record FROM ",
+            " AS BIGINT) AS kind, record FROM ",
             $table,
             " WHERE version > $1",
             $condition,
@@ -73,7 +73,7 @@ pub(crate) async fn denied_behind(
     from: u64,
     most: usize,
 ) -> Result<Vec<(u64, Item)>, HubError> {
-    let select = "SELECT version, 0 AS kind, record FROM pass
+    let select = "SELECT version, CAST(0 AS BIGINT) AS kind, record FROM pass
          WHERE version > $1 AND NOT active ORDER BY version LIMIT $2";
     reading.all(sql(select).bind(from).bind(most as u64)).await?.iter().map(item).collect()
 }
@@ -234,9 +234,7 @@ pub(crate) async fn keep_residence(
 }
 
 /// All coupons: serial number, id, and where people must live to be granted them, as JSON.
-pub(crate) async fn coupons(
-    reading: &mut Reading,
-) -> Result<Vec<(u32, String, String)>, HubError> {
+pub(crate) async fn coupons(reading: &mut Reading) -> Result<Vec<(u32, String, String)>, HubError> {
     let rows = reading.all(sql("SELECT id, coupon_id, residence FROM coupon ORDER BY id")).await?;
     rows.iter()
         .map(|row| Ok((row.get("id")?, row.get("coupon_id")?, row.get("residence")?)))

@@ -91,9 +91,8 @@ fn kept(row: &Row) -> Result<Kept, HubError> {
     }
     let place = EntryRef { day, writer, index: row.get("idx")? };
     let not_before = row.get::<Option<i64>>("not_before")?.map(UnixMillis);
-    let receipt = row
-        .get::<Option<i64>>("received")?
-        .map(|at| Receipt { at: UnixMillis(at), not_before });
+    let receipt =
+        row.get::<Option<i64>>("received")?.map(|at| Receipt { at: UnixMillis(at), not_before });
     let placed = Placed { venue, place, first_place, entry, included: false, receipt };
     Ok(Kept { placed, outcome: row.get("outcome")? })
 }
@@ -142,12 +141,8 @@ pub(crate) async fn bytes(
 ) -> Result<Vec<Vec<u8>>, HubError> {
     let select = "SELECT bytes FROM entry
          WHERE venue = $1 AND day = $2 AND writer = $3 AND idx >= $4 AND idx < $5 ORDER BY idx";
-    let select = sql(select)
-        .bind(venue)
-        .bind(day)
-        .bind(*writer)
-        .bind(places.start)
-        .bind(places.end);
+    let select =
+        sql(select).bind(venue).bind(day).bind(*writer).bind(places.start).bind(places.end);
     let rows = reading.all(select).await?;
     rows.iter().map(|row| Ok(row.get("bytes")?)).collect()
 }

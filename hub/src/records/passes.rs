@@ -182,10 +182,7 @@ pub struct Imported {
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn write_imported(
-    writing: &mut Writing,
-    passes: &[Imported],
-) -> Result<(), HubError> {
+pub async fn write_imported(writing: &mut Writing, passes: &[Imported]) -> Result<(), HubError> {
     let denied = passes.iter().any(|it| !is_active(&it.record));
     let moves = if denied { Moves::Denial } else { Moves::Catalogue };
     let version = writing.versions(moves, passes.len()).await?;
@@ -199,8 +196,8 @@ pub async fn write_imported(
             version.into(),
             it.record.account.points().into(),
             it.record.account.debt().into(),
-            (&it.subscription).clone().into(),
-            (&it.municipality).clone().into(),
+            it.subscription.clone().into(),
+            it.municipality.clone().into(),
             it.birth_year.into(),
         ]);
     }

@@ -154,10 +154,7 @@ pub(crate) struct UnitUse {
 }
 
 /// Notes which entries hand out which units.
-pub(crate) async fn note_uses(
-    writing: &mut Writing,
-    uses: Vec<UnitUse>,
-) -> Result<(), HubError> {
+pub(crate) async fn note_uses(writing: &mut Writing, uses: Vec<UnitUse>) -> Result<(), HubError> {
     let rows: Vec<Vec<Value>> = uses
         .into_iter()
         .map(|it| {

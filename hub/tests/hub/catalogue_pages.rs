@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::catalogue::{CardStatus, Item};
 use crdt_model::ids::PassId;
-use hub::db::{Db, sql};
 use hub::catalogue::{deny_list, page};
+use hub::db::{Db, sql};
 use hub::ledgers::take;
 use sync_protocol::catalogue::unpack;
 

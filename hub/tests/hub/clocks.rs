@@ -6,9 +6,9 @@ use crdt_model::entry::{Entry, EntryRef};
 use crdt_model::ids::{ActivityId, DeviceId, Writer};
 use crdt_model::limits::PeriodType;
 use crdt_model::time::{Calendar, UnixMillis, date_of_day_number, day_number};
-use hub::db::{Db, sql};
 use hub::clock::{self, Doubt};
 use hub::db::wall_clock;
+use hub::db::{Db, sql};
 use hub::ledgers::{TIME_ZONE, Taken, take};
 use sync_protocol::message::{HubMessage, PROTOCOL_VERSION};
 use tempfile::TempDir;
@@ -112,7 +112,8 @@ async fn the_first_receipt_counts_and_a_repeat_changes_nothing() {
     let receipts = || async {
         let select = sql("SELECT received, not_before FROM entry");
         let rows = db.read().await.unwrap().all(select).await.unwrap();
-        let all = rows.iter().map(|row| (row.get("received").unwrap(), row.get("not_before").unwrap()));
+        let all =
+            rows.iter().map(|row| (row.get("received").unwrap(), row.get("not_before").unwrap()));
         all.collect::<Vec<(Option<i64>, Option<i64>)>>()
     };
     let first = receipts().await;

@@ -15,6 +15,7 @@ use crdt_model::ledger::{Ledger, LedgerId, Position};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use crdt_model::stock::GrantedUnits;
 use crdt_model::time::{UnixMillis, day_number, utc_midnight};
+use hub::db::{Db, HubFolder, Moves, Value, sql};
 use jiff::civil::Date;
 use quinn::crypto::rustls::QuicClientConfig;
 use ring::signature::Ed25519KeyPair;
@@ -23,7 +24,6 @@ use rustls::pki_types::{
     CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
 };
 use rustls::{DigitallySignedStruct, SignatureScheme};
-use hub::db::{Db, HubFolder, Moves, Value, sql};
 use sync_protocol::batch;
 use sync_protocol::card_keys::SealedCardKeys;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
@@ -54,7 +54,8 @@ pub async fn hub_folder(folder: &Path) -> HubFolder {
     let created = HubFolder::create(folder).unwrap();
     let Ok(server) = std::env::var("STEMPEL_TEST_POSTGRES") else { return created };
     // A schema for each folder, named for it: whoever opens the folder again finds its own.
-    let name: String = folder.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
+    let name: String =
+        folder.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
     let name = format!("t_{}", name.to_lowercase());
     let plain = Db::open_address(&server, Arc::new(hub::surroundings::System::default())).await;
     let mut writing = plain.unwrap().write().await.unwrap();

@@ -34,8 +34,9 @@ async fn import(db: &Db) -> hub::import::Imported {
 }
 
 async fn record(db: &Db, card: &str) -> PassRecord {
-    let found = hub::records::passes::of_card(&mut db.read().await.unwrap(), &card.parse().unwrap());
-    found.await.unwrap().unwrap().record
+    let mut reading = db.read().await.unwrap();
+    let card = card.parse().unwrap();
+    hub::records::passes::of_card(&mut reading, &card).await.unwrap().unwrap().record
 }
 
 async fn card_status(db: &Db, card: &str) -> CardStatus {

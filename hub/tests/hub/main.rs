@@ -8,4 +8,5 @@ mod clocks;
 mod desk;
 mod domain;
 mod sessions;
+mod storage;
 mod taking;
