@@ -1,17 +1,17 @@
 //! The desk: its ledgers, what the hub told it, and the answers it gives. Everything that happens
 //! at a desk goes through here, one thing at a time; nothing here waits for the network.
 
-mod answers;
 mod checks;
 mod clock;
+mod counter;
 mod health;
 mod history;
 mod link;
 mod notes;
-mod redemptions;
+mod refusal;
 mod requests;
-mod sales;
 mod salvage;
+mod showing;
 mod standing;
 mod stock;
 mod unkept;
@@ -21,6 +21,7 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crdt_model::account::CatalogueLimits;
 use crdt_model::catalogue::{Activity, CardSystem, Coupon, LookupKey, Policy, Reward};
 use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::{RewardId, Writer};
@@ -50,10 +51,10 @@ use crate::request_box::RequestBox;
 use crate::stock_file::StockFile;
 use crate::store::{Cursor, Store};
 
-pub use answers::Refusal;
 pub use clock::Reading;
 pub use health::{NextLook, Trials, Tried};
 pub use link::LinkError;
+pub use refusal::Refusal;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
 const EVENT_BACKLOG: usize = 1024;
@@ -112,6 +113,8 @@ pub struct Desk {
     coupons: Vec<Coupon>,
     card_systems: Vec<CardSystem>,
     policy: Policy,
+    /// The limits of this catalogue.
+    limits: CatalogueLimits,
     /// What the hub lets this desk hand out of limited rewards, and what it has handed out.
     holding: Holding,
     /// This desk's redemptions that name a unit, taken back or not.
@@ -238,6 +241,7 @@ impl Desk {
             card_systems: Vec::new(),
             clock: DeskClock::new(now, Evidence::default(), Policy::default().clock_tolerance),
             policy: Policy::default(),
+            limits: CatalogueLimits::default(),
             holding: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(&folder.stock()),
@@ -295,7 +299,16 @@ impl Desk {
         self.rewards = self.store.rewards();
         self.coupons = self.store.coupons();
         self.card_systems = self.store.card_systems();
+        self.take_up_limits();
         self.take_up_policy();
+    }
+
+    fn take_up_limits(&mut self) {
+        let mut limits = CatalogueLimits::default();
+        limits.add_activities(&self.activities);
+        limits.add_rewards(&self.rewards);
+        limits.add_coupons(&self.coupons);
+        self.limits = limits;
     }
 
     /// Takes up what the store knows of what the hub has.

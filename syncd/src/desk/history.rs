@@ -1,13 +1,14 @@
 //! The last taps: what the desk said, and what the hub and other desks made of it since.
 
 use crdt_model::account;
+use crdt_model::counter;
 use crdt_model::decide::VerdictKind;
-use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
+use crdt_model::entry::{Entry, EntryRef, Subject};
 use crdt_model::ids::Writer;
 use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
 
-use super::{Desk, HISTORY_ROWS};
+use super::{Desk, HISTORY_ROWS, showing};
 use crate::desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
 
 impl Desk {
@@ -93,37 +94,17 @@ impl Desk {
             Subject::Pass(pass) => self.store.pass(pass),
             Subject::Chip(_) | Subject::External(_) => None,
         };
-        let (kind, points_change, title) = match entry.fact {
-            Fact::CheckIn { activity, points } => {
-                let found = self.activities.iter().find(|found| found.activity == activity);
-                (Kind::CheckIn, i64::from(points), found.map(|found| found.title.clone()))
-            }
-            Fact::Visit => (Kind::Visit, 0, Some(self.enrolment.venue_name.clone())),
-            Fact::ExternalVisit => {
-                (Kind::ExternalVisit, 0, Some(self.enrolment.venue_name.clone()))
-            }
-            Fact::TicketSale { activity, .. } => {
-                let found = self.activities.iter().find(|found| found.activity == activity);
-                (Kind::TicketSale, 0, found.map(|found| found.title.clone()))
-            }
-            Fact::Redemption { reward, points, .. } => {
-                let found = self.rewards.iter().find(|found| found.reward == reward);
-                (Kind::Redemption, -i64::from(points), found.map(|found| found.title.clone()))
-            }
-            Fact::Void { .. } => (Kind::Void, 0, None),
-            Fact::Newer { .. } => (Kind::Unknown, 0, None),
-        };
         let provisional = matches!(entry.subject, Subject::Chip(_));
         Answer {
             verdict: if provisional { VerdictKind::Ask } else { VerdictKind::Ok },
             reason: provisional.then_some(crdt_model::decide::Reason::PassNotFound),
-            kind,
+            kind: showing::kind(counter::Kind::of(&entry.fact)),
             provisional,
             at: entry.at.0,
             entry: Some(place),
-            points_change,
-            pass: record.map(|record| Self::pass_view(&record, &self.account(&record, None))),
-            title,
+            points_change: counter::points_change(&entry.fact),
+            pass: record.map(|record| self.shown(&record, None)),
+            title: self.title_of(&entry.fact),
             earlier_at: None,
             policy: None,
             authenticity: None,

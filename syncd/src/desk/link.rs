@@ -344,6 +344,7 @@ impl Desk {
                 Item::Pass(record) => subjects.push(Subject::Pass(record.pass)),
             }
         }
+        self.take_up_limits();
         for subject in subjects {
             if self.by_subject.contains_key(&subject) {
                 self.refresh_outcomes(subject);
