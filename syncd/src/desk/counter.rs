@@ -5,8 +5,8 @@ use crdt_model::account::Account;
 use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::{CardKey, CardName, CardStatus, PassRecord};
 use crdt_model::counter::{
-    self, Case, Catalogue, Confirmed, Counter, Decision, ExternalPresented, PassPresented,
-    PassShown, Presented, SaleAsked, Target, Units, UnknownPresented,
+    self, Case, Catalogue, Counter, Decision, ExternalPresented, PassPresented, PassShown,
+    Presented, SaleAsked, Target, Units, UnknownPresented,
 };
 use crdt_model::decide::{Here, Standing};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
@@ -20,7 +20,6 @@ use crate::desk_api::types::{
     Answer, PassView, RedemptionRequest, RewardView, SaleAnswer, SaleRequest, SealedView,
     TapRequest, TariffsView,
 };
-use crate::store::Cursor;
 
 /// A card that was shown, and what the desk knows of it.
 enum LookedUp {
@@ -84,18 +83,18 @@ impl Desk {
         Counter {
             venue_name: &self.enrolment.venue_name,
             catalogue: Catalogue {
-                activities: &self.activities,
-                rewards: &self.rewards,
-                coupons: &self.coupons,
+                activities: &self.knowledge.activities,
+                rewards: &self.knowledge.rewards,
+                coupons: &self.knowledge.coupons,
             },
-            chosen: self.activity(),
-            units: Units { holding: &self.holding, none_left: &self.none_left },
+            chosen: self.knowledge.activity(),
+            units: Units { holding: &self.units.holding, none_left: self.links.none_left() },
             here: Here {
                 venue: &self.enrolment.venue,
-                policy: &self.policy,
+                policy: &self.knowledge.policy,
                 calendar: &self.calendar,
                 now,
-                hour_known: !self.clock.is_a_guess(),
+                hour_known: !self.time.clock.is_a_guess(),
             },
         }
     }
@@ -116,7 +115,7 @@ impl Desk {
             return Ok(LookedUp::Forged);
         }
         if let Identification::External(external) = card {
-            let key = self.lookup.card_key(card);
+            let key = self.knowledge.lookup.card_key(card);
             let subject = Subject::External(key);
             return Ok(LookedUp::External {
                 card: external.clone(),
@@ -125,9 +124,9 @@ impl Desk {
                 seen: self.seen(subject),
             });
         }
-        if let Some(record) = self.record(card)? {
+        if let Some(record) = self.knowledge.record(card)? {
             return Ok(LookedUp::Pass(Box::new(KnownPass {
-                card: record.card_status(&CardName(self.lookup.card_key(card))),
+                card: record.card_status(&CardName(self.knowledge.lookup.card_key(card))),
                 account: self.account(&record, Some(card)),
                 age: self.catalogue_age(now),
                 authenticity,
@@ -150,42 +149,23 @@ impl Desk {
 
     /// This venue's entries about a subject, each dated at when it counts.
     fn seen(&self, subject: Subject) -> Vec<Entry> {
-        let places = self.by_subject.get(&subject).into_iter().flatten();
-        let entries = places.filter_map(|place| Some((place, self.entry(place)?)));
+        let places = self.book.places_of(&subject);
+        let entries = places.filter_map(|place| Some((place, self.book.entry(place)?)));
         let dated = |(place, entry)| Entry { at: self.counted_at(place, entry), ..*entry };
         entries.map(dated).collect()
     }
 
     /// How many different unknown cards beside this one the desk has taken today.
     fn unknown_cards_of(&self, now: UnixMillis, but: Subject) -> u32 {
-        let (today, device) = (self.calendar.day(now), self.writer.device);
+        let (today, device) = (self.calendar.day(now), self.book.writer.device);
         let own = |place: &EntryRef| {
-            let at = self.entry(place).map(|entry| self.counted_at(place, entry));
+            let at = self.book.entry(place).map(|entry| self.counted_at(place, entry));
             place.writer.device == device && at.is_some_and(|at| self.calendar.day(at) == today)
         };
-        let taken = self.by_subject.iter().filter(|(subject, places)| {
+        let taken = self.book.by_subject.iter().filter(|(subject, places)| {
             **subject != but && matches!(subject, Subject::Chip(_)) && places.iter().any(own)
         });
         u32::try_from(taken.count()).unwrap_or(u32::MAX)
-    }
-
-    /// For how long the hub has not confirmed the catalogue, in milliseconds.
-    pub(super) fn catalogue_age(&self, now: UnixMillis) -> i64 {
-        counter::age_of(self.catalogue_confirmed(), &self.policy, now)
-    }
-
-    fn catalogue_confirmed(&self) -> Confirmed {
-        if self.hub == crate::desk_api::types::HubLink::Connected && self.confirmed {
-            return Confirmed::Now;
-        }
-        // Nobody knows how old the records of a damaged list are, nor for how long a desk was off whose clock lags.
-        if self.store.is_damaged() || self.clock.may_be_behind() {
-            return Confirmed::Unknown;
-        }
-        let at = self.store.cursor(Cursor::CatalogueAt).ok().filter(|at| *at > 0);
-        at.map_or(Confirmed::Unknown, |at| {
-            Confirmed::At(UnixMillis(i64::try_from(at).unwrap_or(i64::MAX)))
-        })
     }
 
     /// Answers a tap: a check-in, or a visit, whichever the pass is for.
@@ -277,17 +257,17 @@ impl Desk {
     pub fn void(&mut self, target: Option<EntryRef>, wall: UnixMillis) -> Result<Answer, Refusal> {
         let now = self.next_at(wall);
         let place = target.or_else(|| self.last_to_take_back()).ok_or(Refusal::NoSuchEntry)?;
-        let target = *self.entry(&place).ok_or(Refusal::NoSuchEntry)?;
+        let target = *self.book.entry(&place).ok_or(Refusal::NoSuchEntry)?;
         let asked = Target {
             entry: &target,
-            place: self.first_place(&place).unwrap_or(place),
-            taken_back: self.is_taken_back(&place, target.subject),
+            place: self.book.first_place(&place).unwrap_or(place),
+            taken_back: self.book.is_taken_back(&place, target.subject),
         };
         let decision = counter::void(&asked, &self.counter(now));
         let entry = self.append_decided(&decision)?;
         let pass = match target.subject {
             // What was written is said, whatever the pass list says.
-            Subject::Pass(pass) => self.store.pass(pass),
+            Subject::Pass(pass) => self.knowledge.store.pass(pass),
             Subject::Chip(_) | Subject::External(_) => None,
         };
         let pass = pass.map(|record| self.shown(&record, None));
@@ -327,26 +307,16 @@ impl Desk {
 
     /// What this fact was about, for people.
     pub(super) fn title_of(&self, fact: &Fact) -> Option<String> {
-        self.counter(self.clock.latest()).title_of(fact).map(ToOwned::to_owned)
+        self.counter(self.time.clock.latest()).title_of(fact).map(ToOwned::to_owned)
     }
 
     /// The last entry of this run that is neither a void nor taken back.
     fn last_to_take_back(&self) -> Option<EntryRef> {
-        let own = self.history.iter().filter_map(|row| row.answer.entry);
-        own.filter(|place| place.writer.device == self.writer.device).find(|place| {
-            self.entry(place).is_some_and(|entry| {
+        let own = self.history.rows.iter().filter_map(|row| row.answer.entry);
+        own.filter(|place| place.writer.device == self.book.writer.device).find(|place| {
+            self.book.entry(place).is_some_and(|entry| {
                 !matches!(entry.fact, Fact::Void { .. })
-                    && !self.is_taken_back(place, entry.subject)
-            })
-        })
-    }
-
-    pub(super) fn is_taken_back(&self, target: &EntryRef, subject: Subject) -> bool {
-        let first = |place: &EntryRef| self.first_place(place).unwrap_or(*place);
-        self.by_subject.get(&subject).into_iter().flatten().any(|place| {
-            self.entry(place).is_some_and(|entry| match &entry.fact {
-                Fact::Void { target: named } => first(named) == first(target),
-                _ => false,
+                    && !self.book.is_taken_back(place, entry.subject)
             })
         })
     }
@@ -357,7 +327,7 @@ impl Desk {
     /// [`Refusal::NoSuchPass`], [`Refusal::Card`], [`Refusal::Store`].
     pub fn pass(&self, pass: &str) -> Result<PassView, Refusal> {
         let card: Identification = pass.parse()?;
-        let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
+        let record = self.knowledge.record(&card)?.ok_or(Refusal::NoSuchPass)?;
         Ok(self.shown(&record, Some(&card)))
     }
 
@@ -387,12 +357,12 @@ impl Desk {
     /// As [`Desk::pass`]; [`Refusal::NoHolder`].
     pub fn sealed(&self, pass: &str) -> Result<SealedView, Refusal> {
         let card: Identification = pass.parse()?;
-        let record = self.record(&card)?.ok_or(Refusal::NoSuchPass)?;
-        let sealed = self.store.holder(record.pass).ok_or(Refusal::NoHolder)?;
+        let record = self.knowledge.record(&card)?.ok_or(Refusal::NoSuchPass)?;
+        let sealed = self.knowledge.store.holder(record.pass).ok_or(Refusal::NoHolder)?;
         Ok(SealedView {
             pass_id: record.pass,
             sealed: BASE64.encode(&minicbor::to_vec(&sealed).unwrap_or_default()),
-            lookup_key: BASE64.encode(&self.lookup.0),
+            lookup_key: BASE64.encode(&self.knowledge.lookup.0),
         })
     }
 }
