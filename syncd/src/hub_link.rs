@@ -233,7 +233,7 @@ async fn send_frames(
         } else {
             sent.notify_one();
             tokio::select! {
-                // It ends with the desk only.
+                // The desk, which holds the sender, outlives the link.
                 _ = wakes.changed() => {}
                 () = heard.notified() => {}
             }
