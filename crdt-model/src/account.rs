@@ -16,7 +16,7 @@ mod forgetting;
 mod limits;
 
 pub use forgetting::{MARGIN_DAYS, MOST_USES, NEWEST_KEPT};
-pub use limits::{CatalogueLimits, Limits, LimitsOfPass};
+pub use limits::Limits;
 
 /// What a limit counts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crdt_model::account::{Account, CatalogueLimits, Outcome, Placed, fold};
-use crdt_model::catalogue::{Activity, Coupon, PassRecord, Reward};
+use crdt_model::account::{Account, Outcome, Placed, fold};
+use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, PassRecord, Reward};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
 use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};

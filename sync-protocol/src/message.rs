@@ -2,12 +2,13 @@
 //! know, so either side may be the newer one.
 
 use crdt_model::ids::{RewardId, VenueId, Writer};
-use crdt_model::stock::{GrantId, GrantedUnits};
+use crdt_model::stock::GrantedUnits;
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::card_keys::SealedCardKeys;
 use crate::request::{RequestAnswer, SealedRequest};
+pub use crate::seal::{Closing, Seal};
 
 /// The protocol's version. A hub answers another one with [`Goodbye`].
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -202,23 +203,6 @@ impl std::fmt::Debug for Batch {
     }
 }
 
-/// A desk's signature over the latest change hash of a list, and so over all that stands in it.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Seal {
-    /// The sequence number of the last entry that it covers.
-    #[n(0)]
-    pub sequence: u64,
-    /// The Ed25519 signature, 64 bytes: [`crate::seal`].
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub signature: Vec<u8>,
-}
-
-impl std::fmt::Debug for Seal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Seal {{ up to {} }}", self.sequence)
-    }
-}
-
 /// The hub's commit holds this list up to here.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Ack {
@@ -383,20 +367,6 @@ pub struct Wanted {
     /// Somebody stands at the desk and wants one now: then the hub gives of its last ones, too.
     #[n(2)]
     pub now: bool,
-}
-
-/// A desk gives a grant back: what it says here it has handed out, the rest it never will.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Closing {
-    /// Which.
-    #[n(0)]
-    pub grant: GrantId,
-    /// The units that were handed out, in order.
-    #[n(1)]
-    pub used: Vec<u32>,
-    /// Its device's signature: [`crate::seal::DeviceKey::sign_closing`].
-    #[cbor(n(2), with = "minicbor::bytes")]
-    pub signature: Vec<u8>,
 }
 
 /// Sealed parts of pass records: numbered changes of their own, sent behind everything else.

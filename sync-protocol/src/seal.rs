@@ -4,13 +4,43 @@
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::stock::GrantId;
+use minicbor::{Decode, Encode};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use thiserror::Error;
 
-use crate::message::{Closing, Seal};
-
 /// Where a seal begins, so that no signature made for something else can pass for one.
 const CONTEXT: &[u8] = b"stempel seal 1\0";
+
+/// A desk's signature over the latest change hash of a list, and so over all that stands in it.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Seal {
+    /// The sequence number of the last entry that it covers.
+    #[n(0)]
+    pub sequence: u64,
+    /// The Ed25519 signature, 64 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal {{ up to {} }}", self.sequence)
+    }
+}
+
+/// A desk gives a grant back: what it says here it has handed out, the rest it never will.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Closing {
+    /// Which.
+    #[n(0)]
+    pub grant: GrantId,
+    /// The units that were handed out, in order.
+    #[n(1)]
+    pub used: Vec<u32>,
+    /// Its device's signature: [`DeviceKey::sign_closing`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
 
 /// A device's key pair.
 pub struct DeviceKey {

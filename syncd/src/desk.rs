@@ -28,13 +28,13 @@ use sync_protocol::seal::DeviceKey;
 use thiserror::Error;
 use tokio::sync::{broadcast, watch};
 
-use crate::desk_api::types::{Event, Status};
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles};
 use crate::links::Links;
 use crate::paths::DeskFolder;
 use crate::request_box::RequestBox;
 use crate::store::{Cursor, Store};
+use desk_api::types::{Event, Status};
 
 pub use clock::Reading;
 pub use health::{NextLook, Trials, Tried};

@@ -15,10 +15,10 @@ use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
-use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 use crate::desk::{Desk, LinkError, read_clocks};
-use crate::desk_api::types::HubLink;
 use crate::links::{Peer, Session};
+use desk_api::types::HubLink;
+use lines::connect::{CONNECT_TIMEOUT, ConnectError, connect};
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);

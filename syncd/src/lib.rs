@@ -3,11 +3,10 @@
 //! A thin driver around `crdt-model` (which decides) and `sync-protocol` (which talks). Start with
 //! [`daemon::run`]; what happens at a tap is in [`desk::Desk::tap`].
 
+pub mod api;
 pub mod card_key_file;
-pub mod connect;
 pub mod daemon;
 pub mod desk;
-pub mod desk_api;
 pub mod disk;
 mod door;
 pub mod enrol;
@@ -20,4 +19,3 @@ mod proven;
 pub mod request_box;
 pub mod stock_file;
 pub mod store;
-pub mod tls;

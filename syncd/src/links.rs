@@ -11,7 +11,7 @@ use crdt_model::ids::{DeviceId, RewardId};
 use crdt_model::time::UnixMillis;
 
 pub use self::session::Session;
-use crate::desk_api::types::HubLink;
+use desk_api::types::HubLink;
 
 /// Who is at the other end of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

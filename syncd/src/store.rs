@@ -29,9 +29,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crdt_model::catalogue::{CardKey, Item, PassRecord};
+use crdt_model::catalogue::{Item, PassRecord};
 use crdt_model::holder::SealedHolder;
-use crdt_model::ids::Writer;
+use crdt_model::ids::{CardKey, Writer};
 use crdt_model::time::day_number;
 use jiff::civil::Date;
 use sync_protocol::message::SealedPart;

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::account::Account;
 use crate::authenticity::Authenticity;
-use crate::catalogue::{Activity, CardKey, Coupon, Reward};
+use crate::catalogue::{Activity, Coupon, Reward};
 use crate::decide::{Here, NoUnit, Standing};
 use crate::entry::{Entry, Fact};
-use crate::ids::{ChipNumber, ExternalCard, RewardId};
+use crate::ids::{CardKey, ChipNumber, ExternalCard, RewardId};
 use crate::stock::{Holding, Unit};
 
 /// A card at a counter.

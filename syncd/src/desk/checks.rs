@@ -19,7 +19,7 @@ use sync_protocol::card_keys::{DeskSealingKey, SealedCardKeys};
 
 use super::{Desk, Refusal};
 use crate::card_key_file::{CardKeyFile, CardKeyFileError};
-use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
+use desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 
 /// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
 /// named for as long as its verdict is on the screen.

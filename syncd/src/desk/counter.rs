@@ -3,20 +3,20 @@
 
 use crdt_model::account::Account;
 use crdt_model::authenticity::Authenticity;
-use crdt_model::catalogue::{CardKey, CardName, CardStatus, PassRecord};
+use crdt_model::catalogue::{CardName, CardStatus, PassRecord};
 use crdt_model::counter::{
     self, Case, Catalogue, Counter, Decision, ExternalPresented, PassPresented, PassShown,
     Presented, SaleAsked, Target, Units, UnknownPresented,
 };
 use crdt_model::decide::{Here, Standing};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{ChipNumber, ExternalCard, Identification, RewardId};
+use crdt_model::ids::{CardKey, ChipNumber, ExternalCard, Identification, RewardId};
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
 use data_encoding::BASE64;
 
 use super::{Desk, Refusal, showing};
-use crate::desk_api::types::{
+use desk_api::types::{
     Answer, PassView, RedemptionRequest, RewardView, SaleAnswer, SaleRequest, SealedView,
     TapRequest, TariffsView,
 };

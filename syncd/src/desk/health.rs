@@ -8,10 +8,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use desk_api::types::{Health, Status, Trouble};
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::{Health, Status, Trouble};
 use crate::disk::{DiskTrouble, Trial};
 use crate::ledger_files::LedgerFileError;
 use crate::links::Peer;

@@ -12,11 +12,11 @@ use thiserror::Error;
 
 use super::Desk;
 use super::clock::{HubTime, Reading};
-use crate::desk_api::types::HubLink;
 use crate::disk::DiskTrouble;
 use crate::ledger_files::LedgerFileError;
 use crate::links::{Peer, Session};
 use crate::store::Cursor;
+use desk_api::types::HubLink;
 
 /// Pages with so many items are written out before the next thing is done.
 const FLUSHED_AT_ONCE: usize = 20;

@@ -11,7 +11,7 @@ use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
 
 use super::{Desk, showing};
-use crate::desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
+use desk_api::types::{Answer, Event, HistoryRow, HubState, Kind, Outcome, TodayCount};
 
 /// Rows of the history that are kept: a screen shows some ten, a busy hour has some two hundred.
 const HISTORY_ROWS: usize = 200;

@@ -3,9 +3,8 @@
 
 use std::fs;
 
-use crdt_model::account::CatalogueLimits;
 use crdt_model::catalogue::{
-    Activity, CardSystem, Coupon, Item, LookupKey, PassRecord, Policy, Reward,
+    Activity, CardSystem, CatalogueLimits, Coupon, Item, LookupKey, PassRecord, Policy, Reward,
 };
 use crdt_model::counter::{self, Confirmed};
 use crdt_model::ids::Identification;
@@ -13,10 +12,10 @@ use crdt_model::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 use super::{Desk, Refusal};
-use crate::desk_api::types::ActivityView;
 use crate::disk::DiskTrouble;
 use crate::paths::{DeskFolder, write_durably};
 use crate::store::{Cursor, Store, StoreError};
+use desk_api::types::ActivityView;
 
 /// What the volunteers chose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

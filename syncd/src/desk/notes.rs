@@ -10,8 +10,8 @@ use jiff::civil::Date;
 use service::tasks::Failures;
 
 use super::Desk;
-use crate::desk_api::types::Trouble;
 use crate::links::Peer;
+use desk_api::types::Trouble;
 
 /// How long it is said that a part of the daemon failed, where it has run since.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);

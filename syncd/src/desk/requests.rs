@@ -4,12 +4,12 @@ use crdt_model::catalogue::{CardName, CardStatus, CardSystem};
 use crdt_model::ids::{CardSystemId, Identification, UitpasNumber};
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
+use desk_api::types::{MembershipPriceView, RequestBody, RequestView};
 use jiff::civil::Date;
 use rand::RngExt;
 use sync_protocol::request::{Registration, Request, RequestId, seal_request};
 
 use super::{Desk, Refusal};
-use crate::desk_api::types::{MembershipPriceView, RequestBody, RequestView};
 
 impl Desk {
     /// Seals a request and keeps it. What a registration costs is in the answer.

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use crdt_model::entry::EntryRef;
 use crdt_model::ids::Writer;
+use desk_api::types::{Event, Health, Trouble};
 use jiff::civil::Date;
 
 use super::Desk;
-use crate::desk_api::types::{Event, Health, Trouble};
 use crate::disk::DiskTrouble;
 use crate::ledger_files::{Damage, LedgerFileError, Repair};
 use crate::links::Session;

@@ -7,7 +7,7 @@ use crdt_model::decide::RewardOffer;
 use crdt_model::entry::EntryRef;
 use crdt_model::time::UnixMillis;
 
-use crate::desk_api::types::{
+use desk_api::types::{
     Answer, Kind, PassView, PolicyRule, RewardView, SaleView, TariffView, TariffsView,
 };
 

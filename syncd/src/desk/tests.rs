@@ -13,8 +13,8 @@ use hardware::card::Speaks;
 use sync_protocol::desk::DeskEvent;
 
 use super::*;
-use crate::desk_api::types::{CardCheckRequest, Health, HubLink, Trouble};
 use crate::links::Peer;
+use desk_api::types::{CardCheckRequest, Health, HubLink, Trouble};
 
 const DAY: i64 = 86_400_000;
 

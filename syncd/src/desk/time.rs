@@ -9,9 +9,9 @@ use sync_protocol::heartbeat::Ticks;
 use super::Desk;
 use super::clock::kept::{KeptClock, boot};
 use super::clock::{self, DeskClock, Evidence, HubTime, Reading};
-use crate::desk_api::types::Health;
 use crate::paths::DeskFolder;
 use crate::store::Cursor;
+use desk_api::types::Health;
 
 /// How often the hub's clock is kept for the next start, in milliseconds: a beat comes every few seconds, and the
 /// store writes all that it is given.

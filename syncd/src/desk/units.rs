@@ -13,9 +13,9 @@ use sync_protocol::message::{Closing, Wanted};
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::StockView;
 use crate::links::Peer;
 use crate::stock_file::{Stock, StockFile};
+use desk_api::types::StockView;
 
 /// Units that a desk asks for ahead.
 const AHEAD: u32 = 20;

@@ -87,8 +87,8 @@ mod tests {
 
     use super::*;
     use crate::desk::tests::desk;
-    use crate::desk_api::types::{Health, Trouble};
     use crate::links::Peer;
+    use desk_api::types::{Health, Trouble};
 
     fn look(desk: &mut Desk) {
         let tried = desk.trials().run();
