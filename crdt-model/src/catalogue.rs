@@ -3,6 +3,7 @@
 //! added.
 
 mod activity;
+mod limits;
 mod lookup;
 mod pass;
 mod policy;
@@ -10,6 +11,7 @@ mod reward;
 mod tariff;
 
 pub use activity::{Activity, CheckinCode, OpeningHours, PriceCategory, Weekly};
+pub use limits::{CatalogueLimits, LimitsOfPass};
 pub use lookup::{CardName, LookupKey};
 pub use pass::{
     Card, CardStatus, Folded, GRACE_DAYS, GrantedCoupon, HolderStatus, Membership,

@@ -8,7 +8,7 @@ use crate::db::HubError;
 mod fold;
 mod take;
 
-pub use fold::{CatalogueLimits, LimitsOfPass, limits_of};
+pub use fold::limits_of;
 pub(crate) use fold::{New, fold_passes, fold_with};
 pub(crate) use take::{Came, keep};
 pub use take::{Taken, TakenAt, Taker, take};

@@ -13,6 +13,7 @@ pub mod enrol;
 pub mod enrolment;
 pub mod hub_link;
 pub mod ledger_files;
+pub mod links;
 pub mod paths;
 mod proven;
 pub mod request_box;

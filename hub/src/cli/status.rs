@@ -44,6 +44,15 @@ pub(super) async fn show(folder: &HubFolder, json: bool) -> Result<(), CliError>
             desk.sent_again
         );
     }
+    for desk in &status.not_stated {
+        say!(
+            "this hub was restored, and grants nothing limited before desk {} of {} ({}) has said what it was granted. If it will not come back: stempel-hub stock waive {}",
+            desk.name,
+            desk.venue,
+            desk.device,
+            desk.device
+        );
+    }
     for task in &status.failed_tasks {
         let how = if task.still_fails { "still fails" } else { "was started again" };
         say!("task {} failed {} times and {how}: {}", task.task, task.times, task.why);

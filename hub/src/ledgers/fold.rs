@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crdt_model::account::{Account, Limits, Outcome, Placed, fold};
-use crdt_model::catalogue::{Activity, Coupon, PassRecord, Reward};
+use crdt_model::account::{Account, Outcome, Placed, fold};
+use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, PassRecord, Reward};
 use crdt_model::entry::{EntryRef, Fact, TariffKind};
-use crdt_model::ids::{ActivityId, CouponId, RewardId, VenueId};
-use crdt_model::limits::PeriodLimit;
+use crdt_model::ids::VenueId;
 use crdt_model::time::day_number;
 
 use super::calendar;
@@ -21,47 +20,6 @@ pub(crate) use crate::records::entries::New;
 
 /// Passes that are folded in one go where nothing else sets a bound.
 const PASSES_AT_ONCE: usize = 2_000;
-
-/// The limits of the hub's catalogue.
-#[derive(Debug, Default)]
-pub struct CatalogueLimits {
-    checkins: HashMap<ActivityId, PeriodLimit>,
-    tickets: HashMap<ActivityId, PeriodLimit>,
-    redemptions: HashMap<RewardId, PeriodLimit>,
-    coupons: HashMap<CouponId, PeriodLimit>,
-}
-
-/// The limits as they are for one pass.
-#[derive(Debug)]
-pub struct LimitsOfPass<'a> {
-    limits: &'a CatalogueLimits,
-    tickets_per_year: Option<u32>,
-}
-
-impl CatalogueLimits {
-    /// For this pass.
-    pub fn of<'a>(&'a self, record: &PassRecord) -> LimitsOfPass<'a> {
-        LimitsOfPass { limits: self, tickets_per_year: record.tickets_per_year }
-    }
-}
-
-impl Limits for LimitsOfPass<'_> {
-    fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
-        self.limits.checkins.get(&activity).copied()
-    }
-    fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
-        self.limits.redemptions.get(&reward).copied()
-    }
-    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
-        self.limits.tickets.get(&activity).copied()
-    }
-    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit> {
-        self.limits.coupons.get(&coupon).copied()
-    }
-    fn tickets_per_year(&self) -> Option<u32> {
-        self.tickets_per_year
-    }
-}
 
 /// Reads the limits that these entries fall under.
 ///
@@ -91,16 +49,9 @@ pub async fn limits_of(
         }
     }
     let mut limits = CatalogueLimits::default();
-    for activity in records::<Activity>(reading, Named::Activity, activities).await? {
-        limits.checkins.extend(activity.checkin_limit.map(|limit| (activity.activity, limit)));
-        limits.tickets.extend(activity.ticket_limit.map(|limit| (activity.activity, limit)));
-    }
-    for reward in records::<Reward>(reading, Named::Reward, rewards).await? {
-        limits.redemptions.extend(reward.redeem_constraint.map(|limit| (reward.reward, limit)));
-    }
-    for coupon in records::<Coupon>(reading, Named::Coupon, coupons).await? {
-        limits.coupons.extend(coupon.limit.map(|limit| (coupon.coupon, limit)));
-    }
+    limits.add_activities(&records::<Activity>(reading, Named::Activity, activities).await?);
+    limits.add_rewards(&records::<Reward>(reading, Named::Reward, rewards).await?);
+    limits.add_coupons(&records::<Coupon>(reading, Named::Coupon, coupons).await?);
     Ok(limits)
 }
 
