@@ -17,7 +17,6 @@ pub mod feed;
 pub mod frame;
 pub mod heartbeat;
 pub mod hub;
-pub mod hub_phases;
 pub mod invitation;
 pub mod ledger_sync;
 pub mod message;

@@ -3,9 +3,7 @@
 
 use std::fs;
 
-use crdt_model::catalogue::{
-    Activity, CardSystem, CatalogueLimits, Coupon, Item, LookupKey, PassRecord, Policy, Reward,
-};
+use crdt_model::catalogue::{Activity, CardSystem, CatalogueLimits, Coupon, Item, ItemName, LookupKey, PassRecord, Policy, Reward};
 use crdt_model::counter::{self, Confirmed};
 use crdt_model::ids::Identification;
 use crdt_model::time::UnixMillis;
@@ -79,14 +77,19 @@ impl Knowledge {
     fn take_up_changed(&mut self, items: &[Item]) {
         let mut limits = false;
         for item in items {
-            limits |= matches!(item, Item::Activity(_) | Item::Reward(_) | Item::Coupon(_));
-            match item {
-                Item::Activity(_) => self.activities = self.store.activities(),
-                Item::Reward(_) => self.rewards = self.store.rewards(),
-                Item::Policy(_) => self.take_up_policy(),
-                Item::Coupon(_) => self.coupons = self.store.coupons(),
-                Item::CardSystem(_) => self.card_systems = self.store.card_systems(),
-                Item::Pass(_) => {}
+            // One that is gone is of the same kind: what is left is read anew.
+            let name = item.name();
+            limits |= matches!(
+                name,
+                ItemName::Activity(_) | ItemName::Reward(_) | ItemName::Coupon(_)
+            );
+            match name {
+                ItemName::Activity(_) => self.activities = self.store.activities(),
+                ItemName::Reward(_) => self.rewards = self.store.rewards(),
+                ItemName::Policy => self.take_up_policy(),
+                ItemName::Coupon(_) => self.coupons = self.store.coupons(),
+                ItemName::CardSystem(_) => self.card_systems = self.store.card_systems(),
+                ItemName::Pass(_) => {}
             }
         }
         if limits {
