@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use.
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("crdt-model", &[]),
     ("sync-protocol", &["crdt-model"]),
     ("hardware", &["crdt-model"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("syncd", &["hardware", "service", "sync-protocol", "crdt-model"]),
     ("hub", &["service", "sync-protocol", "crdt-model"]),
     ("tui", &["syncd", "hardware", "service", "sync-protocol", "crdt-model"]),
+    ("incarnation-model", &[]),
     ("stempel-tests", &["tui", "hub", "syncd", "hardware", "sync-protocol", "crdt-model"]),
     (
         "stempel-bench",
