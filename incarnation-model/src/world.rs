@@ -292,11 +292,12 @@ impl Model {
         panic!("a session does not end");
     }
 
-    /// Faults stop: the hub numbers what it has, and each desk that is left has full sessions.
+    /// Faults stop: the hub numbers what it has, and each desk that is left has full sessions: one to
+    /// say what it holds, one to hear what the other said, one more where the hub learned meanwhile.
     pub fn settle(&self, world: &World) -> World {
         let mut world = world.clone();
         world.sessions = [None, None];
-        for _ in 0..4 {
+        for _ in 0..3 {
             self.guard(&mut world);
             world.hub.number();
             for at in [0, 1] {
