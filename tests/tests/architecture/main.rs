@@ -10,7 +10,7 @@ use std::path::Path;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use: those on the floors below it. `service` is beside the floors: it knows none of them.
-const ARROWS: [(&str, &[&str]); 13] = [
+const ARROWS: [(&str, &[&str]); 14] = [
     ("crdt-model", &[]),
     ("service", &[]),
     ("catalogue-file", &["crdt-model"]),
@@ -22,6 +22,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
     ("syncd", &["desk-api", "lines", "hardware", "service", "sync-protocol", "crdt-model"]),
     ("hub", &["sample-world", "lines", "catalogue-file", "service", "sync-protocol", "crdt-model"]),
     ("tui", &["desk-api", "hardware", "service", "sync-protocol", "crdt-model"]),
+    ("incarnation-model", &[]),
     ("stempel-tests", &["tui", "syncd", "desk-api", "hardware", "sync-protocol", "crdt-model"]),
     (
         "stempel-bench",
