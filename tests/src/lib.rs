@@ -4,8 +4,10 @@
 
 pub mod faked_clock;
 pub mod lossy_line;
+pub mod older_copy;
 pub mod small_disk;
 pub mod terminal;
+pub mod waiting;
 
 use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
