@@ -4,7 +4,7 @@ use crdt_model::decide::{Reason, VerdictKind};
 use serde_json::json;
 use stempel_tests::older_copy::{Means, Part};
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::types::{RequestBody, Status};
+use desk_api::types::{RequestBody, Status};
 
 use super::{
     LAST, LOST, POINTS, REWARD, block, entries, import_new, import_passes, import_price, linked,

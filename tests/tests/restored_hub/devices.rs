@@ -3,7 +3,7 @@
 use crdt_model::decide::Reason;
 use stempel_tests::older_copy::{OlderCopy, Part};
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::types::HubLink;
+use desk_api::types::HubLink;
 use syncd::enrol::{EnrolError, enrol};
 
 use super::{

@@ -5,7 +5,7 @@ use std::fs;
 
 use stempel_tests::older_copy::Part;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::types::Outcome;
+use desk_api::types::Outcome;
 
 use super::{LAST, LOST, POINTS, entries, import_new, points, record};
 

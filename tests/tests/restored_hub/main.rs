@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use crdt_model::decide::Reason;
 use serde_json::{Value, json};
 use stempel_tests::{Desk, Hub, pass_number};
-use syncd::desk_api::types::{HubLink, Status};
+use desk_api::types::{HubLink, Status};
 use syncd::enrol::enrol;
 
 /// The reward of [`stempel_tests::catalogue`]: it costs 5 points.

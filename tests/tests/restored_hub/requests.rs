@@ -4,7 +4,7 @@ use crdt_model::decide::Reason;
 use serde_json::{Value, json};
 use stempel_tests::older_copy::Part;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::types::{RequestBody, RequestState};
+use desk_api::types::{RequestBody, RequestState};
 
 use super::{LAST, POINTS, import_new, pass, refusal};
 

@@ -8,7 +8,7 @@ use crdt_model::decide::Reason;
 use serde_json::{Value, json};
 use stempel_tests::older_copy::{OlderCopy, Part};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue, pass_number};
-use syncd::desk_api::types::Status;
+use desk_api::types::Status;
 
 use super::{LAST, POINTS, device_of, enrolled, import_new, linked};
 
