@@ -264,3 +264,20 @@ async fn numbers_follow_the_order_of_writing() {
     let highest: u64 = value(&db, sql("SELECT MAX(version) AS found FROM pass")).await;
     assert_eq!(highest, number);
 }
+
+/// What a simulation runs on: a database that has one connection.
+#[tokio::test]
+async fn a_hub_in_memory_takes_files_entries_and_requests() {
+    let db = Db::in_memory(Arc::new(hub::surroundings::System::default())).await.unwrap();
+    let file = hub::import::read(hub::sample::CATALOGUE).unwrap();
+    let done = hub::import::import(&db, &file).await.unwrap();
+    assert!(done.changed > 18, "{done:?}");
+    hub::registry::add_venue(&db, &venue(), "Museum De Reede").await.unwrap();
+    let mut desk = TestDesk::enrolled(&db, "Balie").await;
+    desk.append(check_in(1, 0));
+    let taker = Taker::new(db.clone());
+    let taken = taker.take(&venue(), desk.key.device(), &desk.batch(1, 1)).await.unwrap();
+    assert_eq!(taken.taken, Taken::Held { sequence: 1, new: true });
+    assert!(hub::catalogue::page(&db, &venue(), 0).await.unwrap().is_some());
+    hub::registry::revoke(&db, desk.key.device()).await.unwrap();
+}
