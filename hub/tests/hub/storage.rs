@@ -272,7 +272,6 @@ async fn a_hub_in_memory_takes_files_entries_and_requests() {
     let file = hub::import::read(hub::sample::CATALOGUE).unwrap();
     let done = hub::import::import(&db, &file).await.unwrap();
     assert!(done.changed > 18, "{done:?}");
-    hub::registry::add_venue(&db, &venue(), "Museum De Reede").await.unwrap();
     let mut desk = TestDesk::enrolled(&db, "Balie").await;
     desk.append(check_in(1, 0));
     let taker = Taker::new(db.clone());
