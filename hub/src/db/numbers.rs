@@ -17,7 +17,7 @@ use crdt_model::ids::VenueId;
 use crdt_model::time::UnixMillis;
 
 use super::engine::Transaction;
-use super::error::HubError;
+use super::error::{HubError, Says};
 use super::news::News;
 use super::statement::{made, sql};
 use super::{Db, Writing};
@@ -28,6 +28,9 @@ const UNNUMBERED: i64 = i64::MIN / 2;
 /// A wall clock that jumps by more than this against the steady one is that of a machine that was put back, in
 /// milliseconds.
 const JUMP: i64 = 2_000;
+
+/// How often a numbering is tried that PostgreSQL broke off.
+const MOST_TRIES: u32 = 10;
 
 /// Ids that a process takes at once on PostgreSQL, so that its writers do not wait for each other's transactions.
 const IDS_AT_ONCE: u64 = 64;
@@ -299,8 +302,22 @@ const NUMBERED: [(&str, &str, &str); 9] = [
     ("accepted", "venue, day, writer, first", "first, venue, day, writer"),
 ];
 
-/// Numbers all that is committed and has no number: on PostgreSQL, in a transaction of its own.
+/// Numbers all that is committed and has no number: on PostgreSQL. Tried again where a fold and the numbering waited for
+/// each other, which PostgreSQL notices.
 async fn number_all(db: &Db) -> Result<u64, HubError> {
+    let mut tries = 1;
+    loop {
+        match number_once(db).await {
+            Err(HubError::Database(error)) if error.says() == Says::Busy && tries < MOST_TRIES => {
+                tries += 1;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Once, in a transaction of its own.
+async fn number_once(db: &Db) -> Result<u64, HubError> {
     let mut transaction = db.0.pool.begin_to_write().await?;
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 'numbers', 7))";
     transaction.execute(sql(lock)).await?;

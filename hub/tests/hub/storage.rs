@@ -264,3 +264,48 @@ async fn numbers_follow_the_order_of_writing() {
     let highest: u64 = value(&db, sql("SELECT MAX(version) AS found FROM pass")).await;
     assert_eq!(highest, number);
 }
+
+/// What a simulation runs on: a database that has one connection.
+#[tokio::test]
+async fn a_hub_in_memory_takes_files_entries_and_requests() {
+    let db = Db::in_memory(Arc::new(hub::surroundings::System::default())).await.unwrap();
+    let file = hub::import::read(hub::sample::CATALOGUE).unwrap();
+    let done = hub::import::import(&db, &file).await.unwrap();
+    assert!(done.changed > 18, "{done:?}");
+    let mut desk = TestDesk::enrolled(&db, "Balie").await;
+    desk.append(check_in(1, 0));
+    let taker = Taker::new(db.clone());
+    let taken = taker.take(&venue(), desk.key.device(), &desk.batch(1, 1)).await.unwrap();
+    assert_eq!(taken.taken, Taken::Held { sequence: 1, new: true });
+    assert!(hub::catalogue::page(&db, &venue(), 0).await.unwrap().is_some());
+    hub::registry::revoke(&db, desk.key.device()).await.unwrap();
+}
+
+/// An import in another process gives the turn on after some thousands of passes, however many there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_are_taken_while_another_process_imports_passes() {
+    let (_folder, [serving, importing]) = two().await;
+    let mut desk = TestDesk::enrolled(&serving, "Balie").await;
+    let device = desk.key.device();
+    let row = |n: u32| {
+        let digits = format!("0900{n:06}00");
+        let number = crdt_model::ids::UitpasNumber::with_check_digit(&digits).unwrap();
+        format!(r#"{{"programme": "UITPAS", "uitpasNumber": "{number}", "cardStatus": "ACTIVE"}}"#)
+    };
+    let rows: Vec<String> = (0..12_000).map(row).collect();
+    let file = hub::import::read(&format!(r#"{{"passes": [{}]}}"#, rows.join(","))).unwrap();
+    let import = tokio::spawn(async move { hub::import::import(&importing, &file).await });
+    let taker = Taker::new(serving.clone());
+    let mut taken_meanwhile = 0;
+    for n in 1.. {
+        if import.is_finished() {
+            break;
+        }
+        desk.append(check_in(n % 10 + 1, -i64::try_from(n).unwrap()));
+        taker.take(&venue(), device, &desk.batch(n, n)).await.unwrap();
+        taken_meanwhile += 1;
+    }
+    assert_eq!(import.await.unwrap().unwrap().changed, 12_000);
+    assert!(taken_meanwhile >= 5, "{taken_meanwhile} were taken between the import's transactions");
+    assert_eq!(count(&serving, "pass").await, 12_010);
+}

@@ -119,6 +119,27 @@ fn the_model_and_the_protocol_ask_nobody_for_the_time() {
     }
 }
 
+#[test]
+fn only_the_hubs_rooms_for_it_name_the_database_driver() {
+    let hub = concat!(env!("CARGO_MANIFEST_DIR"), "/../hub/src");
+    let rooms = ["db", "records"].map(|room| std::path::Path::new(hub).join(room));
+    let mut folders = vec![std::path::PathBuf::from(hub)];
+    while let Some(folder) = folders.pop() {
+        for found in std::fs::read_dir(folder).unwrap() {
+            let path = found.unwrap().path();
+            if rooms.iter().any(|room| path.with_extension("") == *room) {
+                continue;
+            }
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(!source.contains("sqlx::"), "{} names sqlx", path.display());
+        }
+    }
+}
+
 /// libnfc's drivers are chosen when it is built. One that is missing never finds its reader, and says nothing.
 #[test]
 fn every_driver_of_libnfc_that_the_documentation_names_is_built_in() {
