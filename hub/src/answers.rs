@@ -123,8 +123,7 @@ impl Answers {
             }
             Need::Closing(closing) => {
                 drop(reading);
-                let (grants, number) =
-                    stock::close(db, device, &self.public_key, &closing).await?;
+                let (grants, number) = stock::close(db, device, &self.public_key, &closing).await?;
                 Found::Granted { grants, none_left: None, number }
             }
             Need::Stated(stated) => {
@@ -153,11 +152,8 @@ impl Answers {
             Need::CardKeys { has } => {
                 drop(reading);
                 let version = card_keys::version(db).await?;
-                let sealed = if version == has {
-                    None
-                } else {
-                    card_keys::sealed_to(db, device).await?
-                };
+                let sealed =
+                    if version == has { None } else { card_keys::sealed_to(db, device).await? };
                 Found::CardKeys(sealed)
             }
             Need::Notices { from, most } => {
@@ -170,9 +166,9 @@ impl Answers {
                 let notices = found.into_iter().map(|(_, signed)| signed).collect();
                 Found::Notices { notices, to }
             }
-            Need::DenyList { behind, most } => Found::DenyList(
-                catalogue::denied_behind(&mut reading, venue, behind, most).await?,
-            ),
+            Need::DenyList { behind, most } => {
+                Found::DenyList(catalogue::denied_behind(&mut reading, venue, behind, most).await?)
+            }
             Need::Page { from, most } => {
                 let catalogue::Stretch { items, to, last } =
                     catalogue::behind(&mut reading, venue, from, most).await?;
@@ -218,9 +214,8 @@ impl Answers {
         };
         let is_held = runs::is_held(&mut reading, known.device).await?;
         // A daemon never goes on with an old run. One that comes back after another began lived beside it.
-        let came_back = hello.run.is_some()
-            && known.runs[0] != hello.run
-            && known.runs[1] == hello.run;
+        let came_back =
+            hello.run.is_some() && known.runs[0] != hello.run && known.runs[1] == hello.run;
         let desk = KnownDesk {
             device: known.device,
             venue_name: known.venue_name.clone(),
@@ -347,8 +342,7 @@ async fn log_rows(
             continue;
         }
         let places = row.first - 1..row.last;
-        let entries =
-            entries::bytes(reading, venue.as_str(), row.day, &row.writer, places).await?;
+        let entries = entries::bytes(reading, venue.as_str(), row.day, &row.writer, places).await?;
         bytes += entries.iter().map(|entry| entry.len() + 1).sum::<usize>();
         rows.push((row, entries));
     }

@@ -6,6 +6,7 @@
 //! leaves the hub is numbered ([`numbers`]), and what an error says of the world ([`Says`]).
 
 mod backup;
+mod beside;
 mod engine;
 mod error;
 mod facts;
@@ -27,6 +28,7 @@ use crdt_model::time::UnixMillis;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use backup::{backup, restore};
+pub use beside::{Beside, Line};
 pub use error::{DatabaseError, HubError, Says};
 pub(crate) use facts::{Facts, outcome};
 pub use folder::HubFolder;
@@ -39,7 +41,6 @@ use engine::{Pool, Transaction};
 use news::{News, NewsRoom};
 use numbers::{Numbered, Numbering, OwnRun};
 
-use crate::journal::Beside;
 use crate::storage::Storage;
 use crate::surroundings::{Surroundings, System};
 

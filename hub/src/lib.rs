@@ -18,7 +18,6 @@ pub mod db;
 pub mod endpoint;
 pub mod holders;
 pub mod import;
-pub mod journal;
 pub mod ledgers;
 pub mod notices;
 pub mod records;

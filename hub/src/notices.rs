@@ -4,8 +4,8 @@
 use crdt_model::ids::{DeviceId, VenueId};
 use sync_protocol::notice::{Notice, SignedNotice};
 
+use crate::db::Line;
 use crate::db::{Db, HubError, Writing};
-use crate::journal::Line;
 use crate::records::devices::{self, venue_id};
 use crate::records::{invitations, notices, runs};
 
@@ -78,7 +78,9 @@ pub async fn take_up(db: &Db, told: &[SignedNotice]) -> Result<(), HubError> {
                     tracing::warn!(%device, "a desk that had been revoked is revoked again: the database was put back");
                     runs::release(&mut writing, device).await?;
                     writing.device_moved(device);
-                    news.extend(revoked.iter().find(|it| **it == Line::Revoked { device }).cloned());
+                    news.extend(
+                        revoked.iter().find(|it| **it == Line::Revoked { device }).cloned(),
+                    );
                 }
             }
             Notice::InvitationUsed { token_hash, at } => {

@@ -3,14 +3,14 @@
 use crdt_model::catalogue::Policy;
 use crdt_model::ids::{DeviceId, VenueId};
 use crdt_model::time::UnixMillis;
-use sync_protocol::invitation::{Invitation, key_fingerprint};
 use data_encoding::HEXLOWER;
+use sync_protocol::invitation::{Invitation, key_fingerprint};
 use sync_protocol::message::Enrolled;
 use sync_protocol::notice::Notice;
 
 use crate::copies::still_shown;
+use crate::db::Line;
 use crate::db::{Db, HubError, Writing};
-use crate::journal::Line;
 use crate::ledgers::TIME_ZONE;
 use crate::notices;
 use crate::records::devices::venue_id;

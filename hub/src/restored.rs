@@ -15,8 +15,8 @@ use data_encoding::HEXLOWER;
 use sync_protocol::message::{Stated, StatedGrant};
 use sync_protocol::seal::stated_by;
 
+use crate::db::Line;
 use crate::db::{Db, HubError, Writing};
-use crate::journal::Line;
 use crate::records::{devices, invitations, notices, runs, stock as kept};
 use crate::stock;
 
@@ -168,7 +168,8 @@ async fn settle_what_is_not_stated(
             continue;
         }
         let Some(mut of_reward) = stock::lock(writing, known.reward).await? else { continue };
-        let active = of_reward.grants.get(&known.grant).is_some_and(|it| it.state == GrantState::Active);
+        let active =
+            of_reward.grants.get(&known.grant).is_some_and(|it| it.state == GrantState::Active);
         if !active {
             continue;
         }
@@ -176,7 +177,9 @@ async fn settle_what_is_not_stated(
         let used: BTreeSet<u32> = of_reward
             .used
             .iter()
-            .filter(|it| it.grant == known.grant && units.is_some_and(|units| units.contains(it.unit)))
+            .filter(|it| {
+                it.grant == known.grant && units.is_some_and(|units| units.contains(it.unit))
+            })
             .map(|it| it.unit)
             .collect();
         if let Err(error) = of_reward.close(known.grant, used) {

@@ -295,7 +295,9 @@ impl Session {
 
     /// Notes what the desk said last that it has.
     async fn note_last(&mut self, storage: &Storage) {
-        let (Some(note), Some(desk)) = (self.machine.last_note(), self.desk.clone()) else { return };
+        let (Some(note), Some(desk)) = (self.machine.last_note(), self.desk.clone()) else {
+            return;
+        };
         let need = sync_protocol::feed::Need::Note(note);
         if let Err(error) = self.answers.clone().find(Some(desk), need).await {
             storage.note(&error);

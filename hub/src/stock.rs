@@ -13,8 +13,8 @@ use sync_protocol::message::{Closing, Wanted};
 use sync_protocol::seal::closing_holds;
 use thiserror::Error;
 
+use crate::db::Line;
 use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
-use crate::journal::Line;
 use crate::records::{catalogue, runs, stock as kept};
 
 /// The last units of a stock: handed to desks that are online, one at a time.

@@ -1,7 +1,6 @@
 //! The messages, as CBOR with integer keys. Whoever reads one passes over fields that it does not
 //! know, so either side may be the newer one.
 
-
 use crdt_model::catalogue::ItemName;
 use crdt_model::ids::{RewardId, VenueId, Writer};
 use crdt_model::stock::GrantedUnits;

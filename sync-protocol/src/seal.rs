@@ -1,9 +1,9 @@
 //! Keys and seals: Ed25519. A desk's key pair names it; its seal over a list's latest change hash
 //! covers all that it has written there.
 
+use crdt_model::ids::RewardId;
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
-use crdt_model::ids::RewardId;
 use crdt_model::stock::{GrantId, Units};
 use minicbor::{Decode, Encode};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};

@@ -50,7 +50,10 @@ impl CliError {
             | Self::Correction(CorrectionError::Hub(error))
             | Self::Grant(GrantError::Hub(error)) => exit_of(error),
             Self::Import {
-                error: ImportError::Field { .. } | ImportError::Together { .. } | ImportError::Meanwhile { .. },
+                error:
+                    ImportError::Field { .. }
+                    | ImportError::Together { .. }
+                    | ImportError::Meanwhile { .. },
                 ..
             }
             | Self::File { .. }

@@ -85,7 +85,11 @@ pub(super) async fn run(folder: &HubFolder, command: StockCommand) -> Result<(),
         }
         StockCommand::Waive { device } => {
             if !restored::waive(&pool, device).await? {
-                return Err(HubError::NoSuch { what: "desk that is waited for", name: device.to_string() }.into());
+                return Err(HubError::NoSuch {
+                    what: "desk that is waited for",
+                    name: device.to_string(),
+                }
+                .into());
             }
             say!("nothing waits for {device} any more");
             return Ok(());

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 
-use super::{Db, HubError, system};
-use crate::journal::Beside;
+use super::{Beside, Db, HubError, system};
+
 use crate::storage::Storage;
 
 /// How often a starting server tries to take its lock.

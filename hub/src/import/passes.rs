@@ -14,7 +14,7 @@ use super::{
     CatalogueFile, Grants, ImportError, Imported, MembershipRow, PASSES_AT_ONCE, PassRow, at,
     cards_of, granted_by_residence, hash_of, telling_digits, together,
 };
-use crate::journal::Line;
+use crate::db::Line;
 use crate::db::{Db, HubError};
 use crate::ledgers::fold_passes;
 use crate::records::imported::{self, Said};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crdt_model::account::{Account, Outcome, Placed, fold};
-use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, PassRecord, Reward};
+use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, Reward};
 use crdt_model::entry::{EntryRef, Fact, TariffKind};
 use crdt_model::ids::VenueId;
 use crdt_model::time::day_number;

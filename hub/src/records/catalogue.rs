@@ -94,7 +94,8 @@ pub(crate) async fn by_names(
         "SELECT version, 5 AS kind, record, id FROM card_system WHERE id IN (:list)",
     ];
     for (kind, text) in (0i64..).zip(tables) {
-        let mut ids = names.iter().map(key).filter(|(of, _)| *of == kind).map(|(_, id)| id).peekable();
+        let mut ids =
+            names.iter().map(key).filter(|(of, _)| *of == kind).map(|(_, id)| id).peekable();
         if ids.peek().is_none() {
             continue;
         }

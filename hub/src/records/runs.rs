@@ -104,7 +104,8 @@ pub async fn is_noted(reading: &mut Reading, run: u64) -> Result<bool, HubError>
 /// [`HubError`].
 pub(crate) async fn hold(writing: &mut Writing, device: DeviceId) -> Result<(), HubError> {
     let now = writing.now().0;
-    let hold = sql("INSERT INTO hold (device, since) VALUES ($1, $2) ON CONFLICT (device) DO NOTHING");
+    let hold =
+        sql("INSERT INTO hold (device, since) VALUES ($1, $2) ON CONFLICT (device) DO NOTHING");
     writing.execute(hold.bind(device.0).bind(now)).await?;
     Ok(())
 }

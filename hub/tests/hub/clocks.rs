@@ -44,8 +44,7 @@ async fn take_last(db: &Db, desk: &TestDesk) {
 
 /// The account of a pass, as desks get it.
 async fn record(db: &Db, pass: u64) -> PassRecord {
-    let page = hub::catalogue::page(db, &venue(), 0).await.unwrap().unwrap();
-    let items = sync_protocol::catalogue::unpack(&page.items).unwrap();
+    let items = crate::desk::catalogue(db).await;
     let found = items.into_iter().find_map(|item| match item {
         Item::Pass(record) if record.pass.0 == pass => Some(record),
         _ => None,

@@ -455,3 +455,10 @@ fn client_config(der: &[u8]) -> quinn::ClientConfig {
     tls.alpn_protocols = vec![ALPN.to_vec()];
     quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
+
+/// The catalogue as the venue's desks get it, up to a page of it.
+pub(crate) async fn catalogue(db: &Db) -> Vec<Item> {
+    let most = sync_protocol::catalogue::MAX_PAGE_ITEMS;
+    let stretch = hub::catalogue::behind(&mut db.read().await.unwrap(), &venue(), 0, most).await;
+    stretch.unwrap().items.into_iter().map(|it| it.item).collect()
+}

@@ -3,7 +3,10 @@
 
 use std::fs;
 
-use crdt_model::catalogue::{Activity, CardSystem, CatalogueLimits, Coupon, Item, ItemName, LookupKey, PassRecord, Policy, Reward};
+use crdt_model::catalogue::{
+    Activity, CardSystem, CatalogueLimits, Coupon, Item, ItemName, LookupKey, PassRecord, Policy,
+    Reward,
+};
 use crdt_model::counter::{self, Confirmed};
 use crdt_model::ids::Identification;
 use crdt_model::time::UnixMillis;
@@ -79,10 +82,8 @@ impl Knowledge {
         for item in items {
             // One that is gone is of the same kind: what is left is read anew.
             let name = item.name();
-            limits |= matches!(
-                name,
-                ItemName::Activity(_) | ItemName::Reward(_) | ItemName::Coupon(_)
-            );
+            limits |=
+                matches!(name, ItemName::Activity(_) | ItemName::Reward(_) | ItemName::Coupon(_));
             match name {
                 ItemName::Activity(_) => self.activities = self.store.activities(),
                 ItemName::Reward(_) => self.rewards = self.store.rewards(),

@@ -1,10 +1,10 @@
 //! What a restored hub says of passes, activities and rewards: its word holds at every desk, all of it.
 
 use crdt_model::decide::{Reason, VerdictKind};
+use desk_api::types::{RequestBody, Status};
 use serde_json::json;
 use stempel_tests::older_copy::{Means, Part};
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, catalogue, pass_number};
-use desk_api::types::{RequestBody, Status};
 
 use super::{
     LAST, LOST, POINTS, REWARD, block, entries, import_new, import_passes, import_price, linked,

@@ -1,9 +1,9 @@
 //! Who may come in at a restored hub: whoever was let in, and nobody who was shut out.
 
 use crdt_model::decide::Reason;
+use desk_api::types::HubLink;
 use stempel_tests::older_copy::{OlderCopy, Part};
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use desk_api::types::HubLink;
 use syncd::enrol::{EnrolError, enrol};
 
 use super::{

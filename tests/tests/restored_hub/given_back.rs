@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 
+use desk_api::types::Outcome;
 use stempel_tests::older_copy::Part;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use desk_api::types::Outcome;
 
 use super::{LAST, LOST, POINTS, entries, import_new, points, record};
 

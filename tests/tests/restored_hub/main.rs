@@ -12,9 +12,9 @@ mod stock;
 use std::path::{Path, PathBuf};
 
 use crdt_model::decide::Reason;
+use desk_api::types::{HubLink, Status};
 use serde_json::{Value, json};
 use stempel_tests::{Desk, Hub, pass_number};
-use desk_api::types::{HubLink, Status};
 use syncd::enrol::enrol;
 
 /// The reward of [`stempel_tests::catalogue`]: it costs 5 points.

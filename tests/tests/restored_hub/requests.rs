@@ -1,10 +1,10 @@
 //! What desks were told is done about somebody's card is done at a restored hub, too: again, and once.
 
 use crdt_model::decide::Reason;
+use desk_api::types::{RequestBody, RequestState};
 use serde_json::{Value, json};
 use stempel_tests::older_copy::Part;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use desk_api::types::{RequestBody, RequestState};
 
 use super::{LAST, POINTS, import_new, pass, refusal};
 

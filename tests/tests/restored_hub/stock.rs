@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use crdt_model::decide::Reason;
+use desk_api::types::Status;
 use serde_json::{Value, json};
 use stempel_tests::older_copy::{OlderCopy, Part};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue, pass_number};
-use desk_api::types::Status;
 
 use super::{LAST, POINTS, device_of, enrolled, import_new, linked};
 

@@ -17,7 +17,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use sync_protocol::seal::HubKey;
 
-use crate::db::HubError;
+use super::HubError;
 
 /// Bytes of a line's checksum, in hex.
 const CHECKSUM: usize = 16;
@@ -179,7 +179,8 @@ mod tests {
     use super::*;
 
     fn beside(folder: &Path) -> Beside {
-        let pair = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new());
+        let pair =
+            ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new());
         Beside::of(folder, pair.unwrap().as_ref()).unwrap()
     }
 
