@@ -15,8 +15,8 @@ use crate::desk::{TestDesk, check_in, execute, hub_with_passes, put_passes, row,
 
 /// The stretch behind `from`, as one page takes it.
 async fn page(db: &Db, from: u64) -> Option<Stretch> {
-    let stretch = behind(&mut db.read().await.unwrap(), &venue(), from, MAX_PAGE_ITEMS);
-    let mut stretch = stretch.await.unwrap();
+    let mut reading = db.read().await.unwrap();
+    let mut stretch = behind(&mut reading, &venue(), from, MAX_PAGE_ITEMS).await.unwrap();
     let fitting = fitting(stretch.items.iter().map(|it| &it.item));
     assert!(fitting.too_large.is_empty());
     unpack(&fitting.packed).expect("a desk can unpack every page");
