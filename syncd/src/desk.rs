@@ -6,6 +6,7 @@ mod checks;
 mod clock;
 mod health;
 mod history;
+mod incarnation;
 mod link;
 mod notes;
 mod redemptions;
@@ -162,6 +163,7 @@ pub struct Desk {
     health: health::DeskHealth,
     notes: notes::Notes,
     unkept: unkept::Unkept,
+    incarnation: incarnation::Incarnation,
     /// The number of this run of the daemon. Unlike the epoch it never changes.
     run: u32,
     events: broadcast::Sender<Event>,
@@ -222,9 +224,13 @@ impl Desk {
             .unwrap_or_default();
         let now = read_clocks();
         let sealing_key = DeskSealingKey::of(&device_key);
+        let writer = Writer { device: device_key.device(), epoch };
+        let stock_file = StockFile::open(&folder.stock());
+        let incarnation =
+            incarnation::Incarnation::begin(&folder, writer, now.steady, &files, &stock_file);
         let (card_key_file, card_keys) = CardKeyFile::open(&folder.card_keys(), &sealing_key);
         let mut desk = Self {
-            writer: Writer { device: device_key.device(), epoch },
+            writer,
             lookup: LookupKey(enrolment.lookup_key),
             calendar,
             enrolment,
@@ -240,7 +246,7 @@ impl Desk {
             policy: Policy::default(),
             holding: Holding::default(),
             unit_entries: Vec::new(),
-            stock_file: StockFile::open(&folder.stock()),
+            stock_file,
             card_key_file,
             card_keys: Arc::new(card_keys),
             checks: checks::Checks::default(),
@@ -269,6 +275,7 @@ impl Desk {
             health,
             notes: notes::Notes::default(),
             unkept: unkept::Unkept::default(),
+            incarnation,
             run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),
@@ -425,6 +432,7 @@ impl Desk {
                 self.ended_at.insert(self.writer, entry.at);
             }
             self.writer.epoch = new_epoch(self.writer.epoch);
+            self.incarnation.note_epoch(self.writer.epoch);
         }
         let day = self.calendar.day(entry.at);
         let writer = self.writer;
@@ -443,6 +451,7 @@ impl Desk {
         self.last_at = entry.at;
         self.by_subject.entry(entry.subject).or_default().push(place);
         self.note_unit(place, &entry.fact);
+        self.mark_handed_out(&entry);
         self.wake_link();
         Ok(place)
     }

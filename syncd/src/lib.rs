@@ -14,6 +14,7 @@ pub mod enrol;
 pub mod enrolment;
 pub mod hub_link;
 pub mod ledger_files;
+pub mod mark;
 pub mod paths;
 mod proven;
 pub mod request_box;

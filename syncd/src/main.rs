@@ -19,6 +19,10 @@ struct Arguments {
     /// The desk API's socket; by default `desk.sock` in the folder.
     #[arg(long, env = "STEMPEL_SOCKET")]
     socket: Option<PathBuf>,
+    /// The folder where this computer notes what its desks handed out of limited rewards, outside the desk's folder; by
+    /// default with the state of the service or of the user.
+    #[arg(long, env = "STEMPEL_MARKS")]
+    marks: Option<PathBuf>,
 }
 
 #[tokio::main]
@@ -26,6 +30,10 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let log = Log::start("info,sled=warn");
     let folder = DeskFolder::new(arguments.folder.unwrap_or_else(DeskFolder::default_location));
+    let folder = match arguments.marks {
+        Some(marks) => folder.with_marks(marks),
+        None => folder,
+    };
     let ready = |socket: &std::path::Path| {
         service::log::ready(format!("ready on {}", socket.display()));
     };

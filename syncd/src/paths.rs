@@ -26,18 +26,55 @@ use ring::digest::{SHA256, digest};
 #[derive(Debug, Clone)]
 pub struct DeskFolder {
     root: PathBuf,
+    marks: Option<PathBuf>,
 }
 
 impl DeskFolder {
     /// The folder at this place.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), marks: None }
     }
 
     /// Where the folder is unless somebody says otherwise: `stempel` in the user's data folder.
     pub fn default_location() -> PathBuf {
         etcetera::choose_base_strategy()
             .map_or_else(|_| PathBuf::from("stempel-data"), |base| base.data_dir().join("stempel"))
+    }
+
+    /// The same folder, with its mark kept in this one ([`crate::mark`]).
+    #[must_use]
+    pub fn with_marks(self, marks: impl Into<PathBuf>) -> Self {
+        Self { marks: Some(marks.into()), ..self }
+    }
+
+    /// The folder of the marks: what was handed out is noted there, outside the desk's folder, so that a copy of that does
+    /// not take it along. Where nobody chose one: where systemd says that a service keeps its state, or where this
+    /// user's programs do.
+    pub fn marks(&self) -> PathBuf {
+        if let Some(marks) = &self.marks {
+            return marks.clone();
+        }
+        let of_service = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+        let of_service = of_service.filter(|it| it.is_absolute()).map(|it| it.join("marks"));
+        let of_user = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
+        let of_user = of_user.map(|it| it.join("stempel/marks"));
+        let mut found = of_service.into_iter().chain(of_user).filter(|it| !self.holds(it));
+        found.next().unwrap_or_else(|| PathBuf::from("/var/lib/stempel-marks"))
+    }
+
+    /// Whether this path is inside the desk's folder.
+    pub fn holds(&self, path: &Path) -> bool {
+        let whole = |path: &Path| {
+            // The marks' folder may not be there yet: what of its path is there decides.
+            let there = path.ancestors().find_map(|it| Some((it, it.canonicalize().ok()?)));
+            there.map_or_else(
+                || path.to_owned(),
+                |(it, whole)| {
+                    path.strip_prefix(it).map_or_else(|_| whole.clone(), |rest| whole.join(rest))
+                },
+            )
+        };
+        whole(path).starts_with(whole(&self.root))
     }
 
     /// The folder itself.

@@ -174,7 +174,12 @@ impl World {
         enrol(desk_folder.root(), &invitation).await?;
         let desk = Running::start(
             &beside("stempel-syncd"),
-            &["--folder", &text(desk_folder.root())],
+            &[
+                "--folder",
+                &text(desk_folder.root()),
+                "--marks",
+                &text(&folder.path().join("marks")),
+            ],
             "ready on ",
             &folder.path().join("desk.log"),
         )?;

@@ -140,6 +140,7 @@ impl Desk {
         if let Err(error) = self.release_copies() {
             self.ledger_failed(&error);
         }
+        self.note_hub_heard();
         self.note_whole();
         if changed {
             self.refresh_hub_states();
@@ -377,6 +378,7 @@ impl Desk {
                     }
                     Err(error) => return Err(error.into()),
                 }
+                self.note_overlap(&writer, extension.entries().iter().map(|it| it.at));
                 let mut subjects = Vec::new();
                 for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
                     let place = crdt_model::entry::EntryRef { day, writer, index };

@@ -39,6 +39,13 @@ pub(super) struct Notes {
     socket: Option<String>,
 }
 
+impl Notes {
+    /// The hub says that another daemon uses this desk's key.
+    pub(super) fn says_used_twice(&self) -> bool {
+        self.used_twice || self.diverged
+    }
+}
+
 fn lacking(before: &Acknowledged, now: &Acknowledged) -> u64 {
     let now = |list| now.get(list).copied().unwrap_or_default();
     before.iter().map(|(list, had)| had.saturating_sub(now(list))).sum()
@@ -106,9 +113,7 @@ impl Desk {
         if let Some(detail) = &notes.socket {
             said.push(Trouble::SocketGone { detail: detail.clone() });
         }
-        if notes.used_twice || notes.diverged {
-            said.push(Trouble::NameUsedTwice);
-        }
+        said.extend(self.said_of_copies());
         if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {
             let today = self.calendar.day(self.clock.latest()) == self.calendar.day(*at);
             if today || lacking(before, &self.acknowledged) > 0 {

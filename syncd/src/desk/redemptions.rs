@@ -22,6 +22,7 @@ impl Desk {
     ) -> Result<Answer, Refusal> {
         let card: Identification = asked.pass.parse()?;
         let authenticity = self.checks.authenticity(asked.check.as_deref(), &card)?;
+        self.look_at_mark();
         let now = self.next_at(wall);
         if authenticity == Authenticity::Refuted {
             return Ok(self.answer_forged(Kind::Redemption, now));

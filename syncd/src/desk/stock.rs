@@ -44,7 +44,8 @@ impl Desk {
     pub(super) fn hold(&mut self) {
         let Stock { grants, closing, doubted } = self.stock_file.kept();
         let knows = !self.files.is_incomplete();
-        let given_up = |it: &GrantId| closing.contains(it) || doubted.contains(it);
+        let given_up =
+            |it: &GrantId| closing.contains(it) || doubted.contains(it) || self.was_closed(*it);
         let own = grants.iter().filter(|it| knows && !given_up(&it.grant));
         self.holding.grants = own.copied().collect();
         self.recount_units();
@@ -76,13 +77,16 @@ impl Desk {
         counts.fold(0, u32::saturating_add)
     }
 
-    /// Which units are handed out: those of redemptions that nobody took back.
+    /// Which units are handed out: those of redemptions that nobody took back, and those that this computer knows to be
+    /// handed out by redemptions that are not in this folder.
     pub(super) fn recount_units(&mut self) {
         let stands = |(place, unit): &(EntryRef, Unit)| {
             let subject = self.entry(place)?.subject;
             (!self.is_taken_back(place, subject)).then_some(*unit)
         };
-        self.holding.used = self.unit_entries.iter().filter_map(stands).collect();
+        let mut used: BTreeSet<Unit> = self.unit_entries.iter().filter_map(stands).collect();
+        used.extend(self.handed_out_elsewhere());
+        self.holding.used = used;
     }
 
     /// This entry hands out a unit.
@@ -100,7 +104,8 @@ impl Desk {
     pub(super) fn next_unit(&self, reward: &Reward) -> Result<Unit, NoUnit> {
         let said = self.hub == HubLink::Connected && self.none_left.contains(&reward.reward);
         let why = if said { NoUnit::NoneLeft } else { NoUnit::NotHere };
-        self.holding.next_unit(reward.reward).ok_or(why)
+        let next = self.holding.next_unit(reward.reward).filter(|_| self.may_hand_out());
+        next.ok_or(why)
     }
 
     /// Somebody wants a limited reward of which this desk has no unit: the hub is asked for one at once, where it can be
@@ -147,8 +152,9 @@ impl Desk {
         let doubts = |it: &&GrantedUnits| doubted.contains(&it.grant);
         let closing =
             |it: &&GrantedUnits| !doubts(it) && (self.gave_back || kept.contains(&it.grant));
-        let closing = grants.iter().filter(closing).map(|it| it.grant).collect();
+        let closing: Vec<_> = grants.iter().filter(closing).map(|it| it.grant).collect();
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
+        self.mark_closed(&closing);
         self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.grants_listed = true;
         self.hold();
@@ -163,7 +169,8 @@ impl Desk {
     pub fn give_stock_back(&mut self) -> io::Result<Vec<StockView>> {
         let Stock { grants, doubted, .. } = self.stock_file.kept().clone();
         let closing = grants.iter().map(|it| it.grant).filter(|it| !doubted.contains(it));
-        let closing = closing.collect();
+        let closing: Vec<_> = closing.collect();
+        self.mark_closed(&closing);
         self.stock_file.keep(Stock { grants, closing, doubted })?;
         self.gave_back = true;
         self.hold();
@@ -190,7 +197,7 @@ impl Desk {
         let ours = self.policy.organiser.as_ref();
         let here = |reward: &&Reward| reward.limited && !reward.online && reward.redeemed_by(ours);
         let mut wanted = Vec::new();
-        if self.files.is_incomplete() {
+        if self.files.is_incomplete() || !self.may_hand_out() {
             return wanted;
         }
         for reward in self.rewards.iter().filter(here) {
@@ -208,7 +215,7 @@ impl Desk {
     /// The closing statements that the hub has not heard yet: none where this desk does not know what it has handed
     /// out.
     pub(super) fn closing_statements(&self) -> Vec<Closing> {
-        if self.files.is_incomplete() {
+        if self.files.is_incomplete() || !self.knows_its_units() {
             return Vec::new();
         }
         self.stock_file

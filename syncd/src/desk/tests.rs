@@ -15,7 +15,7 @@ use crate::desk_api::types::CardCheckRequest;
 const DAY: i64 = 86_400_000;
 
 pub(super) fn desk(folder: &std::path::Path) -> Desk {
-    let folder = DeskFolder::new(folder);
+    let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
     let enrolment = Enrolment {
         venue: "museum-de-reede".parse().unwrap(),
         venue_name: "Museum De Reede".to_owned(),
@@ -31,7 +31,8 @@ pub(super) fn desk(folder: &std::path::Path) -> Desk {
 }
 
 fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
-    Desk::open(DeskFolder::new(folder), epoch).unwrap().0
+    let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
+    Desk::open(folder, epoch).unwrap().0
 }
 
 /// An activity that was over in 1980.
