@@ -23,6 +23,8 @@ pub use tariff::{
 
 use minicbor::{Decode, Encode};
 
+use crate::ids::{ActivityId, CardSystemId, CouponId, PassId, RewardId};
+
 /// One item of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Item {
@@ -44,4 +46,48 @@ pub enum Item {
     /// A card system.
     #[n(5)]
     CardSystem(#[n(0)] CardSystem),
+    /// The hub has no item of this name: the desk forgets what it has under it.
+    #[n(6)]
+    Gone(#[n(0)] ItemName),
+}
+
+impl Item {
+    /// The highest kind that this version knows. A newer hub may send others; they are passed over.
+    pub const HIGHEST_KIND: u32 = 6;
+
+    /// What it is an item of.
+    pub fn name(&self) -> ItemName {
+        match self {
+            Self::Pass(it) => ItemName::Pass(it.pass),
+            Self::Activity(it) => ItemName::Activity(it.activity),
+            Self::Reward(it) => ItemName::Reward(it.reward),
+            Self::Policy(_) => ItemName::Policy,
+            Self::Coupon(it) => ItemName::Coupon(it.coupon),
+            Self::CardSystem(it) => ItemName::CardSystem(it.card_system),
+            Self::Gone(name) => *name,
+        }
+    }
+}
+
+/// The name of an item of the catalogue, whatever stands in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
+pub enum ItemName {
+    /// A pass, with its sealed part.
+    #[n(0)]
+    Pass(#[n(0)] PassId),
+    /// An activity.
+    #[n(1)]
+    Activity(#[n(0)] ActivityId),
+    /// A reward.
+    #[n(2)]
+    Reward(#[n(0)] RewardId),
+    /// The venue's policy: there is one.
+    #[n(3)]
+    Policy,
+    /// A coupon.
+    #[n(4)]
+    Coupon(#[n(0)] CouponId),
+    /// A card system.
+    #[n(5)]
+    CardSystem(#[n(0)] CardSystemId),
 }

@@ -238,6 +238,25 @@ pub enum StockError {
         /// The highest number that a grant holds.
         lowest: u32,
     },
+    /// A grant that a desk states has units that another grant holds, or is not the grant that is known under its
+    /// number: one of the two desks may hand out what is not its own.
+    #[error("grant {grant} of units {} to {} is not the hub's: grant {held_by} holds some of them", units.first, units.end().saturating_sub(1))]
+    Overlaps {
+        /// The grant that was stated.
+        grant: GrantId,
+        /// Its units, as they were stated.
+        units: Units,
+        /// The grant that is known: another one, or the same number for something else.
+        held_by: GrantId,
+    },
+    /// A grant that a desk states has no units, more than a grant may have, or units that no reward has.
+    #[error("grant {grant} states {} units from {}, which no grant can have", units.count, units.first)]
+    Impossible {
+        /// The grant that was stated.
+        grant: GrantId,
+        /// Its units, as they were stated.
+        units: Units,
+    },
     /// The total is over [`MAX_TOTAL_UNITS`].
     #[error("a reward has at most {MAX_TOTAL_UNITS} units, not {total}")]
     TotalTooLarge {
@@ -370,6 +389,48 @@ impl Stock {
         };
         self.grants.insert(id, grant);
         Ok(Some(GrantedUnits { grant: id, reward: self.reward, units }))
+    }
+
+    /// Takes up again a grant that its desk still holds and that this stock has forgotten, as after a restore from an
+    /// older copy: it counts as active. Says whether that is news; the same statement again changes nothing, nor does
+    /// one of a grant that is known as this desk's, however it stands. The total rises where the grant reaches beyond
+    /// it: the units were given out when there were so many.
+    ///
+    /// # Errors
+    /// [`StockError::Overlaps`] where another grant holds one of the units, or the number is that of another grant;
+    /// [`StockError::Impossible`] where no grant could be like this.
+    pub fn restate(&mut self, device: DeviceId, stated: GrantedUnits) -> Result<bool, StockError> {
+        let GrantedUnits { grant, units, .. } = stated;
+        let end = u64::from(units.first) + u64::from(units.count);
+        let possible = units.first >= 1
+            && (1..=MAX_GRANT_UNITS).contains(&units.count)
+            && end <= u64::from(MAX_TOTAL_UNITS) + 1
+            && stated.reward == self.reward;
+        if !possible {
+            return Err(StockError::Impossible { grant, units });
+        }
+        let overlaps = |held_by| StockError::Overlaps { grant, units, held_by };
+        if let Some(known) = self.grants.get(&grant) {
+            let same = known.device == device && known.units == units;
+            return if same { Ok(false) } else { Err(overlaps(grant)) };
+        }
+        let meets = |run: &Units| run.first < units.end() && units.first < run.end();
+        let holds_some = |known: &&Grant| known.held().iter().any(meets);
+        if let Some(other) = self.grants.values().find(holds_some) {
+            return Err(overlaps(other.grant));
+        }
+        let known = Grant {
+            grant,
+            reward: self.reward,
+            device,
+            units,
+            state: GrantState::Active,
+            stated_used: None,
+            used_at_write_off: BTreeSet::new(),
+        };
+        self.grants.insert(grant, known);
+        self.total = self.total.max(units.end() - 1);
+        Ok(true)
     }
 
     /// How many units a desk may have now, by the table at [`Stock::grant`].

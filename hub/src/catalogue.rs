@@ -117,7 +117,8 @@ pub async fn page(
             2 => Item::Reward(minicbor::decode::<Reward>(record)?),
             3 => Item::Policy(minicbor::decode::<Policy>(record)?),
             4 => Item::Coupon(minicbor::decode::<Coupon>(record)?),
-            _ => Item::CardSystem(minicbor::decode::<CardSystem>(record)?),
+            5 => Item::CardSystem(minicbor::decode::<CardSystem>(record)?),
+            kind => return Err(HubError::Record(format!("there is no kind {kind} of item"))),
         });
     }
     say_what_is_folded(&mut reading, venue, &mut items).await?;
@@ -125,7 +126,7 @@ pub async fn page(
     let last = fitting == found.len() && found.len() < MAX_PAGE_ITEMS;
     let reached = fitting.checked_sub(1).map(|place| from_sql(found[place].get(0)));
     let to = reached.filter(|_| !last).unwrap_or(current);
-    Ok(Some(CataloguePage { from, to, last, items: pack(&items) }))
+    Ok(Some(CataloguePage { from, to, last, items: pack(&items), stamp: None, again_done: false }))
 }
 
 /// The passes that must be refused and have changed since `from`, those behind version `behind`:
@@ -154,7 +155,14 @@ pub async fn deny_list(
     }
     say_what_is_folded(&mut reading, venue, &mut items).await?;
     let Some(last) = fitting(&mut items)?.checked_sub(1) else { return Ok(None) };
-    let page = CataloguePage { from, to: from, last: false, items: pack(&items) };
+    let page = CataloguePage {
+        from,
+        to: from,
+        last: false,
+        items: pack(&items),
+        stamp: None,
+        again_done: false,
+    };
     Ok(Some((page, from_sql(found[last].get(0)))))
 }
 
@@ -194,7 +202,8 @@ async fn say_what_is_folded(
             | Item::Reward(_)
             | Item::Policy(_)
             | Item::Coupon(_)
-            | Item::CardSystem(_) => None,
+            | Item::CardSystem(_)
+            | Item::Gone(_) => None,
         })
         .collect();
     if passes.is_empty() {

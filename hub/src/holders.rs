@@ -246,5 +246,5 @@ pub async fn page(pool: &SqlitePool, from: u64) -> Result<Option<HoldersPage>, H
             sealed: Some(minicbor::decode(sealed)?),
         });
     }
-    Ok((!holders.is_empty()).then_some(HoldersPage { to, holders }))
+    Ok((!holders.is_empty()).then_some(HoldersPage { to, holders, stamp: None }))
 }

@@ -38,7 +38,7 @@ pub async fn answer(
             .fetch_optional(&mut **writing)
             .await?;
     if let Some(refused) = before {
-        return Ok(Some(RequestAnswer { id: request.id, refused }));
+        return Ok(Some(RequestAnswer { id: request.id, refused, number: None }));
     }
     let (kind, refused, paid) = match key.open(request, public_key) {
         Ok(opened) => {
@@ -84,7 +84,7 @@ pub async fn answer(
     .await?;
     turn.transaction.commit().await?;
     tracing::info!(id = %request.id, %device, kind, done = refused.is_none(), "a request was answered");
-    Ok(Some(RequestAnswer { id: request.id, refused }))
+    Ok(Some(RequestAnswer { id: request.id, refused, number: None }))
 }
 
 /// Why a request is not done.

@@ -17,7 +17,7 @@ use quinn::{Connection, RecvStream, SendStream};
 use sqlx::SqlitePool;
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::{SessionError, short_head};
-use sync_protocol::hub::{HubEvent, HubSession};
+use sync_protocol::hub_phases::{HubEvent, HubPhases};
 use sync_protocol::message::{
     Ack, Batch, Goodbye, GoodbyeKind, Hello, HubMessage, ListPosition, PROTOCOL_VERSION,
     Quarantined, Resend, Share, Welcome, WriterBytes,
@@ -84,7 +84,7 @@ impl From<sqlx::Error> for SessionEnd {
 /// A session with one desk.
 struct Session {
     pool: SqlitePool,
-    machine: HubSession,
+    machine: HubPhases,
     send: SendStream,
     public_key: Vec<u8>,
     changed: watch::Sender<u64>,
@@ -151,7 +151,7 @@ pub(crate) async fn serve(
     let mut news = changed.subscribe();
     let mut session = Session {
         pool,
-        machine: HubSession::default(),
+        machine: HubPhases::default(),
         send,
         public_key,
         changed,
@@ -402,6 +402,9 @@ impl Session {
             card_keys,
             beats: true,
             clock_doubtful: clock::doubt(&self.pool).await?.is_some(),
+            run: None,
+            go_on: None,
+            restored: None,
         }))
         .await?;
         self.note_hello(&device, &hello, Found { at: now, lost, came_back }).await?;
@@ -431,7 +434,7 @@ impl Session {
         if let Some(desk) = &mut self.desk {
             desk.grants = Some(granted.clone());
         }
-        self.say(&HubMessage::Grants(granted, none_left)).await
+        self.say(&HubMessage::Grants(granted, none_left, None)).await
     }
 
     /// Tells the desk what it may hand out, where it was told something else before.
@@ -520,7 +523,7 @@ impl Session {
                 if new {
                     self.changed.send_modify(|count| *count += 1);
                 }
-                self.say(&HubMessage::Ack(Ack { day, writer, sequence })).await
+                self.say(&HubMessage::Ack(Ack { day, writer, sequence, number: None })).await
             }
             Taken::Lacking { held } => {
                 self.say(&HubMessage::Resend(Resend { day, writer, held })).await

@@ -38,12 +38,25 @@ pub fn pack<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> (Vec<u8>, usize)
         if plain.len() + entry.len() + 1 > MAX_PACKED_BYTES - 1024 {
             break;
         }
-        #[allow(clippy::cast_possible_truncation, reason = "256 is meant to become 0")]
-        plain.push(entry.len() as u8);
-        plain.extend_from_slice(entry);
+        push(&mut plain, entry);
         count += 1;
     }
     (compress(&plain), count)
+}
+
+/// Packs all of these entries, which fit one batch: they came in one, or [`MAX_PACKED_BYTES`] hold them unpacked.
+pub(crate) fn pack_all<'a>(entries: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut plain = Vec::new();
+    for entry in entries {
+        push(&mut plain, entry);
+    }
+    compress(&plain)
+}
+
+fn push(plain: &mut Vec<u8>, entry: &[u8]) {
+    #[allow(clippy::cast_possible_truncation, reason = "256 is meant to become 0")]
+    plain.push(entry.len() as u8);
+    plain.extend_from_slice(entry);
 }
 
 /// The entries of a batch.

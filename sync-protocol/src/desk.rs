@@ -2,9 +2,25 @@
 //!
 //! It keeps nothing that must last. What it must know of the ledgers it asks of a [`DeskView`];
 //! what must be kept it says in a [`DeskEvent`]; how far it has sent is its own.
+//!
+//! A hub that was restored from an older copy ([`Welcome::restored`]) is told again, in this order:
+//!
+//! 1. the positions of all lists on the disk, also of the neighbours' whose seal is kept; then what of them the hub
+//!    lacks, the neighbours' under their own seals;
+//! 2. the notices that the hub once signed;
+//! 3. the grants that the desk holds, once its entries are sent;
+//! 4. the requests that the hub answered beyond what both know, and those that wait;
+//! 5. the names of the catalogue's items that came with a number beyond it. The hub says how these stand, and ends it
+//!    with a page that says `again_done`: whatever came before it has been taken up then ([`DeskEvent::AgainDone`]).
+//!
+//! Until then the desk keeps the pairs that the hub does not know. So a line that is cut at any byte costs nothing: the
+//! next session finds the hub restored again, and all of it is repeated.
+
+mod again;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crdt_model::catalogue::ItemName;
 use crdt_model::ids::{RewardId, VenueId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::stock::{GrantId, GrantedUnits};
@@ -18,10 +34,14 @@ use crate::frame::{FrameReader, FrameTooLong, frame};
 use crate::heartbeat::{Heartbeat, Pulse, Ticks};
 use crate::message::{
     Ack, Batch, CataloguePage, Closing, DeskBeat, DeskMessage, Goodbye, Hello, HoldersPage,
-    HubMessage, ListPosition, MessageError, PROTOCOL_VERSION, Quarantined, Share, Wanted, Welcome,
+    HubMessage, ListPosition, MOST_POSITIONS, MessageError, PROTOCOL_VERSION, Quarantined, Seal,
+    Share, StatedGrant, Wanted, Welcome,
 };
+use crate::notice::SignedNotice;
 use crate::request::{RequestAnswer, RequestId, SealedRequest};
 use crate::seal::DeviceKey;
+use crate::version::{GoOn, Seen, Version};
+use again::SayingAgain;
 
 /// Questions for units that wait for an answer at the most. A hub of an earlier version does not say that it answers one.
 const MOST_ASKED: usize = 64;
@@ -35,6 +55,20 @@ pub struct OwnList {
     pub writer: Writer,
     /// How many of its entries the hub has acknowledged.
     pub acknowledged: u64,
+}
+
+/// A neighbour's list on this desk's disk, with what proves it the neighbour's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedList {
+    /// The ledger's day.
+    pub day: Date,
+    /// The list.
+    pub writer: Writer,
+    /// Its device's seals that are kept, by rising sequence number. Only what lies before one of them can be said to
+    /// others, so a list that came in several batches is best kept with the seal of each.
+    pub seals: Vec<Seal>,
+    /// Its device's public key.
+    pub public_key: Vec<u8>,
 }
 
 /// What a session may look at of the desk.
@@ -67,6 +101,37 @@ pub trait DeskView {
     }
     /// Grants that it gives back.
     fn closings(&self) -> Vec<Closing> {
+        Vec::new()
+    }
+    /// What the hub told it, in pairs. `None` from a desk that keeps no pairs: it goes by the versions in its
+    /// [`DeskStart`], and never hears that a hub was restored but by how many entries it acknowledged.
+    fn seen(&self) -> Option<Seen> {
+        None
+    }
+    /// What the hub stated when it enrolled this desk.
+    fn enrolled(&self) -> Option<SignedNotice> {
+        None
+    }
+    /// Other desks' lists on the disk of which a seal is kept, oldest first.
+    fn others(&self) -> Vec<SealedList> {
+        Vec::new()
+    }
+    /// The notices that it keeps, oldest first.
+    fn notices(&self) -> Vec<SignedNotice> {
+        Vec::new()
+    }
+    /// All grants under which it may have handed out something that the hub does not know of: those that it holds, and
+    /// those that it gives back and whose closing statement is not answered.
+    fn stated(&self) -> Vec<StatedGrant> {
+        Vec::new()
+    }
+    /// Requests that are kept though the hub answered them, with a number beyond this one.
+    fn answered_beyond(&self, _number: u64) -> Vec<SealedRequest> {
+        Vec::new()
+    }
+    /// The names of all items of the catalogue that came with a stamp beyond `catalogue`, and of all passes whose
+    /// sealed part came with a stamp beyond `holders`.
+    fn names_beyond(&self, _catalogue: u64, _holders: u64) -> Vec<ItemName> {
         Vec::new()
     }
 }
@@ -143,6 +208,29 @@ pub enum DeskEvent {
     CardKeys(SealedCardKeys),
     /// Whether another daemon uses this desk's key, too.
     UsedTwice(bool),
+    /// The hub is telling something that it numbers so: note that pair among all that was told ([`Seen::any`]) with
+    /// what the next event makes the desk keep. Comes before that event, for a desk that notes too much says a few
+    /// things again, and one that notes too little forgets to.
+    Told(Version),
+    /// Notices of the hub, to be kept as they are where its signature holds; and up to which number the desk has them
+    /// with these.
+    Notices {
+        /// The notices.
+        notices: Vec<SignedNotice>,
+        /// The number.
+        to: u64,
+    },
+    /// A hub that was restored has been told again all that it had lost, and has told how the catalogue stands. Now the
+    /// desk's lists go back, in one durable step with the cursors: [`crate::version::go_back`] for each list of its own
+    /// (to the run of `told` and the number in `go_on`), [`crate::version::forget_beyond`] for [`Seen::any`].
+    AgainDone {
+        /// From which numbers the hub goes on.
+        go_on: GoOn,
+        /// Up to which number both know the same.
+        common: u64,
+        /// The highest that was told in this session.
+        told: Version,
+    },
     /// The hub ended the session.
     Ended(Goodbye),
 }
@@ -216,8 +304,13 @@ pub struct DeskSession {
     have: (u64, u64),
     have_changed: bool,
     welcomed: bool,
-    /// The hub asked for all positions: nothing is sent until it has said what it holds.
-    comparing: bool,
+    /// How many messages with positions the hub has not answered: nothing is sent until it has said what it holds.
+    comparing: usize,
+    /// The hub's run, where it tells its runs, and the highest number that it told.
+    run: Option<Version>,
+    told: u64,
+    /// What is said again to a hub that was restored.
+    again: Option<SayingAgain>,
     ended: bool,
     heart: Heartbeat,
 }
@@ -240,6 +333,8 @@ impl DeskSession {
             pending,
             holders_version: Some(start.holders_version),
             run: start.run,
+            seen: view.seen(),
+            enrolled: view.enrolled(),
         };
         Self {
             reader: FrameReader::default(),
@@ -253,7 +348,10 @@ impl DeskSession {
             have: (start.catalogue_version, start.venue_version),
             have_changed: false,
             welcomed: false,
-            comparing: false,
+            comparing: 0,
+            run: None,
+            told: 0,
+            again: None,
             ended: false,
             heart: Heartbeat::default(),
         }
@@ -283,6 +381,7 @@ impl DeskSession {
         }
         let message = if self.queue.is_empty() {
             let next = self.next_batch(view).map(DeskMessage::Batch);
+            let next = next.or_else(|| self.next_again(view));
             next.or_else(|| self.next_question(view)).or_else(|| {
                 let (catalogue, venue) = self.have;
                 std::mem::take(&mut self.have_changed)
@@ -324,7 +423,7 @@ impl DeskSession {
     }
 
     fn next_batch(&mut self, view: &impl DeskView) -> Option<Batch> {
-        if self.comparing {
+        if self.comparing > 0 {
             return None;
         }
         for list in view.pending() {
@@ -402,15 +501,12 @@ impl DeskSession {
                     let sealing_key = DeskSealingKey::of(view.key()).public_key();
                     self.queue.push(DeskMessage::CardKeys(sealing_key));
                 }
-                if welcome.lost {
-                    self.comparing = true;
-                    let lists = view.own_lists();
-                    let heads = lists.iter().filter_map(|list| {
-                        let length =
-                            view.entries(list.day, &list.writer, 0, usize::MAX).len() as u64;
-                        list_position(view, list.day, &list.writer, length)
-                    });
-                    self.queue.push(DeskMessage::Positions(heads.collect()));
+                self.run = welcome.run;
+                self.again = welcome.restored.map(|restored| {
+                    SayingAgain::new(restored, welcome.go_on.unwrap_or_default(), view)
+                });
+                if welcome.lost || self.again.is_some() {
+                    self.say_positions(view);
                     events.push(DeskEvent::Welcomed(welcome));
                     events.push(DeskEvent::AcknowledgementsLost);
                 } else {
@@ -427,10 +523,13 @@ impl DeskSession {
                     let day = date(position.day)?;
                     self.sent.insert((day, position.writer.writer()), position.sequence);
                 }
-                self.comparing = false;
-                events.push(DeskEvent::Compared);
+                self.comparing = self.comparing.saturating_sub(1);
+                if self.comparing == 0 {
+                    events.push(DeskEvent::Compared);
+                }
             }
-            HubMessage::Ack(Ack { day, writer, sequence }) => {
+            HubMessage::Ack(Ack { day, writer, sequence, number }) => {
+                self.note_told(number, events);
                 let (day, writer) = (date(day)?, writer.writer());
                 if view.position_at(day, &writer, sequence).is_some()
                     && !self.unlike.contains(&(day, writer))
@@ -444,11 +543,36 @@ impl DeskSession {
             HubMessage::Quarantined(quarantined) => {
                 events.push(DeskEvent::Quarantined(quarantined));
             }
-            HubMessage::Page(page) => events.push(DeskEvent::Page(page)),
-            HubMessage::Share(share) => events.push(DeskEvent::Shared(share)),
-            HubMessage::Advance(version) => events.push(DeskEvent::Advanced(version)),
-            HubMessage::Answered(answer) => events.push(DeskEvent::Answered(answer)),
-            HubMessage::Grants(grants, none_left) => {
+            HubMessage::Page(page) => {
+                self.note_told(Some(page.stamp()), events);
+                let done = page.again_done;
+                events.push(DeskEvent::Page(page));
+                if let (true, Some(run)) = (done, self.run)
+                    && let Some(SayingAgain { go_on, common, .. }) = self.again.take()
+                {
+                    let told = Version { run: run.run, number: self.told };
+                    events.push(DeskEvent::AgainDone { go_on, common, told });
+                }
+            }
+            HubMessage::Share(share) => {
+                self.note_told(Some(share.venue_version), events);
+                events.push(DeskEvent::Shared(share));
+            }
+            HubMessage::Advance(version) => {
+                self.note_told(Some(version), events);
+                events.push(DeskEvent::Advanced(version));
+            }
+            HubMessage::Answered(answer) => {
+                self.note_told(answer.number, events);
+                events.push(DeskEvent::Answered(answer));
+            }
+            HubMessage::Run(run) => self.run = Some(run),
+            HubMessage::Notices(notices, to) => {
+                self.note_told(Some(to), events);
+                events.push(DeskEvent::Notices { notices, to });
+            }
+            HubMessage::Grants(grants, none_left, number) => {
+                self.note_told(number, events);
                 self.granted = true;
                 // The hub answers in the order in which it was asked; what it says by itself answers nothing.
                 let answers = none_left.is_some() || self.asked.len() > MOST_ASKED;
@@ -459,7 +583,10 @@ impl DeskSession {
                 let none_left = none_left.unwrap_or_default();
                 events.push(DeskEvent::Granted { grants, answered, none_left });
             }
-            HubMessage::Holders(page) => events.push(DeskEvent::Holders(page)),
+            HubMessage::Holders(page) => {
+                self.note_told(Some(page.stamp()), events);
+                events.push(DeskEvent::Holders(page));
+            }
             HubMessage::CardKeys(keys) => events.push(DeskEvent::CardKeys(keys)),
             HubMessage::UsedTwice(used_twice) => events.push(DeskEvent::UsedTwice(used_twice)),
             HubMessage::Beat(beat) => {
@@ -467,6 +594,37 @@ impl DeskSession {
             }
         }
         Ok(())
+    }
+
+    /// The hub tells something that it numbers so.
+    fn note_told(&mut self, number: Option<u64>, events: &mut Vec<DeskEvent>) {
+        if let (Some(run), Some(number)) = (self.run, number)
+            && number > self.told
+        {
+            self.told = number;
+            events.push(DeskEvent::Told(Version { run: run.run, number }));
+        }
+    }
+
+    /// Says how far all lists on the disk have come: its own, and where the hub was restored the neighbours' too.
+    fn say_positions(&mut self, view: &impl DeskView) {
+        let own = view.own_lists();
+        let own = own.iter().filter_map(|list| {
+            let length = view.entries(list.day, &list.writer, 0, usize::MAX).len() as u64;
+            list_position(view, list.day, &list.writer, length)
+        });
+        let others = self.again.iter().flat_map(SayingAgain::others).filter_map(|list| {
+            let sealed = list.seals.last()?.sequence;
+            list_position(view, list.day, &list.writer, sealed)
+        });
+        let all: Vec<ListPosition> = own.chain(others).collect();
+        let messages = all.chunks(MOST_POSITIONS).map(<[ListPosition]>::to_vec);
+        let messages: Vec<_> = messages.map(DeskMessage::Positions).collect();
+        self.comparing = messages.len().max(1);
+        if messages.is_empty() {
+            self.queue.push(DeskMessage::Positions(Vec::new()));
+        }
+        self.queue.extend(messages);
     }
 
     /// The hub answered the beat of this number, or the hello, with what its clock says.
@@ -485,6 +643,14 @@ impl DeskSession {
     ) -> Result<(), SessionError> {
         for position in held {
             let (day, writer) = (date(position.day)?, position.writer.writer());
+            if writer.device != view.key().device() {
+                // The hub shares what it holds beyond that, and nobody's grants or pending entries are at stake.
+                let here = view.position_at(day, &writer, position.sequence);
+                if here.is_none_or(|here| short_head(&here) != position.head) {
+                    self.unlike.insert((day, writer));
+                }
+                continue;
+            }
             events.push(match view.position_at(day, &writer, position.sequence) {
                 Some(here) if short_head(&here) == position.head => {
                     DeskEvent::Acknowledged { day, writer, sequence: position.sequence }
@@ -508,6 +674,16 @@ impl DeskSession {
         let have = (catalogue_version, venue_version);
         self.have_changed |= self.have != have;
         self.have = have;
+    }
+
+    /// The hub's run, where it tells its runs: what this session tells is noted as a pair with it.
+    pub fn run(&self) -> Option<Version> {
+        self.run
+    }
+
+    /// Whether the hub is being told again what it lost.
+    pub fn says_again(&self) -> bool {
+        self.again.is_some()
     }
 
     /// Whether the hub has welcomed this desk.

@@ -1,13 +1,16 @@
 //! The messages, as CBOR with integer keys. Whoever reads one passes over fields that it does not
 //! know, so either side may be the newer one.
 
+use crdt_model::catalogue::ItemName;
 use crdt_model::ids::{RewardId, VenueId, Writer};
-use crdt_model::stock::{GrantId, GrantedUnits};
+use crdt_model::stock::{GrantId, GrantedUnits, Units};
 use minicbor::{Decode, Encode};
 use thiserror::Error;
 
 use crate::card_keys::SealedCardKeys;
+use crate::notice::SignedNotice;
 use crate::request::{RequestAnswer, SealedRequest};
+use crate::version::{GoOn, Restored, Seen, Version};
 
 /// The protocol's version. A hub answers another one with [`Goodbye`].
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -86,6 +89,13 @@ pub struct Hello {
     /// side are two copies of one desk. A desk that says it understands [`HubMessage::UsedTwice`].
     #[n(8)]
     pub run: Option<u32>,
+    /// What it was told by this hub, in pairs of run and number. A desk that says it understands whatever the hub says
+    /// of its runs ([`Welcome::run`], [`HubMessage::Run`], [`HubMessage::Notices`]).
+    #[n(9)]
+    pub seen: Option<Seen>,
+    /// What the hub stated when it enrolled this desk: for a hub that was restored from a copy that is older.
+    #[n(10)]
+    pub enrolled: Option<SignedNotice>,
 }
 
 /// The hub's answer to [`Hello`].
@@ -132,6 +142,17 @@ pub struct Welcome {
     #[n(11)]
     #[cbor(skip_if = "is_false")]
     pub clock_doubtful: bool,
+    /// The hub's present run and where it begins. What this session tells is of this run, until [`HubMessage::Run`]
+    /// says another one. Only said to a desk that told [`Hello::seen`], as are the two below.
+    #[n(12)]
+    pub run: Option<Version>,
+    /// From which numbers the hub goes on. Where nothing is [`Welcome::restored`], the desk takes these as what it has.
+    #[n(13)]
+    pub go_on: Option<GoOn>,
+    /// The hub's database is an older one than the desk was told of: the desk says again what is beyond, in the order
+    /// that [`crate::desk`] gives, and ends it with the last [`DeskMessage::Again`].
+    #[n(14)]
+    pub restored: Option<Restored>,
 }
 
 /// What is false is not written, so that a message without it is what it was before there was such a field.
@@ -231,6 +252,9 @@ pub struct Ack {
     /// How many entries the hub holds.
     #[n(2)]
     pub sequence: u64,
+    /// The hub's number behind that commit.
+    #[n(3)]
+    pub number: Option<u64>,
 }
 
 /// The hub set a batch apart: it is kept for an operator, and merged never.
@@ -279,6 +303,22 @@ pub struct CataloguePage {
     /// The items: [`crate::catalogue::pack`].
     #[cbor(n(3), with = "minicbor::bytes")]
     pub items: Vec<u8>,
+    /// The highest number that may stand in a page that moves nothing: one of the deny list, or one that answers
+    /// [`DeskMessage::Again`]. The desk keeps it with each item. In an ordinary page that number is [`Self::to`].
+    #[n(4)]
+    pub stamp: Option<u64>,
+    /// All that [`DeskMessage::Again`] named has been told, and what was said before it has been taken up: the desk now
+    /// has what the hub has up to [`Welcome::go_on`].
+    #[n(5)]
+    #[cbor(skip_if = "is_false")]
+    pub again_done: bool,
+}
+
+impl CataloguePage {
+    /// The highest number that may stand in it.
+    pub fn stamp(&self) -> u64 {
+        self.stamp.unwrap_or(self.to)
+    }
 }
 
 /// Other desks' entries of the venue, and the version that the desk has with them.
@@ -399,6 +439,35 @@ pub struct Closing {
     pub signature: Vec<u8>,
 }
 
+/// A grant that a desk holds, as it tells a hub that was restored from an older copy.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StatedGrant {
+    /// Its serial number.
+    #[n(0)]
+    pub grant: GrantId,
+    /// Of which reward.
+    #[n(1)]
+    pub reward: RewardId,
+    /// Which units.
+    #[n(2)]
+    pub units: Units,
+    /// The units that were handed out, in order.
+    #[n(3)]
+    pub used: Vec<u32>,
+}
+
+/// All grants that a desk holds, also where there are none: a hub that was restored grants nothing new before it knows
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Stated {
+    /// A list of [`StatedGrant`] in CBOR, as it was signed.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub grants: Vec<u8>,
+    /// Its device's signature: [`crate::seal::DeviceKey::sign_stated`].
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
 /// Sealed parts of pass records: numbered changes of their own, sent behind everything else.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct HoldersPage {
@@ -408,6 +477,16 @@ pub struct HoldersPage {
     /// The sealed parts.
     #[n(1)]
     pub holders: Vec<SealedPart>,
+    /// In a page that answers [`DeskMessage::Again`] and so moves nothing: the highest number that may stand in it.
+    #[n(2)]
+    pub stamp: Option<u64>,
+}
+
+impl HoldersPage {
+    /// The highest number that may stand in it.
+    pub fn stamp(&self) -> u64 {
+        self.stamp.unwrap_or(self.to)
+    }
 }
 
 /// The sealed part of one pass's record.
@@ -456,7 +535,23 @@ pub enum DeskMessage {
     /// [`HubMessage::Beat`] at once.
     #[n(9)]
     Beat(#[n(0)] DeskBeat),
+    /// Notices of the hub that the desk keeps. This and the two below are only said where [`Welcome::restored`].
+    #[n(10)]
+    Notices(#[n(0)] Vec<SignedNotice>),
+    /// The grants that the desk holds.
+    #[n(11)]
+    Stated(#[n(0)] Stated),
+    /// Items of the catalogue that the desk took and the hub may have in another form by now, at most
+    /// [`MOST_NAMES`] in one message; and whether these are the last.
+    #[n(12)]
+    Again(#[n(0)] Vec<ItemName>, #[n(1)] bool),
 }
+
+/// Names in one [`DeskMessage::Again`] at the most: as many as items of a page.
+pub const MOST_NAMES: usize = 1000;
+
+/// Lists in one [`DeskMessage::Positions`] at the most: some 160 KiB. More come in a second message.
+pub const MOST_POSITIONS: usize = 4000;
 
 /// What the hub says.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
@@ -496,8 +591,9 @@ pub enum HubMessage {
     Answered(#[n(0)] RequestAnswer),
     /// All units that the desk may hand out now: what is not in it, it no longer may. Where it answers
     /// [`DeskMessage::Wanted`]: the rewards of which somebody wants one now, and of which the hub has none left to give.
+    /// Last the hub's number at that time.
     #[n(11)]
-    Grants(#[n(0)] Vec<GrantedUnits>, #[n(1)] Option<Vec<RewardId>>),
+    Grants(#[n(0)] Vec<GrantedUnits>, #[n(1)] Option<Vec<RewardId>>, #[n(2)] Option<u64>),
     /// Sealed parts of pass records.
     #[n(12)]
     Holders(#[n(0)] HoldersPage),
@@ -510,6 +606,14 @@ pub enum HubMessage {
     /// The answer to [`DeskMessage::Beat`], or a sign of life without a question.
     #[n(14)]
     Beat(#[n(0)] HubBeat),
+    /// Another run of the hub's database was opened, and where it begins: what is numbered beyond that is of this run.
+    /// Only said to a desk that told [`Hello::seen`].
+    #[n(16)]
+    Run(#[n(0)] Version),
+    /// Notices that the desk is to keep, and the number up to which it has them now. Only said to a desk that told
+    /// [`Hello::seen`].
+    #[n(17)]
+    Notices(#[n(0)] Vec<SignedNotice>, #[n(1)] u64),
 }
 
 /// Bytes that are not a message.

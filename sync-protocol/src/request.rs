@@ -284,6 +284,9 @@ pub struct RequestAnswer {
     /// Nothing where it was done, else a sentence that says why not: without any personal data.
     #[n(1)]
     pub refused: Option<String>,
+    /// The hub's number behind that commit.
+    #[n(2)]
+    pub number: Option<u64>,
 }
 
 /// The key pair to which requests are sealed. The hub holds it.

@@ -7,7 +7,8 @@ use crdt_model::stock::GrantId;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use thiserror::Error;
 
-use crate::message::{Closing, Seal};
+use crate::message::{Closing, Seal, Stated, StatedGrant};
+use crate::notice::{MAX_NOTICE_BYTES, Notice, NoticeError, SignedNotice};
 
 /// Where a seal begins, so that no signature made for something else can pass for one.
 const CONTEXT: &[u8] = b"stempel seal 1\0";
@@ -79,6 +80,97 @@ impl DeviceKey {
     }
 }
 
+/// Where a statement of grants begins.
+const STATED_CONTEXT: &[u8] = b"stempel stated 1\0";
+
+/// Where a hub's notice begins.
+const NOTICE_CONTEXT: &[u8] = b"stempel notice 1\0";
+
+impl DeviceKey {
+    /// States the grants that this desk holds, and what it has handed out of them.
+    pub fn sign_stated(&self, grants: &[StatedGrant]) -> Stated {
+        let grants = encoded(grants);
+        let signature = self.pair.sign(&[STATED_CONTEXT, &grants].concat()).as_ref().to_vec();
+        Stated { grants, signature }
+    }
+}
+
+/// The grants of a statement of the holder of this public key; nothing where the statement is not theirs or cannot be
+/// read.
+pub fn stated_by(stated: &Stated, public_key: &[u8]) -> Option<Vec<StatedGrant>> {
+    let signed = [STATED_CONTEXT, &stated.grants].concat();
+    let key = UnparsedPublicKey::new(&ED25519, public_key);
+    key.verify(&signed, &stated.signature).ok()?;
+    minicbor::decode(&stated.grants).ok()
+}
+
+fn encoded<T: minicbor::Encode<()> + ?Sized>(value: &T) -> Vec<u8> {
+    minicbor::to_vec(value).unwrap_or_else(
+        |never: minicbor::encode::Error<std::convert::Infallible>| {
+            unreachable!("writing to memory does not fail: {never}")
+        },
+    )
+}
+
+/// A hub's key pair, as far as it signs notices.
+pub struct HubKey {
+    pair: Ed25519KeyPair,
+}
+
+impl std::fmt::Debug for HubKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HubKey(…)")
+    }
+}
+
+impl HubKey {
+    /// The key pair of these bytes (PKCS#8, DER).
+    ///
+    /// # Errors
+    /// [`KeyError`].
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self, KeyError> {
+        DeviceKey::from_pkcs8(der).map(|DeviceKey { pair }| Self { pair })
+    }
+
+    /// The key pair of this seed of 32 random bytes. For tests and simulations.
+    ///
+    /// # Errors
+    /// [`KeyError`] where there are not 32.
+    pub fn from_seed(seed: &[u8]) -> Result<Self, KeyError> {
+        DeviceKey::from_seed(seed).map(|DeviceKey { pair }| Self { pair })
+    }
+
+    /// The public key, 32 bytes.
+    pub fn public_key(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    /// Signs a notice.
+    pub fn sign_notice(&self, notice: &Notice) -> SignedNotice {
+        let notice = encoded(notice);
+        let signature = self.pair.sign(&[NOTICE_CONTEXT, &notice].concat()).as_ref().to_vec();
+        SignedNotice { notice, signature }
+    }
+}
+
+impl SignedNotice {
+    /// What the hub with this public key states.
+    ///
+    /// # Errors
+    /// [`NoticeError::Signature`] where it was not that hub; [`NoticeError::Contents`] where the notice is of a kind
+    /// that a newer hub states: it is kept all the same.
+    pub fn open(&self, hub: &[u8]) -> Result<Notice, NoticeError> {
+        if self.notice.len() > MAX_NOTICE_BYTES {
+            return Err(NoticeError::Signature);
+        }
+        UnparsedPublicKey::new(&ED25519, hub)
+            .verify(&[NOTICE_CONTEXT, &self.notice].concat(), &self.signature)
+            .map_err(|_| NoticeError::Signature)?;
+        minicbor::decode(&self.notice)
+            .map_err(|error| NoticeError::Contents { why: error.to_string() })
+    }
+}
+
 impl DeviceKey {
     /// A signature that is never shown: what this desk makes secrets of its own from. `context` is that
     /// of nothing else that is signed.
@@ -146,5 +238,41 @@ mod tests {
         assert!(!holds(&today, &writer, &Position { sequence: 4, ..position }, &key));
         assert!(!holds(&today, &writer, &Position { head: [8; 32], ..position }, &key));
         assert!(!holds(&today, &writer, &position, &other));
+    }
+
+    #[test]
+    fn a_notice_is_its_hubs_and_no_other_signature_passes_for_one() {
+        let (hub, other) =
+            (HubKey::from_seed(&[1; 32]).unwrap(), HubKey::from_seed(&[2; 32]).unwrap());
+        let notice = Notice::Revoked { device: [7; 16], at: crdt_model::time::UnixMillis(5) };
+        let signed = hub.sign_notice(&notice);
+        assert_eq!(signed.open(hub.public_key()), Ok(notice));
+        assert_eq!(signed.open(other.public_key()), Err(NoticeError::Signature));
+        for place in 0..signed.notice.len() {
+            let mut changed = signed.clone();
+            changed.notice[place] ^= 1;
+            assert_eq!(changed.open(hub.public_key()), Err(NoticeError::Signature), "{place}");
+        }
+        // The same key and the same bytes, signed as a statement of grants.
+        let device = DeviceKey::from_seed(&[1; 32]).unwrap();
+        let signature = device.sign_stated(&[]).signature;
+        let forged = SignedNotice { notice: encoded(&[] as &[StatedGrant]), signature };
+        assert_eq!(forged.open(hub.public_key()), Err(NoticeError::Signature));
+    }
+
+    #[test]
+    fn a_statement_of_grants_is_its_desks() {
+        let (key, other) =
+            (DeviceKey::from_seed(&[1; 32]).unwrap(), DeviceKey::from_seed(&[2; 32]).unwrap());
+        let grants = vec![StatedGrant {
+            grant: GrantId(4),
+            reward: crdt_model::ids::RewardId(2),
+            units: crdt_model::stock::Units { first: 1, count: 10 },
+            used: vec![1, 2],
+        }];
+        let stated = key.sign_stated(&grants);
+        assert_eq!(stated_by(&stated, key.public_key()), Some(grants));
+        assert_eq!(stated_by(&stated, other.public_key()), None);
+        assert_eq!(stated_by(&key.sign_stated(&[]), key.public_key()), Some(Vec::new()));
     }
 }

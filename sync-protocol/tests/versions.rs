@@ -18,8 +18,8 @@ fn a_hub_of_before_says_nothing_of_what_is_left_and_a_desk_of_before_passes_over
     let units = Units { first: 3, count: 5 };
     let granted = vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }];
     let said = minicbor::to_vec(Before::Grants(granted.clone())).unwrap();
-    assert_eq!(HubMessage::from_bytes(&said), Ok(HubMessage::Grants(granted.clone(), None)));
-    let says = HubMessage::Grants(granted.clone(), Some(vec![RewardId(9)]));
+    assert_eq!(HubMessage::from_bytes(&said), Ok(HubMessage::Grants(granted.clone(), None, None)));
+    let says = HubMessage::Grants(granted.clone(), Some(vec![RewardId(9)]), Some(7));
     assert_eq!(HubMessage::from_bytes(&says.to_bytes()), Ok(says.clone()));
     let heard: Before = minicbor::decode(&says.to_bytes()).unwrap();
     assert_eq!(heard, Before::Grants(granted));

@@ -181,8 +181,10 @@ mod tests {
         let mut second = RequestBox::open(folder.path()).unwrap();
         assert_eq!(second.waiting(), [request(2), request(1)], "oldest first");
         let refused = Some("take another card".to_owned());
-        second.answered(&RequestAnswer { id: RequestId([2; 16]), refused }).unwrap();
-        second.answered(&RequestAnswer { id: RequestId([9; 16]), refused: None }).unwrap();
+        second.answered(&RequestAnswer { id: RequestId([2; 16]), refused, number: None }).unwrap();
+        second
+            .answered(&RequestAnswer { id: RequestId([9; 16]), refused: None, number: None })
+            .unwrap();
         drop(second);
 
         let third = RequestBox::open(folder.path()).unwrap();

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crdt_model::catalogue::{CardKey, Item, PassRecord};
+use crdt_model::catalogue::{CardKey, Item, ItemName, PassRecord};
 use crdt_model::holder::SealedHolder;
 use crdt_model::ids::Writer;
 use crdt_model::time::day_number;
@@ -344,6 +344,29 @@ fn put_item(writing: &mut Writing<'_>, item: &Item) -> Result<(), Stopped> {
         Item::CardSystem(it) => {
             writing.put(Tree::CardSystems, &it.card_system.0.to_be_bytes(), &encoded(it))
         }
+        Item::Gone(name) => forget_item(writing, *name),
+    }
+}
+
+/// The hub has no such item, which it may have had before it was restored from an older copy.
+fn forget_item(writing: &mut Writing<'_>, name: ItemName) -> Result<(), Stopped> {
+    match name {
+        ItemName::Pass(pass) => {
+            let key = pass.0.to_be_bytes();
+            let before = writing.get(Tree::Passes, &key)?;
+            let before = before.and_then(|bytes| minicbor::decode::<PassRecord>(&bytes).ok());
+            for card in before.into_iter().flat_map(|before| before.cards) {
+                if writing.get(Tree::Cards, &card.name.0)?.as_deref() == Some(&key[..]) {
+                    writing.remove(Tree::Cards, &card.name.0)?;
+                }
+            }
+            writing.remove(Tree::Passes, &key)
+        }
+        ItemName::Activity(it) => writing.remove(Tree::Activities, &it.0.to_be_bytes()),
+        ItemName::Reward(it) => writing.remove(Tree::Rewards, &it.0.to_be_bytes()),
+        ItemName::Policy => writing.remove(Tree::Meta, POLICY),
+        ItemName::Coupon(it) => writing.remove(Tree::Coupons, &it.0.to_be_bytes()),
+        ItemName::CardSystem(it) => writing.remove(Tree::CardSystems, &it.0.to_be_bytes()),
     }
 }
 

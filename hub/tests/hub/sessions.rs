@@ -65,6 +65,8 @@ pub fn hello(protocol: u16) -> DeskMessage {
         pending: Vec::new(),
         holders_version: None,
         run: None,
+        seen: None,
+        enrolled: None,
     })
 }
 

@@ -128,6 +128,9 @@ impl Desk {
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
             | DeskEvent::UsedTwice(_)
+            | DeskEvent::Told(_)
+            | DeskEvent::Notices { .. }
+            | DeskEvent::AgainDone { .. }
             | DeskEvent::Compared
             | DeskEvent::HubClock { .. } => {}
             DeskEvent::Acknowledged { day, writer, sequence } => {

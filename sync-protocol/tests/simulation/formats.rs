@@ -47,6 +47,8 @@ fn hello() -> DeskMessage {
         pending: vec![list()],
         holders_version: None,
         run: None,
+        seen: None,
+        enrolled: None,
     })
 }
 
@@ -64,11 +66,14 @@ fn welcome() -> HubMessage {
         card_keys: None,
         beats: false,
         clock_doubtful: false,
+        run: None,
+        go_on: None,
+        restored: None,
     })
 }
 
 fn ack() -> HubMessage {
-    HubMessage::Ack(Ack { day: 20_778, writer: list().writer, sequence: 2000 })
+    HubMessage::Ack(Ack { day: 20_778, writer: list().writer, sequence: 2000, number: None })
 }
 
 #[test]

@@ -10,7 +10,7 @@ use sync_protocol::batch;
 use sync_protocol::catalogue;
 use sync_protocol::desk::DeskEvent;
 use sync_protocol::frame::{FrameReader, MAX_FRAME_BYTES, frame};
-use sync_protocol::hub::{HubEvent, HubSession};
+use sync_protocol::hub_phases::{HubEvent, HubPhases};
 use sync_protocol::invitation::Invitation;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
@@ -42,10 +42,17 @@ fn down_stream() -> Vec<u8> {
     let (day, writer) = (batch.day, batch.writer);
     let messages = [
         HubMessage::Welcome(welcome(vec![])),
-        HubMessage::Ack(Ack { day, writer, sequence: 20 }),
+        HubMessage::Ack(Ack { day, writer, sequence: 20, number: None }),
         HubMessage::Resend(Resend { day, writer, held: 3 }),
         HubMessage::Share(Share { batch, venue_version: 1 }),
-        HubMessage::Page(CataloguePage { from: 0, to: 1, last: true, items: catalogue::pack(&[]) }),
+        HubMessage::Page(CataloguePage {
+            from: 0,
+            to: 1,
+            last: true,
+            items: catalogue::pack(&[]),
+            stamp: None,
+            again_done: false,
+        }),
         HubMessage::Quarantined(Quarantined { day, writer, first: 1, reason: "no".to_owned() }),
         HubMessage::Held(vec![]),
         HubMessage::Advance(3),
@@ -54,7 +61,7 @@ fn down_stream() -> Vec<u8> {
 }
 
 fn hear_as_hub(stream: &[u8], pieces: usize) {
-    let mut session = HubSession::default();
+    let mut session = HubPhases::default();
     for piece in stream.chunks(pieces) {
         for event in session.receive(piece).0 {
             match event {
@@ -101,6 +108,9 @@ fn hear_as_desk(stream: &[u8], pieces: usize, desk: &mut Desk) {
                 | DeskEvent::Holders(_)
                 | DeskEvent::CardKeys(_)
                 | DeskEvent::UsedTwice(_)
+                | DeskEvent::Told(_)
+                | DeskEvent::Notices { .. }
+                | DeskEvent::AgainDone { .. }
                 | DeskEvent::Ended(_)
                 | DeskEvent::HubClock { .. } => {}
             }

@@ -12,7 +12,7 @@ use crdt_model::time::Calendar;
 use sync_protocol::batch::pack;
 use sync_protocol::catalogue;
 use sync_protocol::desk::{date, short_head};
-use sync_protocol::hub::{HubEvent, HubSession};
+use sync_protocol::hub_phases::{HubEvent, HubPhases};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
     Ack, Batch, CataloguePage, DeskBeat, Hello, HubBeat, HubMessage, ListPosition,
@@ -155,6 +155,9 @@ impl Hub {
             card_keys: None,
             beats: true,
             clock_doubtful: false,
+            run: None,
+            go_on: None,
+            restored: None,
         }
     }
 
@@ -230,7 +233,7 @@ impl Limits for TwiceADay {
 /// One connection at the hub.
 pub(crate) struct Session {
     device: DeviceId,
-    machine: HubSession,
+    machine: HubPhases,
     open: bool,
     venue_version: u64,
     catalogue_version: u64,
@@ -245,7 +248,7 @@ impl Session {
     pub(crate) fn new(device: DeviceId) -> Self {
         Self {
             device,
-            machine: HubSession::default(),
+            machine: HubPhases::default(),
             open: false,
             venue_version: 0,
             catalogue_version: 0,
@@ -307,7 +310,12 @@ impl Session {
                 let ledger = LedgerId { venue: venue(), day: date(batch.day).unwrap() };
                 let position = hub.committed.lists.get(&key).map(|list| list.0).unwrap_or_default();
                 let ack = |sequence| {
-                    HubMessage::Ack(Ack { day: batch.day, writer: batch.writer, sequence })
+                    HubMessage::Ack(Ack {
+                        day: batch.day,
+                        writer: batch.writer,
+                        sequence,
+                        number: None,
+                    })
                 };
                 match judge(&batch, &ledger, position) {
                     Judgement::Held => (Some(ack(position.sequence)), false),
@@ -368,7 +376,14 @@ impl Session {
             let (from, to) = (self.catalogue_version, page[page.len() - 1].0);
             let last = place + 1 == count;
             let items = catalogue::pack(&items);
-            messages.push(HubMessage::Page(CataloguePage { from, to, last, items }));
+            messages.push(HubMessage::Page(CataloguePage {
+                from,
+                to,
+                last,
+                items,
+                stamp: None,
+                again_done: false,
+            }));
             self.catalogue_version = to;
         }
         messages.iter().flat_map(|message| self.machine.send(message).unwrap()).collect()

@@ -11,7 +11,7 @@ use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskView, SessionError, short_head};
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::heartbeat::Ticks;
-use sync_protocol::hub::{HubEvent, HubSession};
+use sync_protocol::hub_phases::{HubEvent, HubPhases};
 use sync_protocol::ledger_sync::{Judgement, QuarantineReason, judge};
 use sync_protocol::message::{
     Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage,
@@ -81,6 +81,9 @@ pub(crate) fn welcome(held: Vec<ListPosition>) -> Welcome {
         card_keys: None,
         beats: false,
         clock_doubtful: false,
+        run: None,
+        go_on: None,
+        restored: None,
     }
 }
 
@@ -125,7 +128,7 @@ fn a_message_before_hello_is_refused() {
     for message in
         [DeskMessage::Batch(batch), DeskMessage::Have(0, 0), DeskMessage::Positions(vec![])]
     {
-        let (events, outcome) = HubSession::default().receive(&up(&message));
+        let (events, outcome) = HubPhases::default().receive(&up(&message));
         assert!(events.is_empty());
         assert_eq!(outcome, Err(SessionError::OutOfTurn { what: "a message before Hello" }));
     }
@@ -133,7 +136,7 @@ fn a_message_before_hello_is_refused() {
 
 #[test]
 fn a_second_hello_is_refused_and_nothing_behind_it_is_taken() {
-    let mut session = HubSession::default();
+    let mut session = HubPhases::default();
     let hello = up(&DeskMessage::Hello(hello()));
     let have = up(&DeskMessage::Have(0, 0));
     let (events, outcome) = session.receive(&[&hello[..], &hello, &have].concat());
@@ -147,7 +150,7 @@ fn a_second_hello_is_refused_and_nothing_behind_it_is_taken() {
 /// and it is told why the session ends.
 #[test]
 fn what_came_before_something_unreadable_is_answered() {
-    let mut session = HubSession::default();
+    let mut session = HubPhases::default();
     let (_, said) = said_by(&mut desk_with(0..3));
     let unreadable = frame(b"\xff");
     let stream = said.iter().map(up).chain([unreadable]).collect::<Vec<_>>().concat();
@@ -162,7 +165,7 @@ fn what_came_before_something_unreadable_is_answered() {
 
 #[test]
 fn the_hub_says_nothing_before_its_welcome_and_nothing_after_its_goodbye() {
-    let mut session = HubSession::default();
+    let mut session = HubPhases::default();
     let advance = HubMessage::Advance(1);
     assert!(session.send(&advance).is_err(), "nobody said hello");
     let _ = session.receive(&up(&DeskMessage::Hello(hello())));
@@ -211,7 +214,7 @@ struct NewerHello {
     acknowledged: u64,
     #[n(6)]
     pending: Vec<ListPosition>,
-    #[n(9)]
+    #[n(30)]
     languages: Vec<String>,
 }
 
@@ -223,7 +226,7 @@ struct NewerAck {
     writer: Vec<u8>,
     #[n(2)]
     sequence: u64,
-    #[n(3)]
+    #[n(9)]
     committed_at: Option<i64>,
 }
 
@@ -265,7 +268,7 @@ fn fields_that_a_newer_side_adds_are_passed_over() {
     let newer =
         NewerAck { day: 5, writer: writer.to_bytes().to_vec(), sequence: 3, committed_at: Some(9) };
     let bytes = minicbor::to_vec(NewerHubMessage::Ack(newer)).unwrap();
-    let ack = Ack { day: 5, writer: writer.into(), sequence: 3 };
+    let ack = Ack { day: 5, writer: writer.into(), sequence: 3, number: None };
     assert_eq!(HubMessage::from_bytes(&bytes), Ok(HubMessage::Ack(ack)));
 }
 
@@ -313,7 +316,7 @@ fn a_hub_is_asked_for_its_clock_where_it_says_that_it_answers() {
 /// field needs neither.
 #[test]
 fn a_kind_of_message_that_nobody_knows_ends_the_session() {
-    let mut session = HubSession::default();
+    let mut session = HubPhases::default();
     let shout = minicbor::to_vec(NewerDeskMessage::Shout("hello".to_owned())).unwrap();
     let (events, outcome) = session.receive(&frame(&shout));
     assert!(events.is_empty());
@@ -373,7 +376,7 @@ fn invariant_1_an_ack_for_another_list_of_this_name_acknowledges_nothing() {
         let held = vec![ListPosition { day, writer, sequence, head: short_head(&position) }];
         let stream = [
             down(&HubMessage::Welcome(welcome(held))),
-            down(&HubMessage::Ack(Ack { day, writer, sequence })),
+            down(&HubMessage::Ack(Ack { day, writer, sequence, number: None })),
         ];
         let (events, outcome) = session.receive(&stream.concat(), &copy);
         assert_eq!(outcome, Ok(()));

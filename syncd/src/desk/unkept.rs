@@ -104,7 +104,7 @@ mod tests {
         fs::write(&requests, "no folder").unwrap();
         let stock = folder.path().join("stock");
         fs::create_dir(&stock).unwrap();
-        desk.keep_answer(RequestAnswer { id, refused: None });
+        desk.keep_answer(RequestAnswer { id, refused: None, number: None });
         let units = Units { first: 3, count: 5 };
         desk.keep_grants(vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }]);
         look(&mut desk);
