@@ -6,9 +6,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use quinn::{Connection, Endpoint};
+use rustls::pki_types::CertificateDer;
 use thiserror::Error;
 
-use crate::tls::{PinnedHub, TlsError, client_config};
+use crate::tls::{ED25519_SPKI_PREFIX, PinnedHub, TlsError, client_config};
 
 /// So long one address is tried.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -74,6 +75,13 @@ pub async fn connect(
         }
     }
     Err(last)
+}
+
+/// The key that the hub has proven in the handshake: the one whose fingerprint is pinned.
+pub(crate) fn hub_public_key(connection: &Connection) -> Option<[u8; 32]> {
+    let identity = connection.peer_identity()?;
+    let proven = identity.downcast_ref::<Vec<CertificateDer<'static>>>()?;
+    proven.first()?.as_ref().strip_prefix(&ED25519_SPKI_PREFIX)?.try_into().ok()
 }
 
 async fn attempt(

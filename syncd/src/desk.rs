@@ -1,6 +1,7 @@
 //! The desk: its ledgers, what the hub told it, and the answers it gives. Everything that happens
 //! at a desk goes through here, one thing at a time; nothing here waits for the network.
 
+mod again;
 mod answers;
 mod checks;
 mod clock;
@@ -46,8 +47,10 @@ use crate::desk_api::types::{
 use crate::disk::DiskTrouble;
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles};
+use crate::notice_file::NoticeFile;
 use crate::paths::{DeskFolder, write_durably};
 use crate::request_box::RequestBox;
+use crate::seals::Seals;
 use crate::stock_file::StockFile;
 use crate::store::{Cursor, Store};
 
@@ -164,6 +167,10 @@ pub struct Desk {
     notes: notes::Notes,
     unkept: unkept::Unkept,
     incarnation: incarnation::Incarnation,
+    /// What is kept for a hub that is restored from an older copy.
+    seals: Seals,
+    notices_kept: NoticeFile,
+    again: again::Again,
     /// The number of this run of the daemon. Unlike the epoch it never changes.
     run: u32,
     events: broadcast::Sender<Event>,
@@ -276,6 +283,9 @@ impl Desk {
             notes: notes::Notes::default(),
             unkept: unkept::Unkept::default(),
             incarnation,
+            seals: Seals::open(&folder.seals()),
+            notices_kept: NoticeFile::open(&folder.notices()),
+            again: again::Again::default(),
             run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
             appended: Arc::default(),

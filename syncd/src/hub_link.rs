@@ -15,7 +15,7 @@ use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::Notify;
 
-use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect};
+use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect, hub_public_key};
 use crate::desk::{Desk, LinkError, read_clocks};
 use crate::desk_api::types::HubLink;
 
@@ -192,6 +192,9 @@ async fn link_once(
         (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
     };
     let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
+    if let Some(key) = hub_public_key(&connection) {
+        lock(desk).set_hub_key(key);
+    }
     let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
     let (send, receive) = connection.open_bi().await.map_err(line)?;
     let (session, appended, keeping) = {

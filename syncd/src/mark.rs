@@ -235,7 +235,10 @@ impl Mark {
     fn read(&mut self, in_ledgers: &BTreeMap<Unit, u32>, is_new: bool) {
         let (bytes, missing) = match fs::read(&self.path) {
             Ok(bytes) => (bytes, false),
-            Err(error) => (Vec::new(), error.kind() == io::ErrorKind::NotFound),
+            Err(error) => {
+                let none = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+                (Vec::new(), none.contains(&error.kind()))
+            }
         };
         let (records, rest) = bytes.as_chunks::<RECORD_BYTES>();
         self.known = Known::default();

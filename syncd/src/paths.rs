@@ -18,6 +18,10 @@ use ring::digest::{SHA256, digest};
 /// | `desk.key` | the desk's private key |
 /// | `enrolment.json` | the venue, the hub's addresses and pinned key |
 /// | `enrolment.copy` | the same, for when that is damaged |
+/// | `seals/<day>` | the seals of other desks' lists |
+/// | `requests/` | requests about people's cards, sealed to the hub |
+/// | `stock` | what this desk may hand out of limited rewards |
+/// | `notices` | what the hub has signed and must not forget |
 /// | `settings.json` | what the volunteers chose |
 /// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
 /// | `clock` | what the hub's clock said, while this computer's is wrong |
@@ -108,6 +112,14 @@ impl DeskFolder {
     /// sled's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+    /// The folder of neighbours' seals, a file for each day.
+    pub fn seals(&self) -> PathBuf {
+        self.root.join("seals")
+    }
+    /// What the hub has signed and must not forget.
+    pub fn notices(&self) -> PathBuf {
+        self.root.join("notices")
     }
     /// The folder of requests that wait for the hub.
     pub fn requests(&self) -> PathBuf {

@@ -26,7 +26,8 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(12);
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410).
-const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
+pub(crate) const ED25519_SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0];
 
 /// Takes the hub whose key is pinned and no other; notes when another one answered.
 #[derive(Debug)]

@@ -323,7 +323,12 @@ impl TestDesk {
             DeskEvent::Granted { grants, .. } => self.granted = Some(grants),
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
-            DeskEvent::UsedTwice(_) | DeskEvent::Compared | DeskEvent::HubClock { .. } => {}
+            DeskEvent::UsedTwice(_)
+            | DeskEvent::Compared
+            | DeskEvent::HubClock { .. }
+            | DeskEvent::Told(_)
+            | DeskEvent::Notices { .. }
+            | DeskEvent::AgainDone { .. } => {}
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None

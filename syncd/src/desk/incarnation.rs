@@ -81,6 +81,12 @@ impl Incarnation {
         Self { mark, hub_heard: false, began, epochs, overlapped: false }
     }
 
+    /// As if this run had begun so many milliseconds earlier.
+    #[cfg(test)]
+    pub(super) fn began_earlier(&mut self, milliseconds: u64) {
+        self.began = Ticks(self.began.0.saturating_sub(milliseconds));
+    }
+
     /// This run begins another list.
     pub(super) fn note_epoch(&mut self, epoch: u32) {
         self.epochs.insert(epoch);

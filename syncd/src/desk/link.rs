@@ -9,13 +9,15 @@ use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
 use sync_protocol::catalogue;
-use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, date};
+use sync_protocol::desk::{DeskEvent, DeskStart, DeskView, OwnList, SealedList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
-    CataloguePage, Closing, Goodbye, GoodbyeKind, Share, Wanted, Welcome,
+    CataloguePage, Closing, Goodbye, GoodbyeKind, Share, StatedGrant, Wanted, Welcome,
 };
+use sync_protocol::notice::SignedNotice;
 use sync_protocol::request::SealedRequest;
 use sync_protocol::seal::DeviceKey;
+use sync_protocol::version::Seen;
 use thiserror::Error;
 
 use super::Desk;
@@ -137,6 +139,7 @@ impl Desk {
                 event => self.take_up_one(event, self.clock.time(now))?,
             }
         }
+        self.seals.write();
         if let Err(error) = self.release_copies() {
             self.ledger_failed(&error);
         }
@@ -202,8 +205,11 @@ impl Desk {
                 self.note_hub_restored(wall);
                 let forgotten = self.store.forget_acknowledgements();
                 self.kept(forgotten);
-                let asked = self.store.set_cursor(Cursor::Venue, 0);
-                self.kept(asked);
+                // A hub that tells its runs says from where it goes on.
+                if !self.says_again() {
+                    let asked = self.store.set_cursor(Cursor::Venue, 0);
+                    self.kept(asked);
+                }
             }
             DeskEvent::Behind { day, writer, held } => {
                 self.salvaged.note_at_hub(day, writer, held);
@@ -242,12 +248,18 @@ impl Desk {
             }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => {
-                let applied = self.store.apply_holders(&page.holders, page.to);
+                let applied = {
+                    let version = self.store.cursor(Cursor::Holders).unwrap_or_default();
+                    // What answers a desk that says something again moves nothing.
+                    let moved = if self.says_again() { version } else { page.to };
+                    self.store.apply_holders(&page.holders, page.stamp(), moved)
+                };
                 self.kept(applied);
             }
             DeskEvent::UsedTwice(used_twice) => self.note_used_twice(used_twice),
-            // This desk tells no pairs, so the hub goes by its versions and never finds it restored this way.
-            DeskEvent::Told(_) | DeskEvent::Notices { .. } | DeskEvent::AgainDone { .. } => {}
+            DeskEvent::Told(version) => self.note_told(version),
+            DeskEvent::Notices { notices, to } => self.take_notices(notices, to),
+            DeskEvent::AgainDone { go_on, common, told } => self.again_done(go_on, common, told),
             DeskEvent::Ended(Goodbye { kind, sentence }) => {
                 return Err(LinkError::Ended { sentence, kind });
             }
@@ -271,11 +283,14 @@ impl Desk {
     fn welcomed(&mut self, welcome: &Welcome, wall: UnixMillis) {
         // A hub that was set up anew or restored is behind what this desk has: begin again.
         let (catalogue, venue) = self.have();
+        let tells_runs = self.take_up_run(welcome);
         let mut behind = Vec::new();
-        if welcome.catalogue_version < catalogue {
+        if tells_runs {
+            // It has said itself from where it goes on.
+        } else if welcome.catalogue_version < catalogue {
             behind.extend([Cursor::Catalogue, Cursor::Holders]);
         }
-        if welcome.venue_version < venue {
+        if !tells_runs && welcome.venue_version < venue {
             behind.push(Cursor::Venue);
         }
         for cursor in behind {
@@ -330,7 +345,7 @@ impl Desk {
         if page.from > version {
             return Err(LinkError::OutOfStep);
         }
-        let applied = self.store.apply(&items, version.max(page.to));
+        let applied = self.store.apply(&items, page.stamp(), version.max(page.to));
         if !self.kept(applied) {
             return Ok(());
         }
@@ -388,6 +403,7 @@ impl Desk {
                     }
                     Err(error) => return Err(error.into()),
                 }
+                self.keep_seal(day, &share.batch, extension.entry_bytes());
                 self.note_overlap(&writer, extension.entries().iter().map(|it| it.at));
                 let mut subjects = Vec::new();
                 for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
@@ -464,6 +480,34 @@ impl DeskView for Desk {
     fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
         let Some(ledger) = self.files.ledger(day) else { return Vec::new() };
         ledger.entry_bytes_of(writer, from).take(most).collect()
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        Some(self.seen_of_hub())
+    }
+
+    fn enrolled(&self) -> Option<SignedNotice> {
+        self.notices_kept.enrolled(self.writer.device)
+    }
+
+    fn others(&self) -> Vec<SealedList> {
+        self.sealed_lists()
+    }
+
+    fn notices(&self) -> Vec<SignedNotice> {
+        self.notices_kept.notices().to_vec()
+    }
+
+    fn stated(&self) -> Vec<StatedGrant> {
+        self.stated_grants()
+    }
+
+    fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
+        self.requests.answered_beyond(number)
+    }
+
+    fn names_beyond(&self, catalogue: u64, holders: u64) -> Vec<ItemName> {
+        self.names_of_items_beyond(catalogue, holders)
     }
 
     fn requests(&self) -> Vec<SealedRequest> {

@@ -30,7 +30,7 @@ pub(super) fn desk(folder: &std::path::Path) -> Desk {
     opened(folder.root(), 1)
 }
 
-fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
+pub(super) fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
     let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
     Desk::open(folder, epoch).unwrap().0
 }
@@ -43,7 +43,7 @@ fn closed_activity() -> Activity {
     activity
 }
 
-fn check_in(at: UnixMillis) -> Entry {
+pub(super) fn check_in(at: UnixMillis) -> Entry {
     let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
     Entry { at, subject: Subject::Pass(PassId(7)), fact }
 }
