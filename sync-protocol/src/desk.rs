@@ -396,7 +396,7 @@ impl DeskSession {
     /// What the desk asks behind its entries: the hub knows what was handed out before it is asked
     /// for more, or given the rest back.
     fn next_question(&mut self, view: &impl DeskView) -> Option<DeskMessage> {
-        if !self.welcomed {
+        if !self.welcomed || self.comparing > 0 {
             return None;
         }
         let unsaid = |request: &SealedRequest| !self.said.contains(&Said::Request(request.id));

@@ -1,159 +1,560 @@
-//! The hub's side of a session, as a state machine: bytes in, events and frames out.
+//! The hub's side of a session, as a state machine: bytes, answers, news and the time in; frames and questions out.
 //!
-//! It sees to the order of things; what is held, what is merged and who is enrolled its driver
-//! looks up and says.
+//! Its driver only looks things up and moves bytes:
+//!
+//! ```text
+//! loop match session.step() {
+//!     Send(bytes)    => write them
+//!     Need(need)     => look it up, then session.found(answer)
+//!     Wait { until } => until bytes come, something moves, an answer is found, or it is so late:
+//!                       session.tick(..), then session.receive(..), session.news(..), session.found(..)
+//!     End(why)       => the line is closed
+//! }
+//! ```
+//!
+//! The session takes what the desk says in its order, one thing at a time: the next is looked at when the one before has
+//! been answered. So whatever a desk said before something is committed when that is answered. It reads no more than it
+//! can answer: while a step waits for an answer, its driver had best read nothing. What the desk lacks comes behind what
+//! it says ([`crate::feed`]).
+
+mod greeting;
+
+use std::collections::VecDeque;
+
+use thiserror::Error;
 
 use crate::desk::SessionError;
+use crate::feed::{Feed, Found, HubClock, Need, News, NotAsked, Note, Taken};
 use crate::frame::{FrameReader, frame};
+use crate::heartbeat::{BEAT_EVERY, DESK_SILENCE, Ticks};
 use crate::message::{
-    Batch, Closing, DeskBeat, DeskMessage, Enrol, Goodbye, Hello, HubMessage, ListPosition, Wanted,
+    Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, HubBeat, HubMessage, PROTOCOL_VERSION,
+    Quarantined, Resend, WriterBytes,
 };
-use crate::request::SealedRequest;
+use crate::version::Version;
+use greeting::Greeting;
 
-/// What a session tells the hub.
-#[derive(Debug)]
-pub enum HubEvent {
-    /// A desk says hello: look it up, answer with [`HubMessage::Welcome`] or a goodbye.
-    HelloReceived(Hello),
-    /// A new desk shows an invitation.
-    EnrolReceived(Enrol),
-    /// Entries: judge, commit, then answer with [`HubMessage::Ack`], a resend or a quarantine.
-    BatchReceived(Batch),
-    /// All the desk's own lists: answer with [`HubMessage::Held`].
-    PositionsReceived(Vec<ListPosition>),
-    /// How far the desk has what it was sent.
-    HaveReceived {
-        /// The catalogue's version.
-        catalogue_version: u64,
-        /// The venue's version.
-        venue_version: u64,
+/// How long the hub waits for a Hello: 10 s. Anybody may open a line; nobody may keep one without a word.
+pub const FIRST_WORD: u64 = 10_000;
+
+/// Between two notes of what a desk has, at the least: 30 s. A commit for each word of each desk would hold up the
+/// acknowledgements.
+pub const NOTED_EACH: u64 = 30_000;
+
+/// A desk's clock that moved by more than this against the hub's is noted anew, in milliseconds.
+const OFFSET_NOTED: u64 = 1_000;
+
+/// So often it is noted that a desk's clock goes on as it did: the hub's doubt of its own clock goes by those that were
+/// heard within the hour.
+const OFFSET_NOTED_EACH: u64 = 10 * 60_000;
+
+/// A number that no desk gives to a beat, for one that answers none: a sign of life of a hub that is busy.
+const ANSWERS_NOTHING: u64 = u64::MAX;
+
+/// What the driver is to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Send these bytes, whole.
+    Send(Vec<u8>),
+    /// Look this up, and say it with [`HubSession::found`].
+    Need(Need),
+    /// Nothing before then.
+    Wait {
+        /// When to look again, at the latest, by the clock of [`HubSession::tick`]. `None`: when something happens.
+        until: Option<Ticks>,
     },
-    /// A sealed request: open and do it once, answer with [`HubMessage::Answered`].
-    RequestReceived(SealedRequest),
-    /// Units that the desk would like: answer with [`HubMessage::Grants`].
-    WantedReceived(Vec<Wanted>),
-    /// A grant is given back: answer with [`HubMessage::Grants`].
-    ClosingReceived(Closing),
-    /// The desk would like the card keys, sealed to this key: answer with [`HubMessage::CardKeys`].
-    CardKeysWanted([u8; 32]),
-    /// The desk asks for a sign of life and for the time: answer with [`HubMessage::Beat`] at once. From now on it
-    /// says something at least every [`crate::heartbeat::BEAT_EVERY`].
-    BeatReceived(DeskBeat),
+    /// The session is over.
+    End(End),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why a session ended.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum End {
+    /// The hub said goodbye.
+    #[error("the hub said goodbye: {}", .0.sentence)]
+    Goodbye(Goodbye),
+    /// The desk said what it may not say.
+    #[error(transparent)]
+    Protocol(#[from] SessionError),
+    /// A new desk was enrolled: it comes again with its Hello.
+    #[error("the desk was enrolled")]
+    Enrolled,
+    /// No Hello came.
+    #[error("no hello came")]
+    NoHello,
+    /// A desk that beats said nothing for [`DESK_SILENCE`].
+    #[error("the desk fell silent")]
+    Silent,
+    /// The hub stops.
+    #[error("the hub is stopping")]
+    Stopping,
+    /// The driver answered what was not asked.
+    #[error("an answer came that nobody asked for")]
+    NotAsked,
+}
+
+#[derive(Debug)]
 enum Phase {
     /// Nothing has come yet.
     Fresh,
-    /// The desk said hello and was not answered yet: its batches wait.
-    Greeted,
+    /// The desk said hello, and is being looked up.
+    Greeted(Box<Greeting>),
+    /// A new desk showed its invitation.
+    Enrolling,
     /// Welcomed.
-    Open,
-    /// Over.
-    Ended,
+    Open(Box<Feed>),
+}
+
+/// What was asked for, and what is to be known of it when it is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    Greeting,
+    Enrol,
+    Held,
+    Take {
+        day: i32,
+        writer: WriterBytes,
+        first: u64,
+    },
+    Request,
+    /// Whether an answer says which rewards are out.
+    Units {
+        wanted: bool,
+    },
+    Stated,
+    SealingKey,
+    Done,
+    Feed,
 }
 
 /// The hub's side of a session.
 #[derive(Debug)]
 pub struct HubSession {
     reader: FrameReader,
+    out: VecDeque<Vec<u8>>,
     phase: Phase,
-    /// The desk said what cannot be read: nothing more is taken, but what came before is answered.
-    broken: bool,
-}
-
-impl Default for HubSession {
-    fn default() -> Self {
-        Self { reader: FrameReader::default(), phase: Phase::Fresh, broken: false }
-    }
+    end: Option<End>,
+    asked: Option<Asked>,
+    notes: VecDeque<Note>,
+    now: Ticks,
+    begun: Ticks,
+    clock: HubClock,
+    /// When the desk said something last, or kept waiting no longer.
+    heard: Ticks,
+    /// When something was said to it last.
+    said: Ticks,
+    /// The desk beats: it says something at least every [`BEAT_EVERY`].
+    beats: bool,
+    /// The desk knows beats of the hub: a sign of life may be said.
+    knows_beats: bool,
+    /// The desk told its [`crate::message::Hello::run`].
+    knows_copies: bool,
+    /// The desk told [`crate::message::Hello::seen`], and was told this run last.
+    run: Option<Version>,
+    tells_runs: bool,
+    has: Option<(u64, u64)>,
+    clock_offset: i64,
+    offset_moved: Option<i64>,
+    offset_due: Ticks,
+    note_at: Ticks,
 }
 
 impl HubSession {
-    /// Takes bytes from the desk. The events are to be answered in their order.
-    ///
-    /// # Errors
-    /// [`SessionError`]: answer the events, for what came before it stands; then say goodbye and
-    /// close.
-    pub fn receive(&mut self, bytes: &[u8]) -> (Vec<HubEvent>, Result<(), SessionError>) {
+    /// A session of a line that was opened now.
+    pub fn new(now: Ticks, clock: HubClock) -> Self {
+        Self {
+            reader: FrameReader::default(),
+            out: VecDeque::new(),
+            phase: Phase::Fresh,
+            end: None,
+            asked: None,
+            notes: VecDeque::new(),
+            now,
+            begun: now,
+            clock,
+            heard: now,
+            said: now,
+            beats: false,
+            knows_beats: false,
+            knows_copies: false,
+            run: None,
+            tells_runs: false,
+            has: None,
+            clock_offset: 0,
+            offset_moved: None,
+            offset_due: now.plus(OFFSET_NOTED_EACH),
+            note_at: now,
+        }
+    }
+
+    /// The time. To be said whenever the driver wakes up, before what woke it.
+    pub fn tick(&mut self, now: Ticks, clock: HubClock) {
+        self.now = self.now.max(now);
+        self.clock = clock;
+    }
+
+    /// Bytes came from the desk.
+    pub fn receive(&mut self, bytes: &[u8]) {
+        self.heard = self.now;
         self.reader.push(bytes);
-        let mut events = Vec::new();
-        loop {
-            if self.broken || self.phase == Phase::Ended {
-                return (events, Ok(()));
+    }
+
+    /// What was found of the last [`Step::Need`].
+    pub fn found(&mut self, found: Found) {
+        // The desk was kept waiting: what it said meanwhile may not be read yet.
+        self.heard = self.now;
+        let Some(asked) = self.asked.take() else { return self.fail() };
+        if self.end.is_some() {
+            return;
+        }
+        if found == Found::NotEnrolled {
+            return self.say_not_enrolled();
+        }
+        if self.take_found(asked, found).is_err() {
+            self.fail();
+        }
+    }
+
+    /// Something moved.
+    pub fn news(&mut self, news: News) {
+        match news {
+            News::Revoked => self.say_not_enrolled(),
+            News::CannotStore(sentence) => self.goodbye(GoodbyeKind::CannotStore, sentence),
+            News::Stopping => {
+                self.end.get_or_insert(End::Stopping);
             }
-            let message = match self.reader.next_frame() {
-                Ok(Some(contents)) => DeskMessage::from_bytes(contents).map_err(SessionError::from),
-                Ok(None) => return (events, Ok(())),
-                Err(error) => Err(error.into()),
-            };
-            match message.and_then(|message| self.take(message)) {
-                Ok(event) => events.push(event),
-                Err(error) => {
-                    self.broken = true;
-                    return (events, Err(error));
+            News::UsedTwice(used_twice) => {
+                if self.knows_copies && matches!(self.phase, Phase::Open(_)) {
+                    self.say(&HubMessage::UsedTwice(used_twice));
                 }
+            }
+            News::Run(run) => self.open_run(run),
+            moved => match &mut self.phase {
+                Phase::Open(feed) => feed.moved(&moved),
+                Phase::Greeted(greeting) => greeting.moved.push(moved),
+                Phase::Fresh | Phase::Enrolling => {}
+            },
+        }
+    }
+
+    /// Says goodbye; the session is over when that is sent. For what the driver finds: that it fails, above all.
+    pub fn goodbye(&mut self, kind: GoodbyeKind, sentence: String) {
+        if self.end.is_none() {
+            let goodbye = Goodbye { kind, sentence };
+            self.say(&HubMessage::Goodbye(goodbye.clone()));
+            self.end = Some(End::Goodbye(goodbye));
+        }
+    }
+
+    /// What the desk said last that it has, where that was not asked to be noted yet: for a driver whose line broke.
+    pub fn last_note(&mut self) -> Option<Note> {
+        let (has, clock_offset) = (self.has.take(), self.offset_moved.take());
+        if has.is_none() && clock_offset.is_none() {
+            return None;
+        }
+        self.note_at = self.now.plus(NOTED_EACH);
+        if let Some(offset) = clock_offset {
+            self.clock_offset = offset;
+            self.offset_due = self.now.plus(OFFSET_NOTED_EACH);
+        }
+        Some(Note::Heard { has, clock_offset })
+    }
+
+    /// What is to be done next.
+    pub fn step(&mut self) -> Step {
+        loop {
+            if let Some(bytes) = self.out.pop_front() {
+                self.said = self.now;
+                return Step::Send(bytes);
+            }
+            if let Some(end) = &self.end {
+                return Step::End(end.clone());
+            }
+            if self.asked.is_some() {
+                return self.wait_for_an_answer();
+            }
+            if let Some((need, asked)) = self.next_need() {
+                self.asked = Some(asked);
+                return Step::Need(need);
+            }
+            if self.out.is_empty() && self.end.is_none() {
+                return self.wait();
             }
         }
     }
 
-    fn take(&mut self, message: DeskMessage) -> Result<HubEvent, SessionError> {
-        let fresh = self.phase == Phase::Fresh;
-        let event = match message {
-            DeskMessage::Hello(hello) if fresh => {
-                self.phase = Phase::Greeted;
-                HubEvent::HelloReceived(hello)
-            }
-            DeskMessage::Enrol(enrol) if fresh => {
-                self.phase = Phase::Greeted;
-                HubEvent::EnrolReceived(enrol)
-            }
-            DeskMessage::Hello(_) => {
-                return Err(SessionError::OutOfTurn { what: "a second Hello" });
-            }
-            DeskMessage::Enrol(_) => return Err(SessionError::OutOfTurn { what: "Enrol" }),
-            _ if fresh => return Err(SessionError::OutOfTurn { what: "a message before Hello" }),
-            DeskMessage::Batch(batch) => HubEvent::BatchReceived(batch),
-            DeskMessage::Positions(lists) => HubEvent::PositionsReceived(lists),
-            DeskMessage::Have(catalogue_version, venue_version) => {
-                HubEvent::HaveReceived { catalogue_version, venue_version }
-            }
-            DeskMessage::Request(request) => HubEvent::RequestReceived(request),
-            DeskMessage::Wanted(wanted) => HubEvent::WantedReceived(wanted),
-            DeskMessage::Closing(closing) => HubEvent::ClosingReceived(closing),
-            DeskMessage::CardKeys(sealing_key) => HubEvent::CardKeysWanted(sealing_key),
-            DeskMessage::Beat(beat) => HubEvent::BeatReceived(beat),
-        };
-        Ok(event)
+    /// Another process may write for minutes, as an import does, and the session says nothing meanwhile: without a word
+    /// its desk would give the line up.
+    fn wait_for_an_answer(&mut self) -> Step {
+        if !self.knows_beats {
+            return Step::Wait { until: None };
+        }
+        let due = self.said.plus(BEAT_EVERY);
+        if self.now < due {
+            return Step::Wait { until: Some(due) };
+        }
+        self.said = self.now;
+        let HubClock { wall, doubtful } = self.clock;
+        let beat = HubBeat { number: ANSWERS_NOTHING, clock: wall.0, clock_doubtful: doubtful };
+        Step::Send(frame(&HubMessage::Beat(beat).to_bytes()))
     }
 
-    /// The frame of a message to the desk.
-    ///
-    /// # Errors
-    /// [`SessionError::OutOfTurn`] where the session does not allow it now: nothing but the answer
-    /// to a hello before the welcome, nothing at all after a goodbye.
-    pub fn send(&mut self, message: &HubMessage) -> Result<Vec<u8>, SessionError> {
-        let next = match (self.phase, message) {
-            (Phase::Ended, _) => {
-                return Err(SessionError::OutOfTurn { what: "a message after the end" });
-            }
-            (_, HubMessage::Goodbye(_)) => Phase::Ended,
-            (Phase::Greeted, HubMessage::Welcome(_)) => Phase::Open,
-            (Phase::Greeted, HubMessage::Enrolled(_)) => Phase::Ended,
-            (Phase::Open, HubMessage::Welcome(_) | HubMessage::Enrolled(_)) => {
-                return Err(SessionError::OutOfTurn { what: "a second Welcome" });
-            }
-            (Phase::Open, _) => Phase::Open,
-            (Phase::Fresh | Phase::Greeted, _) => {
-                return Err(SessionError::OutOfTurn { what: "a message before Welcome" });
-            }
+    fn wait(&mut self) -> Step {
+        let silent = match self.phase {
+            Phase::Fresh => Some((self.begun.plus(FIRST_WORD), End::NoHello)),
+            _ if self.beats => Some((self.heard.plus(DESK_SILENCE), End::Silent)),
+            _ => None,
         };
-        self.phase = next;
-        Ok(frame(&message.to_bytes()))
+        let mut until = None;
+        if let Some((at, end)) = silent {
+            if at <= self.now {
+                self.end = Some(end.clone());
+                return Step::End(end);
+            }
+            until = Some(at);
+        }
+        if self.has.is_some() || self.offset_moved.is_some() {
+            until = Some(until.map_or(self.note_at, |until: Ticks| until.min(self.note_at)));
+        }
+        Step::Wait { until }
     }
 
-    /// The frame of a goodbye, whatever came before it.
-    pub fn goodbye(&mut self, goodbye: Goodbye) -> Vec<u8> {
-        self.phase = Phase::Ended;
-        frame(&HubMessage::Goodbye(goodbye).to_bytes())
+    /// What is asked for next; where there is nothing to ask, what is to be said may stand in `out` behind it.
+    fn next_need(&mut self) -> Option<(Need, Asked)> {
+        if let Phase::Greeted(greeting) = &mut self.phase
+            && let Some(need) = greeting.next_need()
+        {
+            return Some((need, Asked::Greeting));
+        }
+        if let Some(note) = self.notes.pop_front() {
+            return Some((Need::Note(note), Asked::Done));
+        }
+        if let Phase::Open(feed) = &mut self.phase {
+            match feed.next_again() {
+                Some(Ok(need)) => return Some((need, Asked::Feed)),
+                Some(Err(done)) => {
+                    self.say(&done);
+                    return None;
+                }
+                None => {}
+            }
+        }
+        match self.next_message() {
+            Ok(Some(message)) => return self.take(message),
+            Ok(None) => {}
+            Err(error) => {
+                let sentence = format!("the desk said what the hub cannot read: {error}");
+                self.goodbye(GoodbyeKind::Malformed, sentence);
+                self.end = Some(End::Protocol(error));
+                return None;
+            }
+        }
+        let Phase::Open(feed) = &mut self.phase else { return None };
+        if let Some(need) = feed.next_need() {
+            return Some((need, Asked::Feed));
+        }
+        if self.note_at <= self.now
+            && let Some(note) = self.last_note()
+        {
+            return Some((Need::Note(note), Asked::Done));
+        }
+        None
+    }
+
+    fn next_message(&mut self) -> Result<Option<DeskMessage>, SessionError> {
+        match self.reader.next_frame()? {
+            Some(contents) => Ok(Some(DeskMessage::from_bytes(contents)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Takes what the desk says. Where nothing is to be looked up for it, the loop goes on: an empty note of nothing
+    /// would be asked for otherwise.
+    fn take(&mut self, message: DeskMessage) -> Option<(Need, Asked)> {
+        match self.need_of(message) {
+            Ok(Some(need)) => Some(need),
+            Ok(None) => self.next_need_behind(),
+            Err(error) => {
+                let sentence = format!("the desk said what the hub cannot read: {error}");
+                self.goodbye(GoodbyeKind::Malformed, sentence);
+                self.end = Some(End::Protocol(error));
+                None
+            }
+        }
+    }
+
+    /// What is asked for behind something that needed nothing, unless there is something to be said first.
+    fn next_need_behind(&mut self) -> Option<(Need, Asked)> {
+        if self.out.is_empty() && self.end.is_none() { self.next_need() } else { None }
+    }
+
+    fn need_of(&mut self, message: DeskMessage) -> Result<Option<(Need, Asked)>, SessionError> {
+        let out_of_turn = |what| Err(SessionError::OutOfTurn { what });
+        let feed = match (&mut self.phase, &message) {
+            (Phase::Fresh, DeskMessage::Hello(_) | DeskMessage::Enrol(_)) => None,
+            (_, DeskMessage::Hello(_)) => return out_of_turn("a second Hello"),
+            (_, DeskMessage::Enrol(_)) => return out_of_turn("Enrol"),
+            (Phase::Fresh, _) => return out_of_turn("a message before Hello"),
+            (Phase::Open(feed), _) => Some(feed),
+            // Nothing is read before the welcome, for the greeting asks first.
+            (Phase::Greeted(_) | Phase::Enrolling, _) => return out_of_turn("a message"),
+        };
+        let Some(feed) = feed else {
+            return Ok(self.begin(message));
+        };
+        Ok(Some(match message {
+            DeskMessage::Hello(_) | DeskMessage::Enrol(_) => return out_of_turn("a second Hello"),
+            DeskMessage::Batch(batch) => {
+                feed.took(&batch);
+                let Batch { day, writer, first, .. } = batch;
+                (Need::Take(batch), Asked::Take { day, writer, first })
+            }
+            DeskMessage::Positions(lists) => {
+                let device = feed.device();
+                feed.announce(lists.iter().filter(|list| list.writer.writer().device == device));
+                (Need::Held(lists), Asked::Held)
+            }
+            DeskMessage::Request(request) => (Need::Request(request), Asked::Request),
+            DeskMessage::Wanted(wanted) => (Need::Wanted(wanted), Asked::Units { wanted: true }),
+            DeskMessage::Closing(closing) => {
+                (Need::Closing(closing), Asked::Units { wanted: false })
+            }
+            DeskMessage::Stated(stated) => (Need::Stated(stated), Asked::Stated),
+            DeskMessage::Notices(notices) => (Need::KeepNotices(notices), Asked::Done),
+            DeskMessage::CardKeys(key) => (Need::KeepSealingKey(key), Asked::SealingKey),
+            DeskMessage::Have(catalogue, venue) => {
+                self.has = Some((catalogue, venue));
+                return Ok(None);
+            }
+            DeskMessage::Again(names, last) => {
+                feed.named(names, last);
+                return Ok(None);
+            }
+            DeskMessage::Beat(beat) => {
+                self.answer_beat(beat);
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn begin(&mut self, message: DeskMessage) -> Option<(Need, Asked)> {
+        let theirs = match &message {
+            DeskMessage::Hello(hello) => hello.protocol,
+            DeskMessage::Enrol(enrol) => enrol.protocol,
+            _ => return None,
+        };
+        if theirs != PROTOCOL_VERSION {
+            let sentence = format!(
+                "this desk speaks version {theirs} of the protocol and the hub version {PROTOCOL_VERSION}: one of them must be updated. What was recorded stays on this disk"
+            );
+            self.goodbye(GoodbyeKind::Version, sentence);
+            return None;
+        }
+        match message {
+            DeskMessage::Enrol(enrol) => {
+                self.phase = Phase::Enrolling;
+                Some((Need::Enrol(enrol), Asked::Enrol))
+            }
+            DeskMessage::Hello(hello) => {
+                self.knows_copies = hello.run.is_some();
+                self.knows_beats = hello.run.is_some();
+                self.tells_runs = hello.seen.is_some();
+                let mut greeting = Box::new(Greeting::new(hello));
+                let need = greeting.next_need();
+                self.phase = Phase::Greeted(greeting);
+                need.map(|need| (need, Asked::Greeting))
+            }
+            _ => None,
+        }
+    }
+
+    fn take_found(&mut self, asked: Asked, found: Found) -> Result<(), NotAsked> {
+        let feed = match &mut self.phase {
+            Phase::Open(feed) => Some(feed),
+            Phase::Fresh | Phase::Greeted(_) | Phase::Enrolling => None,
+        };
+        match (asked, found, feed) {
+            (Asked::Greeting, found, _) => return self.greet(found),
+            (Asked::Enrol, Found::Enrolled(Ok(enrolled)), _) => {
+                self.say(&HubMessage::Enrolled(enrolled));
+                self.end = Some(End::Enrolled);
+            }
+            (Asked::Enrol, Found::Enrolled(Err(sentence)), _) => {
+                self.goodbye(GoodbyeKind::Invitation, sentence);
+            }
+            (Asked::Held, Found::Held(held), _) => self.say(&HubMessage::Held(held)),
+            (Asked::Take { day, writer, first }, Found::Taken(taken), Some(feed)) => {
+                let message = match taken {
+                    Taken::Held { sequence, number } => {
+                        if let Some(number) = number {
+                            feed.venue_moved(number);
+                        }
+                        HubMessage::Ack(Ack { day, writer, sequence, number })
+                    }
+                    Taken::Lacking { held } => HubMessage::Resend(Resend { day, writer, held }),
+                    Taken::Quarantined { reason } => {
+                        HubMessage::Quarantined(Quarantined { day, writer, first, reason })
+                    }
+                };
+                self.say(&message);
+            }
+            (Asked::Request, Found::Answered(answer), _) => {
+                if let Some(answer) = answer {
+                    self.say(&HubMessage::Answered(answer));
+                }
+            }
+            (Asked::Units { wanted }, Found::Granted { grants, none_left, number }, Some(feed)) => {
+                feed.told_grants(&grants);
+                let none_left = wanted.then(|| none_left.unwrap_or_default());
+                self.say(&HubMessage::Grants(grants, none_left, number));
+            }
+            (Asked::Stated, Found::Done, Some(feed)) => feed.stated(),
+            (Asked::SealingKey, Found::Done, Some(feed)) => feed.card_keys_wanted(),
+            (Asked::Done, Found::Done, _) => {}
+            (Asked::Feed, found, Some(feed)) => {
+                let (messages, too_large) = feed.found(found)?;
+                messages.iter().for_each(|message| self.say(message));
+                if !too_large.is_empty() {
+                    self.notes.push_back(Note::TooLarge(too_large));
+                }
+            }
+            _ => return Err(NotAsked),
+        }
+        Ok(())
+    }
+
+    /// Answers a desk's beat with the hub's clock, and compares the desk's with it.
+    fn answer_beat(&mut self, beat: DeskBeat) {
+        (self.beats, self.knows_beats) = (true, true);
+        let HubClock { wall, doubtful } = self.clock;
+        let offset = beat.clock.saturating_sub(wall.0);
+        let moved = offset.abs_diff(self.clock_offset) > OFFSET_NOTED;
+        self.offset_moved = (moved || self.offset_due <= self.now).then_some(offset);
+        let beat = HubBeat { number: beat.number, clock: wall.0, clock_doubtful: doubtful };
+        self.say(&HubMessage::Beat(beat));
+    }
+
+    fn open_run(&mut self, run: Version) {
+        match &mut self.phase {
+            Phase::Open(_) if self.tells_runs && self.run != Some(run) => {
+                self.run = Some(run);
+                self.say(&HubMessage::Run(run));
+            }
+            Phase::Greeted(greeting) => greeting.opened = Some(run),
+            Phase::Fresh | Phase::Enrolling | Phase::Open(_) => {}
+        }
+    }
+
+    fn say(&mut self, message: &HubMessage) {
+        self.out.push_back(frame(&message.to_bytes()));
+    }
+
+    fn say_not_enrolled(&mut self) {
+        let sentence = "the hub does not take this desk: it is not enrolled there, or it was revoked. What was recorded stays on this disk; tell an operator";
+        self.goodbye(GoodbyeKind::NotEnrolled, sentence.to_owned());
+    }
+
+    fn fail(&mut self) {
+        self.end.get_or_insert(End::NotAsked);
     }
 }

@@ -324,11 +324,11 @@ impl TestDesk {
             DeskEvent::Holders(page) => self.holders.extend(page.holders),
             DeskEvent::CardKeys(keys) => self.card_keys = Some(keys),
             DeskEvent::UsedTwice(_)
-            | DeskEvent::Compared
-            | DeskEvent::HubClock { .. }
             | DeskEvent::Told(_)
             | DeskEvent::Notices { .. }
-            | DeskEvent::AgainDone { .. } => {}
+            | DeskEvent::AgainDone { .. }
+            | DeskEvent::Compared
+            | DeskEvent::HubClock { .. } => {}
             DeskEvent::Ended(goodbye) => return Some(goodbye),
         }
         None

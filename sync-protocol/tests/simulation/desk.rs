@@ -2,16 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_model::catalogue::{Activity, Item};
+use crdt_model::catalogue::{Activity, Item, ItemName};
 use crdt_model::entry::{Entry, EntryRef};
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::{Ledger, LedgerId, Position};
 use crdt_model::time::UnixMillis;
 use jiff::civil::Date;
 use sync_protocol::catalogue;
-use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
+use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, SealedList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
+use sync_protocol::message::{Seal, StatedGrant};
+use sync_protocol::notice::SignedNotice;
+use sync_protocol::request::{RequestId, SealedRequest};
 use sync_protocol::seal::DeviceKey;
+use sync_protocol::version::{Seen, Version, forget_beyond, go_back, note};
 
 pub(crate) fn venue() -> VenueId {
     "de-reede".parse().unwrap()
@@ -21,11 +25,29 @@ pub(crate) fn venue() -> VenueId {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Disk {
     pub(crate) ledgers: BTreeMap<Date, Ledger>,
+    /// The neighbours' seals, with their keys: they stand beside the ledgers.
+    seals: BTreeMap<(Date, Writer), (Vec<u8>, Vec<Seal>)>,
+    /// Requests, each with the number under which it was answered: files of their own.
+    pub(crate) requests: BTreeMap<RequestId, Option<u64>>,
+    /// What the hub told of anything: a file beside the requests.
+    any: Vec<Version>,
     /// The rest is sled's: it may vanish.
+    pub(crate) store: Store,
+}
+
+/// What may vanish, all of it at once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Store {
     pub(crate) acknowledged: BTreeMap<(Date, Writer), u64>,
-    pub(crate) venue_version: u64,
-    pub(crate) catalogue_version: u64,
-    pub(crate) activities: BTreeMap<u32, Activity>,
+    /// Pairs of what it has of the venue and of the catalogue.
+    venue: Vec<Version>,
+    catalogue: Vec<Version>,
+    /// The activities, each with the number under which it came.
+    pub(crate) activities: BTreeMap<u32, (u64, Activity)>,
+}
+
+fn newest(list: &[Version]) -> u64 {
+    list.first().map_or(0, |pair| pair.number)
 }
 
 pub(crate) struct Desk {
@@ -37,6 +59,10 @@ pub(crate) struct Desk {
     pub(crate) shown: BTreeSet<EntryRef>,
     /// What was ever shown.
     pub(crate) ever_shown: BTreeSet<EntryRef>,
+    /// What it states and names where a test says so.
+    pub(crate) kept_notices: Vec<SignedNotice>,
+    pub(crate) held_grants: Vec<StatedGrant>,
+    pub(crate) names: Vec<ItemName>,
 }
 
 impl Desk {
@@ -48,6 +74,9 @@ impl Desk {
             session: None,
             shown: BTreeSet::new(),
             ever_shown: BTreeSet::new(),
+            kept_notices: Vec::new(),
+            held_grants: Vec::new(),
+            names: Vec::new(),
         }
     }
 
@@ -71,8 +100,7 @@ impl Desk {
         self.session = None;
         self.epoch += 1;
         if !store {
-            let ledgers = std::mem::take(&mut self.disk.ledgers);
-            self.disk = Disk { ledgers, ..Disk::default() };
+            self.disk.store = Store::default();
         }
     }
 
@@ -91,8 +119,8 @@ impl Desk {
         let start = DeskStart {
             software: "simulated".to_owned(),
             clock: UnixMillis(0),
-            catalogue_version: self.disk.catalogue_version,
-            venue_version: self.disk.venue_version,
+            catalogue_version: newest(&self.disk.store.catalogue),
+            venue_version: newest(&self.disk.store.venue),
             holders_version: 0,
             run: None,
         };
@@ -111,85 +139,101 @@ impl Desk {
         let Some(mut session) = self.session.take() else { return false };
         let (events, outcome) = session.receive(bytes, self);
         outcome.expect("an honest hub says nothing that is wrong");
+        let run = session.run().map(|run| run.run);
         for event in events {
-            if !self.take_up(event) {
+            if !self.take_up(event, run.unwrap()) {
                 return false;
             }
         }
-        session.have(self.disk.catalogue_version, self.disk.venue_version);
+        session.have(newest(&self.disk.store.catalogue), newest(&self.disk.store.venue));
         self.session = Some(session);
         true
     }
 
-    fn take_up(&mut self, event: DeskEvent) -> bool {
+    fn take_up(&mut self, event: DeskEvent, run: u64) -> bool {
+        let at = |number| Version { run, number };
+        let Disk { store, ledgers, seals, .. } = &mut self.disk;
         match event {
-            DeskEvent::Answered(_)
-            | DeskEvent::Granted { .. }
+            DeskEvent::Granted { .. }
             | DeskEvent::Holders(_)
             | DeskEvent::CardKeys(_)
             | DeskEvent::UsedTwice(_)
-            | DeskEvent::Told(_)
             | DeskEvent::Notices { .. }
-            | DeskEvent::AgainDone { .. }
             | DeskEvent::Compared
             | DeskEvent::HubClock { .. } => {}
+            DeskEvent::Told(version) => note(&mut self.disk.any, version),
+            DeskEvent::Answered(answer) => {
+                self.disk.requests.insert(answer.id, answer.number);
+            }
             DeskEvent::Acknowledged { day, writer, sequence } => {
                 let length = self.position_at_end(day, &writer).sequence;
                 assert!(sequence <= length, "nothing is acknowledged that is not here");
-                let known = self.disk.acknowledged.entry((day, writer)).or_default();
+                let known = self.disk.store.acknowledged.entry((day, writer)).or_default();
                 *known = (*known).max(sequence);
             }
-            DeskEvent::AcknowledgementsLost => {
-                self.disk.acknowledged.clear();
-                self.disk.venue_version = 0;
-            }
+            DeskEvent::AcknowledgementsLost => store.acknowledged.clear(),
             // A restored image: the hub shares what is lacking.
             DeskEvent::Behind { .. } => {}
             DeskEvent::Diverged { day, writer, .. } => panic!("{writer} diverged on {day}"),
             DeskEvent::Shared(share) => {
                 let (day, writer) = (date(share.batch.day).unwrap(), share.batch.writer.writer());
                 let id = LedgerId { venue: venue(), day };
-                let ledger =
-                    self.disk.ledgers.entry(day).or_insert_with(|| Ledger::new(id.clone()));
+                let ledger = ledgers.entry(day).or_insert_with(|| Ledger::new(id.clone()));
                 match judge(&share.batch, &id, ledger.position(&writer)) {
                     Judgement::Merge(extension) => {
                         ledger.extend(&extension).unwrap();
+                        let sequence = extension.head().sequence;
                         if writer.device == self.key.device() {
-                            let sequence = extension.head().sequence;
-                            self.disk.acknowledged.insert((day, writer), sequence);
+                            store.acknowledged.insert((day, writer), sequence);
+                        } else {
+                            let key = share.batch.public_key;
+                            let kept = seals.entry((day, writer));
+                            kept.or_insert_with(|| (key, Vec::new())).1.push(share.batch.seal);
                         }
                     }
                     Judgement::Held => {}
                     Judgement::Lacking { .. } => {
-                        self.disk.venue_version = 0;
+                        store.venue.clear();
                         return false;
                     }
                     Judgement::Quarantine(reason) => {
                         panic!("an honest hub shares what is sealed: {reason}")
                     }
                 }
-                self.disk.venue_version = self.disk.venue_version.max(share.venue_version);
+                note(&mut store.venue, at(share.venue_version));
             }
-            DeskEvent::Advanced(version) => {
-                self.disk.venue_version = self.disk.venue_version.max(version);
-            }
+            DeskEvent::Advanced(number) => note(&mut store.venue, at(number)),
             DeskEvent::Quarantined(set_apart) => panic!("{}", set_apart.reason),
             DeskEvent::Ended(goodbye) => panic!("{}", goodbye.sentence),
             DeskEvent::Welcomed(welcome) => {
-                if welcome.venue_version < self.disk.venue_version {
-                    self.disk.venue_version = 0;
-                }
-                if welcome.catalogue_version < self.disk.catalogue_version {
-                    self.disk.catalogue_version = 0;
+                let go_on = welcome.go_on.unwrap();
+                // Entries are never otherwise than they were, so here nothing is to be said again first.
+                go_back(&mut store.venue, at(go_on.venue));
+                if welcome.restored.is_none() {
+                    go_back(&mut store.catalogue, at(go_on.catalogue));
                 }
             }
             DeskEvent::Page(page) => {
-                assert!(page.from <= self.disk.catalogue_version, "no page is left out");
+                assert!(page.from <= newest(&store.catalogue), "no page is left out");
                 for item in catalogue::unpack(&page.items).unwrap() {
-                    let Item::Activity(activity) = item else { panic!("{item:?}") };
-                    self.disk.activities.insert(activity.activity.0, activity);
+                    match item {
+                        Item::Activity(activity) => {
+                            let id = activity.activity.0;
+                            store.activities.insert(id, (page.stamp(), activity));
+                        }
+                        Item::Gone(ItemName::Activity(id)) => {
+                            store.activities.remove(&id.0);
+                        }
+                        other => panic!("{other:?}"),
+                    }
                 }
-                self.disk.catalogue_version = self.disk.catalogue_version.max(page.to);
+                if page.stamp.is_none() {
+                    note(&mut store.catalogue, at(page.to));
+                }
+            }
+            DeskEvent::AgainDone { go_on, common, told } => {
+                go_back(&mut store.catalogue, at(go_on.catalogue));
+                forget_beyond(&mut self.disk.any, common, told);
             }
         }
         true
@@ -228,7 +272,8 @@ impl DeskView for Desk {
         lists
             .filter(|(_, writer)| writer.device == device)
             .map(|(day, writer)| {
-                let acknowledged = self.disk.acknowledged.get(&(day, writer)).copied().unwrap_or(0);
+                let acknowledged =
+                    self.disk.store.acknowledged.get(&(day, writer)).copied().unwrap_or(0);
                 OwnList { day, writer, acknowledged }
             })
             .collect()
@@ -236,7 +281,8 @@ impl DeskView for Desk {
 
     fn acknowledged(&self) -> u64 {
         let device = self.key.device();
-        let own = self.disk.acknowledged.iter().filter(|((_, writer), _)| writer.device == device);
+        let own =
+            self.disk.store.acknowledged.iter().filter(|((_, writer), _)| writer.device == device);
         own.map(|(_, sequence)| sequence).sum()
     }
 
@@ -252,5 +298,62 @@ impl DeskView for Desk {
         ledger.map_or_else(Vec::new, |ledger| {
             ledger.entry_bytes_of(writer, from).take(most).collect()
         })
+    }
+
+    fn requests(&self) -> Vec<SealedRequest> {
+        self.requests_where(|answered| answered.is_none())
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        let Store { venue, catalogue, .. } = self.disk.store.clone();
+        Some(Seen { catalogue, venue, any: self.disk.any.clone(), ..Seen::default() })
+    }
+
+    fn others(&self) -> Vec<SealedList> {
+        let kept = self.disk.seals.iter();
+        kept.map(|((day, writer), (public_key, seals))| SealedList {
+            day: *day,
+            writer: *writer,
+            seals: seals.clone(),
+            public_key: public_key.clone(),
+        })
+        .collect()
+    }
+
+    fn notices(&self) -> Vec<SignedNotice> {
+        self.kept_notices.clone()
+    }
+
+    fn stated(&self) -> Vec<StatedGrant> {
+        self.held_grants.clone()
+    }
+
+    fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
+        self.requests_where(|answered| answered.is_some_and(|answered| answered > number))
+    }
+
+    fn names_beyond(&self, catalogue: u64, _: u64) -> Vec<ItemName> {
+        let items = self.disk.store.activities.values();
+        let beyond = items.filter(|(stamp, _)| *stamp > catalogue);
+        let beyond = beyond.map(|(_, activity)| ItemName::Activity(activity.activity));
+        beyond.chain(self.names.iter().copied()).collect()
+    }
+}
+
+impl Desk {
+    /// It keeps these seals of a neighbour's list, and no others.
+    pub(crate) fn kept(&mut self, list: SealedList) {
+        let SealedList { day, writer, seals, public_key } = list;
+        self.disk.seals.insert((day, writer), (public_key, seals));
+    }
+
+    /// Somebody asks for something about a card.
+    pub(crate) fn ask(&mut self, id: RequestId) {
+        self.disk.requests.insert(id, None);
+    }
+
+    fn requests_where(&self, which: impl Fn(Option<u64>) -> bool) -> Vec<SealedRequest> {
+        let requests = self.disk.requests.iter().filter(|(_, answered)| which(**answered));
+        requests.map(|(id, _)| SealedRequest { id: *id, sealed: vec![7] }).collect()
     }
 }

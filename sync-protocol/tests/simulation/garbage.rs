@@ -1,5 +1,7 @@
 //! Bytes that nobody meant: whatever comes, nothing panics, and bounds are kept.
 
+use crdt_model::catalogue::ItemName;
+use crdt_model::ids::PassId;
 use crdt_model::ledger::Position;
 use crdt_model::time::day_number;
 use data_encoding::BASE32_NOPAD;
@@ -8,16 +10,18 @@ use proptest::prelude::*;
 use sha2::{Digest, Sha256};
 use sync_protocol::batch;
 use sync_protocol::catalogue;
-use sync_protocol::desk::DeskEvent;
+use sync_protocol::desk::{DeskEvent, DeskView};
+use sync_protocol::feed::Need;
 use sync_protocol::frame::{FrameReader, MAX_FRAME_BYTES, frame};
-use sync_protocol::hub_phases::{HubEvent, HubPhases};
 use sync_protocol::invitation::Invitation;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::{
     Ack, Batch, CataloguePage, DeskMessage, HubMessage, Quarantined, Resend, Share,
 };
+use sync_protocol::version::Version;
 
 use crate::desk::Desk;
+use crate::driver::{plain, run, session};
 use crate::sessions::{TODAY, batch_of, desk_with, said_by, today, welcome};
 
 /// A byte of a stream at this place (modulo its length) becomes another one.
@@ -33,7 +37,13 @@ fn changed(mut stream: Vec<u8>, changes: &[Change]) -> Vec<u8> {
 
 fn up_stream() -> Vec<u8> {
     let (_, said) = said_by(&mut desk_with(0..20));
-    let more = [DeskMessage::Positions(vec![]), DeskMessage::Have(3, 4)];
+    let more = [
+        DeskMessage::Positions(vec![]),
+        DeskMessage::Have(3, 4),
+        DeskMessage::Notices(vec![]),
+        DeskMessage::Stated(desk_with([]).key().sign_stated(&[])),
+        DeskMessage::Again(vec![ItemName::Policy, ItemName::Pass(PassId(7))], true),
+    ];
     said.iter().chain(&more).flat_map(|message| frame(&message.to_bytes())).collect()
 }
 
@@ -56,31 +66,22 @@ fn down_stream() -> Vec<u8> {
         HubMessage::Quarantined(Quarantined { day, writer, first: 1, reason: "no".to_owned() }),
         HubMessage::Held(vec![]),
         HubMessage::Advance(3),
+        HubMessage::Run(Version { run: 3, number: 2 }),
+        HubMessage::Notices(vec![], 5),
     ];
     messages.iter().flat_map(|message| frame(&message.to_bytes())).collect()
 }
 
 fn hear_as_hub(stream: &[u8], pieces: usize) {
-    let mut session = HubPhases::default();
+    let mut session = session();
     for piece in stream.chunks(pieces) {
-        for event in session.receive(piece).0 {
-            match event {
-                HubEvent::HelloReceived(_) => {
-                    session.send(&HubMessage::Welcome(welcome(vec![]))).unwrap();
-                }
-                HubEvent::BatchReceived(batch) => {
-                    judge(&batch, &today(), Position::default());
-                }
-                HubEvent::EnrolReceived(_)
-                | HubEvent::PositionsReceived(_)
-                | HubEvent::HaveReceived { .. }
-                | HubEvent::RequestReceived(_)
-                | HubEvent::WantedReceived(_)
-                | HubEvent::ClosingReceived(_)
-                | HubEvent::CardKeysWanted(_)
-                | HubEvent::BeatReceived(_) => {}
+        session.receive(piece);
+        run(&mut session, |need| {
+            if let Need::Take(batch) = need {
+                judge(batch, &today(), Position::default());
             }
-        }
+            plain(need)
+        });
     }
 }
 

@@ -9,9 +9,10 @@ use minicbor::{Decode, Encode};
 use sync_protocol::batch;
 use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskView, SessionError, short_head};
+use sync_protocol::feed::Need;
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::heartbeat::Ticks;
-use sync_protocol::hub_phases::{HubEvent, HubPhases};
+use sync_protocol::hub::End;
 use sync_protocol::ledger_sync::{Judgement, QuarantineReason, judge};
 use sync_protocol::message::{
     Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, Hello, HubBeat, HubMessage,
@@ -19,6 +20,7 @@ use sync_protocol::message::{
 };
 
 use crate::desk::{Desk, venue};
+use crate::driver::hear;
 
 pub(crate) const TODAY: Date = Date::constant(2026, 11, 21);
 
@@ -125,56 +127,46 @@ fn card_keys_are_asked_for_where_the_hub_has_others() {
 #[test]
 fn a_message_before_hello_is_refused() {
     let batch = batch_of(&mut desk_with(0..3));
-    for message in
-        [DeskMessage::Batch(batch), DeskMessage::Have(0, 0), DeskMessage::Positions(vec![])]
-    {
-        let (events, outcome) = HubPhases::default().receive(&up(&message));
-        assert!(events.is_empty());
-        assert_eq!(outcome, Err(SessionError::OutOfTurn { what: "a message before Hello" }));
+    for message in [
+        DeskMessage::Batch(batch),
+        DeskMessage::Have(0, 0),
+        DeskMessage::Positions(vec![]),
+        DeskMessage::Again(vec![], true),
+    ] {
+        let heard = hear(&up(&message));
+        assert_eq!(heard.needs, []);
+        let why = SessionError::OutOfTurn { what: "a message before Hello" };
+        assert_eq!(heard.end, Some(End::Protocol(why)));
     }
 }
 
 #[test]
 fn a_second_hello_is_refused_and_nothing_behind_it_is_taken() {
-    let mut session = HubPhases::default();
     let hello = up(&DeskMessage::Hello(hello()));
-    let have = up(&DeskMessage::Have(0, 0));
-    let (events, outcome) = session.receive(&[&hello[..], &hello, &have].concat());
-    assert!(matches!(events[..], [HubEvent::HelloReceived(_)]), "{events:?}");
-    assert_eq!(outcome, Err(SessionError::OutOfTurn { what: "a second Hello" }));
-    let (events, outcome) = session.receive(&have);
-    assert!(events.is_empty() && outcome == Ok(()), "it is over");
+    let batch = up(&DeskMessage::Batch(batch_of(&mut desk_with(0..3))));
+    let heard = hear(&[&hello[..], &hello, &batch].concat());
+    assert!(!heard.needs.iter().any(|need| matches!(need, Need::Take(_))), "it is over");
+    let why = SessionError::OutOfTurn { what: "a second Hello" };
+    assert_eq!(heard.end, Some(End::Protocol(why)));
 }
 
 /// A desk of a newer release says something new behind its entries: those are taken all the same,
 /// and it is told why the session ends.
 #[test]
 fn what_came_before_something_unreadable_is_answered() {
-    let mut session = HubPhases::default();
     let (_, said) = said_by(&mut desk_with(0..3));
     let unreadable = frame(b"\xff");
     let stream = said.iter().map(up).chain([unreadable]).collect::<Vec<_>>().concat();
-    let (events, outcome) = session.receive(&stream);
-    assert!(matches!(events[..], [HubEvent::HelloReceived(_), HubEvent::BatchReceived(_)]));
-    assert!(matches!(outcome, Err(SessionError::Message(_))), "{outcome:?}");
-    session.send(&HubMessage::Welcome(welcome(vec![]))).unwrap();
-    session.send(&HubMessage::Advance(1)).unwrap();
-    session.goodbye(Goodbye { kind: GoodbyeKind::Malformed, sentence: String::new() });
-    assert!(session.receive(&up(&DeskMessage::Have(0, 0))).0.is_empty());
-}
-
-#[test]
-fn the_hub_says_nothing_before_its_welcome_and_nothing_after_its_goodbye() {
-    let mut session = HubPhases::default();
-    let advance = HubMessage::Advance(1);
-    assert!(session.send(&advance).is_err(), "nobody said hello");
-    let _ = session.receive(&up(&DeskMessage::Hello(hello())));
-    assert!(session.send(&advance).is_err(), "not welcomed");
-    session.send(&HubMessage::Welcome(welcome(vec![]))).unwrap();
-    session.send(&advance).unwrap();
-    assert!(session.send(&HubMessage::Welcome(welcome(vec![]))).is_err(), "welcomed already");
-    session.goodbye(Goodbye { kind: GoodbyeKind::NotEnrolled, sentence: String::new() });
-    assert!(session.send(&advance).is_err(), "over");
+    let heard = hear(&stream);
+    assert!(matches!(
+        &heard.said[..],
+        [
+            HubMessage::Welcome(_),
+            HubMessage::Ack(Ack { sequence: 3, .. }),
+            HubMessage::Goodbye(Goodbye { kind: GoodbyeKind::Malformed, .. }),
+        ]
+    ));
+    assert!(matches!(heard.end, Some(End::Protocol(SessionError::Message(_)))), "{:?}", heard.end);
 }
 
 #[test]
@@ -261,7 +253,7 @@ fn fields_that_a_newer_side_adds_are_passed_over() {
     let bytes = minicbor::to_vec(NewerDeskMessage::Hello(newer, 7)).unwrap();
     assert_eq!(
         DeskMessage::from_bytes(&bytes),
-        Ok(DeskMessage::Hello(Hello { holders_version: None, ..hello }))
+        Ok(DeskMessage::Hello(Hello { holders_version: None, seen: None, ..hello }))
     );
 
     let writer = desk_with([]).writer();
@@ -316,11 +308,10 @@ fn a_hub_is_asked_for_its_clock_where_it_says_that_it_answers() {
 /// field needs neither.
 #[test]
 fn a_kind_of_message_that_nobody_knows_ends_the_session() {
-    let mut session = HubPhases::default();
     let shout = minicbor::to_vec(NewerDeskMessage::Shout("hello".to_owned())).unwrap();
-    let (events, outcome) = session.receive(&frame(&shout));
-    assert!(events.is_empty());
-    assert!(matches!(outcome, Err(SessionError::Message(_))), "{outcome:?}");
+    let heard = hear(&frame(&shout));
+    assert_eq!(heard.needs, []);
+    assert!(matches!(heard.end, Some(End::Protocol(SessionError::Message(_)))), "{:?}", heard.end);
 }
 
 #[test]
