@@ -168,13 +168,23 @@ pub enum Standing {
     HeldByAnother,
 }
 
+/// The lock of a mark.
+#[derive(Debug)]
+enum Lock {
+    /// Another daemon has it, or nobody tried yet.
+    NotTaken,
+    /// This daemon has it for as long as the file is open.
+    Taken { _file: File },
+    /// The file system does not lock. Then nothing tells two daemons from each other.
+    CannotBe,
+}
+
 /// The mark of one desk.
 #[derive(Debug)]
 pub struct Mark {
     path: PathBuf,
     computer: ComputerId,
-    /// The lock, while this daemon has it. A file system that cannot lock is as good as locked.
-    lock: Option<Option<File>>,
+    lock: Lock,
     /// The file, to append to. Nothing where it is to be written anew.
     file: Option<File>,
     known: Known,
@@ -198,7 +208,7 @@ impl Mark {
         let mut mark = Self {
             path: folder.join(format!("{device}.mark")),
             computer,
-            lock: None,
+            lock: Lock::NotTaken,
             file: None,
             known: Known::default(),
             unwritten: Vec::new(),
@@ -214,18 +224,18 @@ impl Mark {
     /// Takes the lock where another daemon had it, and reads what that one has handed out meanwhile. Whether anything
     /// changed.
     pub fn try_lock(&mut self, in_ledgers: &BTreeMap<Unit, u32>, is_new: bool) -> bool {
-        if self.lock.is_some() {
+        if !matches!(self.lock, Lock::NotTaken) {
             return false;
         }
         let path = self.path.with_extension("lock");
         let opened =
             OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         self.lock = match opened.map(|file| (file.try_lock(), file)) {
-            Ok((Ok(()), file)) => Some(Some(file)),
+            Ok((Ok(()), file)) => Lock::Taken { _file: file },
             Ok((Err(TryLockError::WouldBlock), _)) => return false,
             Ok((Err(TryLockError::Error(error)), _)) | Err(error) => {
                 tracing::warn!(%error, path = %path.display(), "the mark cannot be locked");
-                Some(None)
+                Lock::CannotBe
             }
         };
         self.read(in_ledgers, is_new);
@@ -253,7 +263,9 @@ impl Mark {
         // What the ledgers have and the mark has not was recorded just before the desk died, or before there were marks.
         let lacking = self.lacking(in_ledgers);
         let as_written = rest.is_empty() && !damaged && records.len() < MOST_RECORDS;
-        lacking.iter().for_each(|record| self.known.take(*record));
+        for record in &lacking {
+            self.known.take(*record);
+        }
         if self.known.computer != Some(self.computer) || damaged {
             if !missing {
                 tracing::warn!(mark = %self.path.display(), damaged, "the mark is not of this computer, or not whole");
@@ -280,7 +292,7 @@ impl Mark {
 
     /// How the mark stands.
     pub fn standing(&self) -> Standing {
-        if self.lock.is_none() {
+        if matches!(self.lock, Lock::NotTaken) {
             return Standing::HeldByAnother;
         }
         let unwritten = (self.unwritten_units > 0).then_some(self.unwritten_units);
@@ -318,7 +330,7 @@ impl Mark {
 
     /// The hub was heard, and what it knows is in the ledgers.
     pub fn heard(&mut self, in_ledgers: &BTreeMap<Unit, u32>) {
-        if self.lock.is_none() {
+        if matches!(self.lock, Lock::NotTaken) {
             return;
         }
         let mut news = self.lacking(in_ledgers);
@@ -342,7 +354,7 @@ impl Mark {
             return true;
         }
         // What another daemon writes would stand between.
-        if self.lock.is_none() {
+        if matches!(self.lock, Lock::NotTaken) {
             return false;
         }
         let bytes: Vec<u8> = self.unwritten.iter().flat_map(|it| it.to_bytes()).collect();
@@ -398,7 +410,9 @@ mod tests {
     /// A mark of a new desk that handed out these units.
     fn handed_out(folder: &Path, units: &[u32]) {
         let mut mark = Mark::open(folder, DESK, computer(1), &once(&[]), true);
-        units.iter().for_each(|it| mark.hand_out(unit(*it)));
+        for it in units {
+            mark.hand_out(unit(*it));
+        }
         assert_eq!(mark.standing(), Standing::Knows);
     }
 

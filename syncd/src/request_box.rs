@@ -158,8 +158,8 @@ impl RequestBox {
         Ok(())
     }
 
-    /// Forgets the contents of what was answered long ago, and that it was asked where there is much of it.
-    fn forget_the_oldest(&mut self, now: i64) {
+    /// Forgets the contents of what was answered long before this time, and that it was asked where there is much of it.
+    pub fn forget_the_oldest(&mut self, now: i64) {
         let answered = self.kept.iter().filter(|(_, kept)| !kept.waits());
         let mut answered: Vec<_> = answered
             .map(|(id, kept)| {

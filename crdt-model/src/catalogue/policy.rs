@@ -197,7 +197,9 @@ mod tests {
             external_cards,
             organiser,
         });
-        assert_eq!(minicbor::decode::<Policy>(&earlier.unwrap()).unwrap(), Policy::default());
+        let read: Policy = minicbor::decode(&earlier.unwrap()).unwrap();
+        assert_eq!(read, Policy::default());
+        assert_eq!(read.units_without_hub(), UNITS_WITHOUT_HUB);
     }
 
     #[test]

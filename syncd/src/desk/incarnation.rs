@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crdt_model::entry::{Entry, Fact};
+use crdt_model::entry::{Entry, EntryRef, Fact};
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::Ledger;
 use crdt_model::stock::{GrantId, Unit};
@@ -37,14 +37,21 @@ pub(super) struct Incarnation {
 
 /// The units that this desk's redemptions name, taken back or not, and how often.
 fn units_named(files: &LedgerFiles, device: DeviceId) -> BTreeMap<Unit, u32> {
-    let entries = files.ledgers().flat_map(Ledger::entries);
-    let own = entries.filter(|(place, _)| place.writer.device == device);
-    counted(own.filter_map(|(_, entry)| unit_of(entry)))
+    let own = files.ledgers().flat_map(move |ledger| {
+        let own = ledger.entries().filter(move |(place, _)| place.writer.device == device);
+        own.filter_map(|(place, entry)| {
+            Some((ledger.first_place(&place).unwrap_or(place), unit_of(entry)?))
+        })
+    });
+    counted(own)
 }
 
-fn counted(units: impl Iterator<Item = Unit>) -> BTreeMap<Unit, u32> {
+/// A redemption that was saved as a copy, and came back where it stood first, is one.
+fn counted(units: impl Iterator<Item = (EntryRef, Unit)>) -> BTreeMap<Unit, u32> {
     let mut counts = BTreeMap::new();
-    units.for_each(|unit| *counts.entry(unit).or_default() += 1);
+    for (_, unit) in units.collect::<BTreeSet<_>>() {
+        *counts.entry(unit).or_default() += 1;
+    }
     counts
 }
 
@@ -101,7 +108,8 @@ fn is_new(files: &LedgerFiles, device: DeviceId, stock: &StockFile) -> bool {
 
 impl Desk {
     fn units_named_here(&self) -> BTreeMap<Unit, u32> {
-        counted(self.unit_entries.iter().map(|(_, unit)| *unit))
+        let first = |place: &EntryRef| self.first_place(place).unwrap_or(*place);
+        counted(self.unit_entries.iter().map(|(place, unit)| (first(place), *unit)))
     }
 
     /// Units that were handed out on this computer by redemptions that are not in this folder.
@@ -153,11 +161,13 @@ impl Desk {
 
     /// Sees whether the other daemon on this computer is gone, and writes what could not be written.
     pub(super) fn look_at_mark(&mut self) {
-        let named = self.units_named_here();
-        let is_new = is_new(&self.files, self.writer.device, &self.stock_file);
-        if self.incarnation.mark.try_lock(&named, is_new) {
-            self.hold();
-            self.publish_status();
+        if self.incarnation.mark.standing() == Standing::HeldByAnother {
+            let named = self.units_named_here();
+            let is_new = is_new(&self.files, self.writer.device, &self.stock_file);
+            if self.incarnation.mark.try_lock(&named, is_new) {
+                self.hold();
+                self.publish_status();
+            }
         }
         self.incarnation.mark.write();
     }

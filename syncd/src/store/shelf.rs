@@ -205,7 +205,7 @@ impl Shelf {
         mut show: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), StoreError> {
         guarded(|| {
-            for pair in self.tree(tree).iter() {
+            for pair in self.tree(tree) {
                 let (key, bytes) = pair?;
                 if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
                     continue;

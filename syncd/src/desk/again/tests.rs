@@ -59,11 +59,11 @@ impl Talk {
         let start = desk.session_start(read_clocks());
         let session = DeskSession::start(&start, desk);
         let mut talk = Self { session, reader: FrameReader::default() };
-        talk.say(desk, welcome);
+        talk.say(desk, &welcome);
         talk
     }
 
-    fn say(&mut self, desk: &mut Desk, message: HubMessage) {
+    fn say(&mut self, desk: &mut Desk, message: &HubMessage) {
         let (events, outcome) = self.session.receive(&frame(&message.to_bytes()), desk);
         outcome.unwrap();
         desk.take_up(events, read_clocks()).unwrap();
@@ -132,18 +132,18 @@ fn told_up_to_20(folder: &std::path::Path) -> Desk {
         let request = SealedRequest { id, sealed: vec![1; 40] };
         desk.requests.add(&request, RequestKind::ReportLost, 20, None).unwrap();
         let answer = RequestAnswer { id, refused: None, number: Some(number) };
-        talk.say(&mut desk, HubMessage::Answered(answer));
+        talk.say(&mut desk, &HubMessage::Answered(answer));
     }
     let share = neighbours_share(&desk, 13);
-    talk.say(&mut desk, HubMessage::Share(share));
+    talk.say(&mut desk, &HubMessage::Share(share));
     let notice = hub_key().sign_notice(&Notice::Revoked { device: [9; 16], at: UnixMillis(1) });
-    talk.say(&mut desk, HubMessage::Notices(vec![notice], 14));
-    talk.say(&mut desk, HubMessage::Grants(vec![GRANT], None, Some(15)));
-    talk.say(&mut desk, HubMessage::Page(page(0, 10, &[pass(1)])));
-    talk.say(&mut desk, HubMessage::Page(page(10, 20, &[pass(2), pass(3)])));
+    talk.say(&mut desk, &HubMessage::Notices(vec![notice], 14));
+    talk.say(&mut desk, &HubMessage::Grants(vec![GRANT], None, Some(15)));
+    talk.say(&mut desk, &HubMessage::Page(page(0, 10, &[pass(1)])));
+    talk.say(&mut desk, &HubMessage::Page(page(10, 20, &[pass(2), pass(3)])));
     let sealed = SealedPart { pass: PassId(1), sealed: None };
     let holders = HoldersPage { to: 20, holders: vec![sealed], stamp: None };
-    talk.say(&mut desk, HubMessage::Holders(holders));
+    talk.say(&mut desk, &HubMessage::Holders(holders));
     desk
 }
 
@@ -169,7 +169,7 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
         assert_eq!(lists.len(), 2, "its own and its neighbour's");
         // It holds nothing of either.
         let nothing = |it: &ListPosition| ListPosition { sequence: 0, head: 0, ..it.clone() };
-        talk.say(&mut desk, HubMessage::Held(lists.iter().map(nothing).collect()));
+        talk.say(&mut desk, &HubMessage::Held(lists.iter().map(nothing).collect()));
         let said = talk.said(&desk);
         let [own, neighbours, notices, stated, request, names] = &said[..] else {
             panic!("{said:#?}");
@@ -197,7 +197,7 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
         } else {
             let gone = [Item::Gone(ItemName::Pass(PassId(2))), pass(3)];
             let last = CataloguePage { stamp: Some(12), again_done: true, ..page(10, 10, &gone) };
-            talk.say(&mut desk, HubMessage::Page(last));
+            talk.say(&mut desk, &HubMessage::Page(last));
         }
     }
     assert_eq!(desk.have(), (10, 10));
@@ -225,7 +225,7 @@ fn a_hub_that_was_not_restored_is_told_nothing_again() {
         matches!(it, DeskMessage::Again(..) | DeskMessage::Stated(_) | DeskMessage::Notices(_))
     };
     assert_eq!(said.iter().find(again), None);
-    talk.say(&mut desk, HubMessage::Page(page(20, 31, &[pass(4)])));
+    talk.say(&mut desk, &HubMessage::Page(page(20, 31, &[pass(4)])));
     let seen = desk.seen_of_hub().catalogue;
     assert_eq!(seen, [Version { run: 9, number: 31 }, Version { number: 20, ..BEFORE }]);
 }
@@ -257,9 +257,9 @@ fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() 
     let now = desk.clock.latest();
     desk.policy.clock_tolerance = 0;
     let earlier = share(&desk, 90, now.plus(-60_000));
-    talk.say(&mut desk, earlier);
+    talk.say(&mut desk, &earlier);
     let ahead = share(&desk, 91, now.plus(3_600_000));
-    talk.say(&mut desk, ahead);
+    talk.say(&mut desk, &ahead);
     assert_eq!(desk.status().beside, [], "an earlier run, and a clock that was ahead");
     // Five seconds into this run.
     let clocks = read_clocks();
@@ -268,7 +268,7 @@ fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() 
     desk.look(later);
     desk.incarnation.began_earlier(5_000);
     let beside = share(&desk, 92, now.plus(2_000));
-    talk.say(&mut desk, beside);
+    talk.say(&mut desk, &beside);
     assert_eq!(desk.status().beside, [Trouble::NameUsedTwice]);
     assert_eq!(DeviceId::of_public_key(desk.key.public_key()), desk.writer.device);
 }
