@@ -65,7 +65,9 @@ pub fn fitting<'a>(items: impl IntoIterator<Item = &'a Item>) -> Fitting {
     let header = encoder.array(kept.len() as u64).map(drop);
     debug_assert!(header.is_ok(), "writing to memory does not fail");
     let mut plain = encoder.into_writer();
-    kept.iter().for_each(|item| plain.extend_from_slice(item));
+    for item in &kept {
+        plain.extend_from_slice(item);
+    }
     Fitting { packed: compress(&plain), settled, too_large }
 }
 
@@ -101,4 +103,83 @@ fn items_of(plain: &[u8]) -> Result<Vec<Item>, minicbor::decode::Error> {
 fn is_known(mut item: Decoder<'_>) -> Result<bool, minicbor::decode::Error> {
     item.array()?;
     Ok(item.u32()? <= Item::HIGHEST_KIND)
+}
+
+#[cfg(test)]
+mod tests {
+    use crdt_model::catalogue::Activity;
+    use crdt_model::ids::{ActivityId, PassId};
+    use minicbor::Encode;
+
+    use super::*;
+
+    /// Items of a later release: the same kinds, and another.
+    #[derive(Encode)]
+    #[allow(clippy::large_enum_variant, reason = "a test has a handful of them")]
+    enum NewerItem {
+        #[n(1)]
+        Activity(#[n(0)] Activity),
+        #[n(6)]
+        Gone(#[n(0)] ItemName),
+        #[n(7)]
+        Song(#[n(0)] String, #[n(1)] Vec<u64>),
+        #[n(8)]
+        Silence,
+    }
+
+    fn activity() -> Activity {
+        Activity::new(ActivityId(1), "event-1", "Story hour", "de-reede".parse().unwrap())
+    }
+
+    #[test]
+    fn kinds_that_a_newer_hub_knows_are_passed_over_and_what_stands_around_them_is_read() {
+        let song = || NewerItem::Song("x".to_owned(), vec![1, 2]);
+        let newer = [
+            song(),
+            NewerItem::Activity(activity()),
+            NewerItem::Silence,
+            NewerItem::Gone(ItemName::Pass(PassId(3))),
+            song(),
+        ];
+        let packed = compress(&minicbor::to_vec(&newer[..]).unwrap());
+        let known = [Item::Activity(activity()), Item::Gone(ItemName::Pass(PassId(3)))];
+        assert_eq!(unpack(&packed).unwrap(), known);
+        assert_eq!(unpack(&pack(&known)).unwrap(), known);
+    }
+
+    #[test]
+    fn every_kind_that_this_version_writes_it_reads() {
+        let gone = minicbor::to_vec(Item::Gone(ItemName::Policy)).unwrap();
+        let kind = u32::from(gone[1]);
+        assert_eq!((gone[0], kind), (0x82, Item::HIGHEST_KIND), "the highest kind is the last");
+        assert!(is_known(Decoder::new(&gone)).unwrap());
+    }
+
+    #[test]
+    fn a_known_kind_that_cannot_be_read_is_not_passed_over() {
+        // Two items: an activity whose fields are a text, and one that is whole.
+        let broken = [
+            &[0x82, 0x82, 0x01, 0x61, b'x'][..],
+            &minicbor::to_vec(Item::Activity(activity())).unwrap(),
+        ]
+        .concat();
+        assert!(matches!(unpack(&compress(&broken)), Err(PageError::Item { .. })));
+    }
+
+    #[test]
+    fn as_many_items_as_fit_are_settled_by_a_page() {
+        let of = |id, bytes| {
+            let title = "x".repeat(bytes);
+            Item::Activity(Activity {
+                title,
+                ..Activity { activity: ActivityId(id), ..activity() }
+            })
+        };
+        let half = MAX_PAGE_BYTES / 2;
+        let items = [of(1, half), of(2, MAX_PAGE_BYTES), of(3, half - 1000), of(4, half)];
+        let page = fitting(&items);
+        assert_eq!((page.settled, page.too_large), (3, vec![ItemName::Activity(ActivityId(2))]));
+        assert_eq!(unpack(&page.packed).unwrap(), [items[0].clone(), items[2].clone()]);
+        assert_eq!(fitting([]).settled, 0);
+    }
 }

@@ -17,11 +17,11 @@
 //! next session finds the hub restored again, and all of it is repeated.
 
 mod again;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use crdt_model::catalogue::ItemName;
-use crdt_model::ids::{RewardId, VenueId, Writer};
+use crdt_model::ids::{RewardId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
 use crdt_model::stock::{GrantId, GrantedUnits};
 use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
@@ -34,107 +34,17 @@ use crate::frame::{FrameReader, FrameTooLong, frame};
 use crate::heartbeat::{Heartbeat, Pulse, Ticks};
 use crate::message::{
     Ack, Batch, CataloguePage, Closing, DeskBeat, DeskMessage, Goodbye, Hello, HoldersPage,
-    HubMessage, ListPosition, MOST_POSITIONS, MessageError, PROTOCOL_VERSION, Quarantined, Seal,
-    Share, StatedGrant, Wanted, Welcome,
+    HubMessage, ListPosition, MOST_POSITIONS, MessageError, PROTOCOL_VERSION, Quarantined, Share,
+    Wanted, Welcome,
 };
 use crate::notice::SignedNotice;
 use crate::request::{RequestAnswer, RequestId, SealedRequest};
-use crate::seal::DeviceKey;
-use crate::version::{GoOn, Seen, Version};
+use crate::version::{GoOn, Version};
 use again::SayingAgain;
+pub use view::{DeskView, OwnList, SealedList};
 
 /// Questions for units that wait for an answer at the most. A hub of an earlier version does not say that it answers one.
 const MOST_ASKED: usize = 64;
-
-/// One of this desk's own lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct OwnList {
-    /// The ledger's day.
-    pub day: Date,
-    /// The list.
-    pub writer: Writer,
-    /// How many of its entries the hub has acknowledged.
-    pub acknowledged: u64,
-}
-
-/// A neighbour's list on this desk's disk, with what proves it the neighbour's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SealedList {
-    /// The ledger's day.
-    pub day: Date,
-    /// The list.
-    pub writer: Writer,
-    /// Its device's seals that are kept, by rising sequence number. Only what lies before one of them can be said to
-    /// others, so a list that came in several batches is best kept with the seal of each.
-    pub seals: Vec<Seal>,
-    /// Its device's public key.
-    pub public_key: Vec<u8>,
-}
-
-/// What a session may look at of the desk.
-pub trait DeskView {
-    /// The venue.
-    fn venue(&self) -> &VenueId;
-    /// The desk's key.
-    fn key(&self) -> &DeviceKey;
-    /// Its own lists that hold entries without an acknowledgement, oldest first.
-    fn pending(&self) -> Vec<OwnList>;
-    /// All its own lists on the disk, oldest first.
-    fn own_lists(&self) -> Vec<OwnList>;
-    /// How many of its entries the hub has acknowledged, over all ledgers.
-    fn acknowledged(&self) -> u64;
-    /// Where a list stood at this sequence number, if it has come so far.
-    fn position_at(&self, day: Date, writer: &Writer, sequence: u64) -> Option<Position>;
-    /// At most `most` entries of a list, from index `from` (from 0) on.
-    fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>>;
-    /// Requests that the hub has not answered, oldest first.
-    fn requests(&self) -> Vec<SealedRequest> {
-        Vec::new()
-    }
-    /// Units that the desk would like, where it runs low.
-    fn wanted(&self) -> Vec<Wanted> {
-        Vec::new()
-    }
-    /// The version of the card keys that it has.
-    fn card_keys_version(&self) -> Option<u64> {
-        None
-    }
-    /// Grants that it gives back.
-    fn closings(&self) -> Vec<Closing> {
-        Vec::new()
-    }
-    /// What the hub told it, in pairs. `None` from a desk that keeps no pairs: it goes by the versions in its
-    /// [`DeskStart`], and never hears that a hub was restored but by how many entries it acknowledged.
-    fn seen(&self) -> Option<Seen> {
-        None
-    }
-    /// What the hub stated when it enrolled this desk.
-    fn enrolled(&self) -> Option<SignedNotice> {
-        None
-    }
-    /// Other desks' lists on the disk of which a seal is kept, oldest first.
-    fn others(&self) -> Vec<SealedList> {
-        Vec::new()
-    }
-    /// The notices that it keeps, oldest first.
-    fn notices(&self) -> Vec<SignedNotice> {
-        Vec::new()
-    }
-    /// All grants under which it may have handed out something that the hub does not know of: those that it holds, and
-    /// those that it gives back and whose closing statement is not answered.
-    fn stated(&self) -> Vec<StatedGrant> {
-        Vec::new()
-    }
-    /// Requests that are kept though the hub answered them, with a number beyond this one.
-    fn answered_beyond(&self, _number: u64) -> Vec<SealedRequest> {
-        Vec::new()
-    }
-    /// The names of all items of the catalogue that came with a stamp beyond `catalogue`, and of all passes whose
-    /// sealed part came with a stamp beyond `holders`.
-    fn names_beyond(&self, _catalogue: u64, _holders: u64) -> Vec<ItemName> {
-        Vec::new()
-    }
-}
 
 /// What a session tells the desk.
 #[derive(Debug)]
@@ -208,7 +118,7 @@ pub enum DeskEvent {
     CardKeys(SealedCardKeys),
     /// Whether another daemon uses this desk's key, too.
     UsedTwice(bool),
-    /// The hub is telling something that it numbers so: note that pair among all that was told ([`Seen::any`]) with
+    /// The hub is telling something that it numbers so: note that pair among all that was told ([`crate::version::Seen::any`]) with
     /// what the next event makes the desk keep. Comes before that event, for a desk that notes too much says a few
     /// things again, and one that notes too little forgets to.
     Told(Version),
@@ -222,7 +132,7 @@ pub enum DeskEvent {
     },
     /// A hub that was restored has been told again all that it had lost, and has told how the catalogue stands. Now the
     /// desk's lists go back, in one durable step with the cursors: [`crate::version::go_back`] for each list of its own
-    /// (to the run of `told` and the number in `go_on`), [`crate::version::forget_beyond`] for [`Seen::any`].
+    /// (to the run of `told` and the number in `go_on`), [`crate::version::forget_beyond`] for [`crate::version::Seen::any`].
     AgainDone {
         /// From which numbers the hub goes on.
         go_on: GoOn,

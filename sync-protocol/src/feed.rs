@@ -26,6 +26,7 @@ use crate::message::{
 use crate::notice::MOST_NOTICES_AT_ONCE;
 use crate::version::GoOn;
 use again::Again;
+pub(crate) use again::NextAgain;
 pub use needs::{
     Found, HubClock, Known, KnownDesk, LogRow, Need, News, Note, Numbered, Standing, Taken, Tops,
 };
@@ -290,10 +291,10 @@ impl Feed {
                 moved.then_some(HubMessage::Notices(notices, to)).into_iter().collect()
             }
             (Some(Asked::DenyList), Found::DenyList(items)) => {
-                self.deny_list_page(items, &mut too_large)
+                self.deny_list_page(&items, &mut too_large)
             }
             (Some(Asked::Page), Found::Page { items, to, last }) => {
-                self.page(items, to, last, &mut too_large)
+                self.page(&items, to, last, &mut too_large)
             }
             (Some(Asked::Items(names)), Found::Items(items)) if items.len() == names.len() => {
                 self.items_again(names, items, &mut too_large)
@@ -329,7 +330,7 @@ impl Feed {
 
     fn page(
         &mut self,
-        items: Vec<Numbered>,
+        items: &[Numbered],
         to: u64,
         last: bool,
         too_large: &mut Vec<ItemName>,
@@ -360,7 +361,7 @@ impl Feed {
     /// A page that moves nothing: passes that must be refused, ahead of everything else.
     fn deny_list_page(
         &mut self,
-        items: Vec<Numbered>,
+        items: &[Numbered],
         too_large: &mut Vec<ItemName>,
     ) -> Vec<HubMessage> {
         let fitting = fitting(items.iter().map(|it| &it.item));

@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use thiserror::Error;
 
 use crate::desk::SessionError;
-use crate::feed::{Feed, Found, HubClock, Need, News, NotAsked, Note, Taken};
+use crate::feed::{Feed, Found, HubClock, Need, News, NextAgain, NotAsked, Note, Taken};
 use crate::frame::{FrameReader, frame};
 use crate::heartbeat::{BEAT_EVERY, DESK_SILENCE, Ticks};
 use crate::message::{
@@ -129,6 +129,7 @@ enum Asked {
 
 /// The hub's side of a session.
 #[derive(Debug)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the desk")]
 pub struct HubSession {
     reader: FrameReader,
     out: VecDeque<Vec<u8>>,
@@ -331,8 +332,8 @@ impl HubSession {
         }
         if let Phase::Open(feed) = &mut self.phase {
             match feed.next_again() {
-                Some(Ok(need)) => return Some((need, Asked::Feed)),
-                Some(Err(done)) => {
+                Some(NextAgain::Ask(need)) => return Some((need, Asked::Feed)),
+                Some(NextAgain::Done(done)) => {
                     self.say(&done);
                     return None;
                 }
@@ -513,7 +514,9 @@ impl HubSession {
             (Asked::Done, Found::Done, _) => {}
             (Asked::Feed, found, Some(feed)) => {
                 let (messages, too_large) = feed.found(found)?;
-                messages.iter().for_each(|message| self.say(message));
+                for message in &messages {
+                    self.say(message);
+                }
                 if !too_large.is_empty() {
                     self.notes.push_back(Note::TooLarge(too_large));
                 }

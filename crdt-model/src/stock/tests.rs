@@ -268,6 +268,59 @@ fn the_total_can_rise_and_can_fall_to_the_highest_unit_that_a_grant_holds() {
     assert_eq!(Stock::new(REWARD, u32::MAX, 0), Err(StockError::TotalTooLarge { total: u32::MAX }));
 }
 
+/// After a restore from an older copy the hub has forgotten grants that desks hand out by.
+#[test]
+fn a_forgotten_grant_is_taken_up_again_as_active_and_its_units_are_not_granted_anew() {
+    let mut stock = Stock::new(RewardId(1), 100, 0).unwrap();
+    stock.grant(GrantId(1), device(1), 10, true).unwrap();
+    let stated = |grant, units| GrantedUnits { grant: GrantId(grant), reward: RewardId(1), units };
+    assert_eq!(stock.restate(device(2), stated(7, units(11, 20))), Ok(true));
+    assert_eq!(stock.restate(device(2), stated(7, units(11, 20))), Ok(false), "once");
+    assert_eq!(stock.restate(device(1), stated(1, units(1, 10))), Ok(false), "it is known");
+    assert_eq!(stock.tally().active, 30);
+    let next = stock.grant(GrantId(8), device(3), 5, true).unwrap().unwrap();
+    assert_eq!(next.units, units(31, 5));
+    // It was written off or closed meanwhile: so it stays.
+    stock.close(GrantId(7), BTreeSet::from([11])).unwrap();
+    assert_eq!(stock.restate(device(2), stated(7, units(11, 20))), Ok(false));
+    assert_eq!(stock.grants[&GrantId(7)].state, GrantState::Settled);
+    // An operator had restocked, and the hub forgot that, too.
+    assert_eq!(stock.restate(device(2), stated(9, units(101, 50))), Ok(true));
+    assert_eq!(stock.total, 150);
+}
+
+#[test]
+fn invariant_5_a_stated_grant_that_overlaps_another_is_refused_and_changes_nothing() {
+    let mut stock = Stock::new(RewardId(1), 100, 0).unwrap();
+    stock.grant(GrantId(1), device(1), 10, true).unwrap();
+    let before = stock.clone();
+    let stated = |grant, units| GrantedUnits { grant: GrantId(grant), reward: RewardId(1), units };
+    for (grant, of, run) in [
+        (7, 2, units(10, 5)),
+        (7, 2, units(1, 10)),
+        (7, 1, units(3, 2)),
+        (1, 2, units(1, 10)),
+        (1, 1, units(1, 11)),
+    ] {
+        let overlaps =
+            StockError::Overlaps { grant: GrantId(grant), units: run, held_by: GrantId(1) };
+        assert_eq!(stock.restate(device(of), stated(grant, run)), Err(overlaps), "{grant} {run:?}");
+    }
+    for run in [
+        units(0, 5),
+        units(20, 0),
+        units(20, MAX_GRANT_UNITS + 1),
+        units(MAX_TOTAL_UNITS, 2),
+        units(u32::MAX, 5),
+    ] {
+        let impossible = StockError::Impossible { grant: GrantId(7), units: run };
+        assert_eq!(stock.restate(device(2), stated(7, run)), Err(impossible));
+    }
+    assert_eq!(stock, before);
+    let said = stock.restate(device(2), stated(7, units(10, 5))).unwrap_err().to_string();
+    assert_eq!(said, "grant 7 of units 10 to 14 is not the hub's: grant 1 holds some of them");
+}
+
 #[test]
 fn a_grants_number_is_given_once() {
     let mut stock = granted(6, 4);

@@ -23,6 +23,14 @@ pub(super) struct Again {
     last: bool,
 }
 
+/// How what the desk named is answered.
+pub(crate) enum NextAgain {
+    /// This is looked up.
+    Ask(Need),
+    /// All is answered, and this page says so.
+    Done(Box<HubMessage>),
+}
+
 impl Feed {
     /// The desk names items. Said by a desk of which nothing is waited for, it changes nothing.
     pub(crate) fn named(&mut self, names: Vec<ItemName>, last: bool) {
@@ -33,7 +41,7 @@ impl Feed {
     }
 
     /// What is asked for to answer what the desk named; or, where all is answered, the page that says so.
-    pub(crate) fn next_again(&mut self) -> Option<Result<Need, HubMessage>> {
+    pub(crate) fn next_again(&mut self) -> Option<NextAgain> {
         let again = self.again.as_mut()?;
         if !again.names.is_empty() {
             let names = std::mem::take(&mut again.names);
@@ -47,15 +55,15 @@ impl Feed {
             });
             again.parts.extend(passes);
             self.asked = Some(Asked::Items(names.clone()));
-            return Some(Ok(Need::Items { names, up_to: self.catalogue.at }));
+            return Some(NextAgain::Ask(Need::Items { names, up_to: self.catalogue.at }));
         }
         if !again.parts.is_empty() {
             let passes = again.parts.iter().copied().collect();
             self.asked = Some(Asked::SealedParts);
             let (up_to, most_bytes) = (self.holders.at, HOLDERS_BYTES);
-            return Some(Ok(Need::SealedParts { passes, up_to, most_bytes }));
+            return Some(NextAgain::Ask(Need::SealedParts { passes, up_to, most_bytes }));
         }
-        again.last.then(|| Err(self.done_again()))
+        again.last.then(|| NextAgain::Done(Box::new(self.done_again())))
     }
 
     pub(super) fn items_again(

@@ -244,6 +244,9 @@ pub enum Standing<T> {
 }
 
 /// What the driver found.
+///
+/// Wherever a `number` is answered for a commit, it is one that this commit took, or that was given after it: never one
+/// that stood before. A backup of just before that commit ends below it, and that is how its restoring shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// The device, where it is enrolled.

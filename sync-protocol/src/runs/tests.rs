@@ -125,7 +125,10 @@ proptest! {
                     }
                     next_thing += 1;
                 }
-                Step::Start => (linked, _) = (false, start(&mut line)),
+                Step::Start => {
+                    start(&mut line);
+                    linked = false;
+                }
                 Step::BackUp => backup = line.clone(),
                 Step::Restore => {
                     line = backup.clone();

@@ -139,7 +139,7 @@ fn invariant_12_a_line_that_is_cut_at_any_byte_costs_nothing_of_it() {
         let mut desk = left_with(&disk);
         let said = talk(&mut desk, &mut hub, most);
         // The store may be gone by then.
-        desk.crash(most.0 % 5 != 0);
+        desk.crash(!most.0.is_multiple_of(5));
         talk(&mut desk, &mut hub, WHOLE);
         check(&desk, &hub, &format!("cut at {most:?}"));
         said
@@ -240,7 +240,7 @@ fn a_desk_that_holds_nothing_says_so() {
 #[test]
 fn names_and_notices_are_said_in_messages_of_a_bounded_size() {
     let mut desk = Desk::new(0);
-    desk.names = (0..2 * MOST_NAMES as u64 + 1).map(|pass| ItemName::Pass(PassId(pass))).collect();
+    desk.names = (0..=2 * MOST_NAMES as u64).map(|pass| ItemName::Pass(PassId(pass))).collect();
     desk.kept_notices = vec![
         HubKey::from_seed(&[7; 32]).unwrap().sign_notice(&Notice::Revoked {
             device: [9; 16],
