@@ -54,12 +54,12 @@ struct Talk {
 }
 
 impl Talk {
-    fn begin(desk: &mut Desk, welcome: HubMessage) -> Self {
+    fn begin(desk: &mut Desk, welcome: &HubMessage) -> Self {
         desk.set_hub_key(hub_key().public_key().try_into().unwrap());
         let start = desk.session_start(read_clocks());
         let session = DeskSession::start(&start, desk);
         let mut talk = Self { session, reader: FrameReader::default() };
-        talk.say(desk, &welcome);
+        talk.say(desk, welcome);
         talk
     }
 
@@ -125,7 +125,7 @@ const GRANT: GrantedUnits =
 /// A desk that a hub told things up to number 20, of which a copy that was made at 10 knows nothing.
 fn told_up_to_20(folder: &std::path::Path) -> Desk {
     let mut desk = desk(folder);
-    let mut talk = Talk::begin(&mut desk, welcome(BEFORE, None, 0));
+    let mut talk = Talk::begin(&mut desk, &welcome(BEFORE, None, 0));
     desk.append(check_in(desk.clock.latest())).unwrap();
     for (id, number) in [(1, 9), (2, 12)] {
         let id = RequestId([id; 16]);
@@ -159,7 +159,7 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
 
     // A line that is cut before the end costs nothing: all of it is repeated.
     for cut in [true, false] {
-        let mut talk = Talk::begin(&mut desk, welcome(AFTER, Some(10), 10));
+        let mut talk = Talk::begin(&mut desk, &welcome(AFTER, Some(10), 10));
         let said = talk.said(&desk);
         let Some(DeskMessage::Positions(lists)) =
             said.iter().find(|it| matches!(it, DeskMessage::Positions(_)))
@@ -219,7 +219,7 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
 fn a_hub_that_was_not_restored_is_told_nothing_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = told_up_to_20(folder.path());
-    let mut talk = Talk::begin(&mut desk, welcome(Version { run: 9, number: 25 }, None, 20));
+    let mut talk = Talk::begin(&mut desk, &welcome(Version { run: 9, number: 25 }, None, 20));
     let said = talk.said(&desk);
     let again = |it: &&DeskMessage| {
         matches!(it, DeskMessage::Again(..) | DeskMessage::Stated(_) | DeskMessage::Notices(_))
@@ -235,7 +235,7 @@ fn a_hub_that_was_not_restored_is_told_nothing_again() {
 fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let mut talk = Talk::begin(&mut desk, welcome(BEFORE, None, 0));
+    let mut talk = Talk::begin(&mut desk, &welcome(BEFORE, None, 0));
     let share = |desk: &Desk, epoch, at: UnixMillis| {
         let writer = Writer { epoch, ..desk.writer };
         let day = desk.calendar.day(at);
