@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use desk_api::types::HubLink;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::types::HubLink;
 
 /// Passes that the check-ins are spread over.
 const PASSES: u32 = 10_000;

@@ -63,7 +63,7 @@ fn decisions(store: &Store, passes: u32, lookup: &LookupKey) -> Times {
     let (policy, venue): (_, VenueId) = (Policy::default(), VENUE.parse().expect("a venue"));
     let activity = Activity::new(ActivityId(1), ACTIVITY, "Festiviteit", venue.clone());
     let now = UnixMillis(1_795_258_800_000);
-    let here = Here { venue: &venue, policy: &policy, calendar: &calendar, now };
+    let here = Here { venue: &venue, policy: &policy, calendar: &calendar, now, hour_known: true };
     let times = (0..DECISIONS).map(|n| {
         // A step that shares no factor with round numbers: every look-up is elsewhere.
         let n = n.wrapping_mul(7919) % passes;

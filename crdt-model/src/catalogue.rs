@@ -3,6 +3,7 @@
 //! added.
 
 mod activity;
+mod limits;
 mod lookup;
 mod pass;
 mod policy;
@@ -10,7 +11,8 @@ mod reward;
 mod tariff;
 
 pub use activity::{Activity, CheckinCode, OpeningHours, PriceCategory, Weekly};
-pub use lookup::{CardKey, CardName, LookupKey};
+pub use limits::{CatalogueLimits, LimitsOfPass};
+pub use lookup::{CardName, LookupKey};
 pub use pass::{
     Card, CardStatus, Folded, GRACE_DAYS, GrantedCoupon, HolderStatus, Membership,
     MembershipStatus, PassRecord, Programme, SocialTariff, SocialTariffRight,

@@ -55,6 +55,8 @@ pub struct Here<'a> {
     pub calendar: &'a Calendar,
     /// Now.
     pub now: UnixMillis,
+    /// Whether the hour of the day is known. Where it is not, the volunteer knows it: every activity is open then.
+    pub hour_known: bool,
 }
 
 impl Here<'_> {

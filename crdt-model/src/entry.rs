@@ -31,8 +31,9 @@ use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 use thiserror::Error;
 
-use crate::catalogue::CardKey;
-use crate::ids::{ActivityId, ChipNumber, CouponId, PassId, RewardId, Writer, serde_as_text};
+use crate::ids::{
+    ActivityId, CardKey, ChipNumber, CouponId, PassId, RewardId, Writer, serde_as_text,
+};
 use crate::money::{Cents, Shares};
 use crate::stock::{GrantId, Unit};
 use crate::time::{UnixMillis, date_of_day_number, day_number, utc_midnight};

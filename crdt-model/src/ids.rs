@@ -370,6 +370,10 @@ impl fmt::Debug for ExternalCard {
 
 serde_as_text!(ExternalCard);
 
+/// How a catalogue names a card without holding its number: 16 bytes of HMAC-SHA256 under the
+/// venue's look-up key.
+pub type CardKey = [u8; 16];
+
 /// Why a text names no card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum IdentificationError {

@@ -4,7 +4,7 @@
 //!   *entries* ([`entry::Entry`]) for each desk. Desks append; ledgers merge.
 //! - An *account* ([`account::Account`]) is what a pass's entries add up to: [`account::fold`].
 //! - A *verdict* is what [`decide`] answers to a tap, from the pass's record in the *catalogue*
-//!   ([`catalogue`]), its account and the time.
+//!   ([`catalogue`]), its account and the time. [`counter`] is the order in which a desk asks.
 //!
 //! There is no I/O here, no clock, no randomness and no async: all of that is arguments.
 //!
@@ -38,6 +38,7 @@ pub mod account;
 pub mod authenticity;
 pub mod catalogue;
 pub mod chunk;
+pub mod counter;
 pub mod decide;
 pub mod entry;
 pub mod holder;

@@ -12,6 +12,7 @@ pub mod emulator;
 pub mod libnfc;
 #[cfg(feature = "pcsc")]
 pub mod pcsc;
+mod product;
 pub mod reader;
 pub mod scripted;
 pub mod usb;

@@ -1,29 +1,35 @@
-//! The command line: `stempel-hub`.
+//! The command line: `stempel-hub`, one file a command.
 
+mod card_keys;
+mod clock;
+mod correct;
 mod device;
+mod exit;
+mod import;
+mod sample;
+mod serve;
+mod show;
 mod status;
+mod stock;
+mod venue;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use crdt_model::ids::{DeviceId, Identification, VenueId};
-use crdt_model::stock::GrantId;
 use etcetera::BaseStrategy;
-use service::ending::Stop;
-use service::out::{self, json_of};
-use service::say;
 use thiserror::Error;
 
+pub use exit::Exit;
+
+use crate::corrections::CorrectionError;
 use crate::db::{HubError, HubFolder};
-use crate::import::{self, ImportError};
-use crate::sample_world::{MAX_PASSES, World};
-use crate::stock::GrantStep;
-use crate::{card_keys, clock, corrections, endpoint, registry, report, sample, stock};
+use crate::import::ImportError;
+use crate::stock::GrantError;
 
 /// The hub of Stempel: takes what the desks recorded, and tells them what they must know.
 #[derive(Debug, Parser)]
-#[command(name = "stempel-hub", version)]
+#[command(name = "stempel-hub", version, after_help = exit::HELP)]
 pub struct Arguments {
     /// The hub's folder: its database and its key.
     #[arg(long, env = "STEMPEL_HUB_FOLDER", global = true)]
@@ -42,7 +48,7 @@ enum Command {
     },
     /// Venues.
     #[command(subcommand)]
-    Venue(VenueCommand),
+    Venue(venue::VenueCommand),
     /// Desks.
     #[command(subcommand)]
     Device(device::DeviceCommand),
@@ -51,34 +57,24 @@ enum Command {
     Clock(clock::ClockCommand),
     /// Takes data over from files.
     #[command(subcommand)]
-    Import(ImportCommand),
+    Import(import::ImportCommand),
     /// Prints sample data.
     #[command(subcommand)]
-    Sample(SampleCommand),
+    Sample(sample::SampleCommand),
     /// Prints a sample world of any size, as `import catalogue` takes it.
-    SampleData {
-        /// How many passes. The first 18 are those of the public test dataset.
-        #[arg(long, default_value_t = 2000, value_parser = clap::value_parser!(u32).range(..=i64::from(MAX_PASSES)))]
-        passes: u32,
-        /// The same seed and day give the same world.
-        #[arg(long, default_value_t = 1)]
-        seed: u64,
-        /// The day on which the world is: some of its rewards end soon after. By default today.
-        #[arg(long)]
-        today: Option<jiff::civil::Date>,
-    },
+    SampleData(sample::SampleWorld),
     /// Keys of cards that cannot be faked. Desks get them sealed.
     #[command(subcommand)]
-    CardKeys(CardKeysCommand),
+    CardKeys(card_keys::CardKeysCommand),
     /// Limited rewards: what desks may hand out, and what became of it.
     #[command(subcommand)]
-    Stock(StockCommand),
+    Stock(stock::StockCommand),
     /// Corrections, by entries of the hub's own.
     #[command(subcommand)]
-    Correct(CorrectCommand),
+    Correct(correct::CorrectCommand),
     /// Shows what the hub has.
     #[command(subcommand)]
-    Show(ShowCommand),
+    Show(show::ShowCommand),
     /// Shows how the hub is: whether it serves, whether its disk takes what desks send, and what is the matter.
     Status {
         /// For scripts.
@@ -92,138 +88,6 @@ impl Command {
     fn begins_a_hub(&self) -> bool {
         matches!(self, Self::Serve { .. } | Self::Venue(_) | Self::Import(_) | Self::CardKeys(_))
     }
-}
-
-#[derive(Debug, Subcommand)]
-enum StockCommand {
-    /// Lists limited rewards with their grants.
-    List {
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Freezes a grant: its desk may not hand out more once it hears of it; nothing returns.
-    Freeze {
-        /// The grant, as `stock list` shows it.
-        grant: u64,
-    },
-    /// Lets a frozen grant's desk go on.
-    Thaw {
-        /// The grant.
-        grant: u64,
-    },
-    /// Gives up what a frozen grant's desk has not been heard to hand out. It never returns to the
-    /// stock; what turns out to have been handed out is booked as a loss.
-    WriteOff {
-        /// The grant.
-        grant: u64,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum CardKeysCommand {
-    /// Makes a key set. New cards are made with the latest.
-    New {
-        /// For plain cards alone: desks that check them hold no secret.
-        #[arg(long)]
-        signatures_only: bool,
-    },
-    /// Lists the key sets, without their keys.
-    List {
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Makes desks forget a key set, for good: cards that were made with it prove nothing any more.
-    Retire {
-        /// The set.
-        number: u8,
-    },
-    /// Lets a desk make cards: it gets the keys that change and sign them.
-    Allow {
-        /// The desk, as `device list` shows it.
-        device: DeviceId,
-    },
-    /// Lets a desk make no more cards. What it has learnt of the keys so far it may have kept: where it
-    /// was stolen, make a new set and retire the old one.
-    Withdraw {
-        /// The desk.
-        device: DeviceId,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum CorrectCommand {
-    /// Takes an entry back that its desk no longer can.
-    Void {
-        /// The venue.
-        venue: VenueId,
-        /// The entry, as `show ledger` names it.
-        entry: crdt_model::entry::EntryRef,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum VenueCommand {
-    /// Adds a venue.
-    Add {
-        /// Its id: small letters, digits, hyphens.
-        venue: VenueId,
-        /// Its name, for people.
-        #[arg(long)]
-        name: String,
-    },
-    /// Lists the venues.
-    List,
-}
-
-#[derive(Debug, Subcommand)]
-enum ImportCommand {
-    /// A catalogue: venues, activities, rewards, passes, policy.
-    Catalogue {
-        /// The JSON file.
-        file: PathBuf,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum SampleCommand {
-    /// The public test dataset, as `import catalogue` takes it.
-    Catalogue,
-}
-
-#[derive(Debug, Subcommand)]
-enum ShowCommand {
-    /// A pass, by its number or chip.
-    Pass {
-        /// The number or chip.
-        card: String,
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
-    /// A venue's day.
-    Ledger {
-        /// The venue.
-        venue: VenueId,
-        /// The day, `yyyy-mm-dd`.
-        day: jiff::civil::Date,
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Points overspent while desks were apart.
-    Debts {
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
-    /// Sums over everything.
-    Totals {
-        /// For scripts.
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 /// Why a command failed.
@@ -250,10 +114,10 @@ pub enum CliError {
     },
     /// An entry cannot be corrected.
     #[error(transparent)]
-    Correction(#[from] corrections::CorrectionError),
+    Correction(#[from] CorrectionError),
     /// A grant cannot be changed so.
     #[error(transparent)]
-    Grant(#[from] stock::GrantError),
+    Grant(#[from] GrantError),
     /// The system gives no signals.
     #[error("the hub could not be told to stop, so it does not start: {0}")]
     Signals(std::io::Error),
@@ -273,155 +137,29 @@ pub enum CliError {
 /// # Errors
 /// [`CliError`].
 pub async fn run(arguments: Arguments) -> Result<(), CliError> {
-    if let Command::Sample(SampleCommand::Catalogue) = arguments.command {
-        out::lines(sample::CATALOGUE);
-        return Ok(());
-    }
-    if let Command::SampleData { passes, seed, today } = arguments.command {
-        return sample_data(passes, seed, today);
-    }
-    let folder = arguments.folder.unwrap_or_else(default_folder);
-    let folder = if arguments.command.begins_a_hub() {
-        HubFolder::create(folder)?
-    } else {
-        HubFolder::existing(folder)?
+    let (command, root) = (arguments.command, arguments.folder);
+    let begins_a_hub = command.begins_a_hub();
+    let folder = || {
+        let root = root.unwrap_or_else(default_folder);
+        if begins_a_hub { HubFolder::create(root) } else { HubFolder::existing(root) }
     };
-    match arguments.command {
-        Command::Serve { listen } => {
-            let stop = Stop::on_signals().map_err(CliError::Signals)?;
-            let ready = |address| service::log::ready(format!("listening on {address}"));
-            Ok(endpoint::serve(&folder, listen, ready, stop.asked()).await?)
-        }
-        Command::Sample(SampleCommand::Catalogue) | Command::SampleData { .. } => Ok(()),
-        Command::CardKeys(command) => card_keys_command(&folder, command).await,
-        Command::Stock(command) => stock_command(&folder, command).await,
-        Command::Correct(CorrectCommand::Void { venue, entry }) => {
-            let (key, _) = folder.key()?;
-            let pool = folder.database().await?;
-            let written = corrections::void(&pool, &key, &venue, entry).await?;
-            say!("taken back by {written}");
-            Ok(())
-        }
-        Command::Venue(command) => venue(&folder, command).await,
-        Command::Device(command) => device::run(&folder, command).await,
-        Command::Clock(command) => Ok(command.run(&folder.database().await?).await?),
-        Command::Import(ImportCommand::Catalogue { file }) => {
-            let json = std::fs::read_to_string(&file)
-                .map_err(|error| CliError::File { file: file.clone(), error })?;
-            let failed = |error| CliError::Import { file: file.clone(), error };
-            let catalogue = import::read(&json).map_err(failed)?;
-            let pool = folder.database().await?;
-            let done = import::import(&pool, &catalogue).await.map_err(failed)?;
-            say!(
-                "imported: {} new or changed, {} as they were, {} holders sealed",
-                done.changed,
-                done.same,
-                done.sealed
-            );
-            Ok(())
-        }
-        Command::Show(command) => show(&folder, command).await,
-        Command::Status { json } => status::show(&folder, json).await,
-    }
-}
-
-fn sample_data(passes: u32, seed: u64, today: Option<jiff::civil::Date>) -> Result<(), CliError> {
-    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC);
-    let world = World { seed, passes, today: today.unwrap_or_else(|| now.date()) };
-    match world.write(&mut std::io::stdout().lock()) {
-        // Whoever reads may have seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(CliError::Output),
-    }
-}
-
-async fn card_keys_command(folder: &HubFolder, command: CardKeysCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
     match command {
-        CardKeysCommand::New { signatures_only } => {
-            let kind =
-                if signatures_only { card_keys::Kind::Signatures } else { card_keys::Kind::Keys };
-            let number = card_keys::make(&pool, kind).await?;
-            say!("made key set {number}");
+        Command::Serve { listen } => serve::run(&folder()?, listen).await,
+        Command::Sample(command) => {
+            sample::run(&command);
+            Ok(())
         }
-        CardKeysCommand::List { json } => {
-            let sets = card_keys::list(&pool).await?;
-            if json {
-                say!("{}", json_of(&sets));
-                return Ok(());
-            }
-            for set in sets {
-                let kind = match set.kind {
-                    card_keys::Kind::Keys => "keys and signatures",
-                    card_keys::Kind::Signatures => "signatures alone",
-                };
-                let state = if set.retired_at.is_some() { "retired" } else { "in use" };
-                let made = jiff::Timestamp::from_millisecond(set.made_at).unwrap_or_default();
-                say!("{:>3}  {kind:20} {state:8} made {made}", set.number);
-            }
-        }
-        CardKeysCommand::Retire { number } => {
-            card_keys::retire(&pool, number).await?;
-            say!("retired key set {number}");
-        }
-        CardKeysCommand::Allow { device } => {
-            card_keys::let_make(&pool, device, true).await?;
-            say!("{device} may make cards");
-        }
-        CardKeysCommand::Withdraw { device } => {
-            card_keys::let_make(&pool, device, false).await?;
-            say!("{device} may make no more cards");
-        }
+        Command::SampleData(world) => sample::write(&world),
+        Command::CardKeys(command) => card_keys::run(&folder()?, command).await,
+        Command::Stock(command) => stock::run(&folder()?, command).await,
+        Command::Correct(command) => correct::run(&folder()?, command).await,
+        Command::Venue(command) => venue::run(&folder()?, command).await,
+        Command::Device(command) => device::run(&folder()?, command).await,
+        Command::Clock(command) => clock::run(&folder()?, command).await,
+        Command::Import(command) => import::run(&folder()?, command).await,
+        Command::Show(command) => show::run(&folder()?, command).await,
+        Command::Status { json } => status::show(&folder()?, json).await,
     }
-    Ok(())
-}
-
-async fn stock_command(folder: &HubFolder, command: StockCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
-    let (grant, step, done) = match command {
-        StockCommand::List { json } => {
-            let report = stock::report(&pool).await?;
-            if json {
-                say!("{}", json_of(&report));
-                return Ok(());
-            }
-            for it in report {
-                say!(
-                    "{} {}: {} in all, {} free, {} with desks, {} handed out, {} written off, {} lost, {} handed out twice",
-                    it.reward_id,
-                    it.title,
-                    it.total,
-                    it.free,
-                    it.active,
-                    it.used,
-                    it.written_off,
-                    it.losses,
-                    it.handed_out_twice
-                );
-                for grant in it.grants {
-                    let units = grant.units;
-                    say!(
-                        "  grant {:>4}  units {:>5} to {:>5}  {:10}  desk {}",
-                        grant.grant.0,
-                        units.first,
-                        units.end() - 1,
-                        grant.state.to_string(),
-                        grant.device
-                    );
-                }
-                for breach in it.breaches {
-                    say!("  handed out without a grant: {breach}");
-                }
-            }
-            return Ok(());
-        }
-        StockCommand::Freeze { grant } => (grant, GrantStep::Freeze, "frozen"),
-        StockCommand::Thaw { grant } => (grant, GrantStep::Thaw, "active again"),
-        StockCommand::WriteOff { grant } => (grant, GrantStep::WriteOff, "written off"),
-    };
-    stock::change_grant(&pool, GrantId(grant), step).await?;
-    say!("grant {grant}: {done}");
-    Ok(())
 }
 
 fn default_folder() -> PathBuf {
@@ -433,96 +171,4 @@ fn default_folder() -> PathBuf {
 
 fn time(at: i64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(at).unwrap_or_default()
-}
-
-async fn venue(folder: &HubFolder, command: VenueCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
-    match command {
-        VenueCommand::Add { venue, name } => {
-            registry::add_venue(&pool, &venue, &name).await?;
-            say!("added {venue}");
-        }
-        VenueCommand::List => {
-            for (venue, name) in registry::venues(&pool).await? {
-                say!("{venue:24} {name}");
-            }
-        }
-    }
-    Ok(())
-}
-
-async fn show(folder: &HubFolder, command: ShowCommand) -> Result<(), CliError> {
-    let pool = folder.database().await?;
-    match command {
-        ShowCommand::Pass { card, json } => {
-            let card: Identification = card.parse()?;
-            let pass = report::pass(&pool, &card).await?;
-            if json {
-                say!("{}", json_of(&pass));
-            } else {
-                say!(
-                    "pass {}: {} points, debt {}, {} visits, {} entries of which {} over a limit",
-                    pass.pass_id.0,
-                    pass.points,
-                    pass.debt,
-                    pass.visits,
-                    pass.entries,
-                    pass.over_limit
-                );
-            }
-        }
-        ShowCommand::Ledger { venue, day, json } => {
-            let entries = report::ledger(&pool, &venue, day).await?;
-            if json {
-                say!("{}", json_of(&entries));
-                return Ok(());
-            }
-            for entry in &entries {
-                let at = jiff::Timestamp::from_millisecond(entry.at).unwrap_or_default();
-                let pass =
-                    entry.pass.map_or_else(|| "unknown".to_owned(), |pass| pass.0.to_string());
-                let counts = if entry.counts_at == entry.at {
-                    String::new()
-                } else {
-                    let at = jiff::Timestamp::from_millisecond(entry.counts_at);
-                    format!("  counts at {}", at.unwrap_or_default())
-                };
-                say!(
-                    "{at}  {:14} pass {pass:>8} {:>5} points  {}  {}{counts}",
-                    entry.kind,
-                    entry.points,
-                    entry.desk,
-                    entry.entry
-                );
-            }
-            say!("{} entries", entries.len());
-        }
-        ShowCommand::Debts { json } => {
-            let debts = report::debts(&pool).await?;
-            if json {
-                say!("{}", json_of(&debts));
-                return Ok(());
-            }
-            for debt in &debts {
-                say!("pass {:>8}  {:>6} points overspent", debt.pass_id.0, debt.debt);
-            }
-            say!("{} passes", debts.len());
-        }
-        ShowCommand::Totals { json } => {
-            let totals = report::totals(&pool).await?;
-            if json {
-                say!("{}", json_of(&totals));
-            } else {
-                say!(
-                    "{} entries, {} batches set apart, {} passes with {} points and {} of debt",
-                    totals.entries,
-                    totals.quarantined,
-                    totals.passes,
-                    totals.points,
-                    totals.debt
-                );
-            }
-        }
-    }
-    Ok(())
 }

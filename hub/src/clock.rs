@@ -18,10 +18,6 @@ use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::db::{HubError, wall_clock, write};
 
-mod command;
-
-pub use command::ClockCommand;
-
 /// A desk's clock that was heard longer ago than this says nothing of the hub's clock now: an hour.
 const HEARD_WITHIN: i64 = 60 * 60 * 1000;
 

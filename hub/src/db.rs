@@ -1,5 +1,7 @@
 //! The hub's folder and its database: SQLite through sqlx, one file.
 
+mod migrations;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -258,7 +260,7 @@ async fn open(path: &Path, storage: Arc<Storage>) -> Result<SqlitePool, HubError
         })
         .connect_with(options)
         .await?;
-    sqlx::migrate!().run(&pool).await?;
+    migrations::all().run(&pool).await?;
     // Records of before the first release had another form. Better said here than at a desk's tap.
     let record: Option<Vec<u8>> =
         sqlx::query_scalar("SELECT record FROM pass LIMIT 1").fetch_optional(&pool).await?;

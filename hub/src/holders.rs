@@ -1,6 +1,7 @@
 //! The sealed parts of pass records: names, days of birth, pictures. The hub seals them and keeps the
 //! content keys, so that a new card can be given a lock; desks get what only a card opens.
 
+use catalogue_file::HolderRow;
 use crdt_model::catalogue::{CardName, LookupKey};
 use crdt_model::holder::{
     CardSecret, ContentKey, Cost, Details, Holder, MAX_LOCKS, NONCE_BYTES, Picture, SealedHolder,
@@ -15,7 +16,6 @@ use sync_protocol::message::{HoldersPage, SealedPart};
 use thiserror::Error;
 
 use crate::db::{HubError, from_sql, to_sql};
-use crate::import::HolderRow;
 use crate::ledgers::encoded;
 
 /// Bytes of sealed parts in one page: what fits a frame with room for the rest.

@@ -3,7 +3,6 @@
 mod offers;
 mod passes;
 mod policies;
-mod rows;
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,8 +15,8 @@ use crdt_model::time::UnixMillis;
 use sqlx::{SqliteConnection, SqlitePool};
 use thiserror::Error;
 
+pub use catalogue_file::*;
 use policies::policy_of;
-pub use rows::*;
 
 use crate::catalogue::Versions;
 use crate::db::{HubError, lookup_key, to_sql};

@@ -3,12 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crdt_model::account::{Account, Limits, Outcome, Placed, fold};
-use crdt_model::catalogue::{Activity, Coupon, PassRecord, Reward};
+use crdt_model::account::{Account, Outcome, Placed, fold};
+use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, PassRecord, Reward};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject, TariffKind};
-use crdt_model::ids::{ActivityId, CouponId, DeviceId, RewardId, VenueId, Writer};
+use crdt_model::ids::{DeviceId, VenueId, Writer};
 use crdt_model::ledger::{Extension, LedgerId, Position};
-use crdt_model::limits::PeriodLimit;
 use crdt_model::time::{Calendar, UnixMillis, date_of_day_number, day_number};
 use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection, SqlitePool};
 use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
@@ -61,47 +60,6 @@ pub enum Taken {
     Revoked,
 }
 
-/// The limits of the hub's catalogue.
-#[derive(Debug, Default)]
-pub struct CatalogueLimits {
-    checkins: HashMap<ActivityId, PeriodLimit>,
-    tickets: HashMap<ActivityId, PeriodLimit>,
-    redemptions: HashMap<RewardId, PeriodLimit>,
-    coupons: HashMap<CouponId, PeriodLimit>,
-}
-
-/// The limits as they are for one pass.
-#[derive(Debug)]
-pub struct LimitsOfPass<'a> {
-    limits: &'a CatalogueLimits,
-    tickets_per_year: Option<u32>,
-}
-
-impl CatalogueLimits {
-    /// For this pass.
-    pub fn of<'a>(&'a self, record: &PassRecord) -> LimitsOfPass<'a> {
-        LimitsOfPass { limits: self, tickets_per_year: record.tickets_per_year }
-    }
-}
-
-impl Limits for LimitsOfPass<'_> {
-    fn checkin_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
-        self.limits.checkins.get(&activity).copied()
-    }
-    fn redeem_constraint(&self, reward: RewardId) -> Option<PeriodLimit> {
-        self.limits.redemptions.get(&reward).copied()
-    }
-    fn ticket_limit(&self, activity: ActivityId) -> Option<PeriodLimit> {
-        self.limits.tickets.get(&activity).copied()
-    }
-    fn coupon_limit(&self, coupon: CouponId) -> Option<PeriodLimit> {
-        self.limits.coupons.get(&coupon).copied()
-    }
-    fn tickets_per_year(&self) -> Option<u32> {
-        self.tickets_per_year
-    }
-}
-
 /// Reads the limits that these entries fall under.
 ///
 /// # Errors
@@ -131,18 +89,11 @@ pub async fn limits_of(
     }
     let mut limits = CatalogueLimits::default();
     let select = "SELECT record FROM activity WHERE id IN (SELECT value FROM json_each(?))";
-    for activity in records::<Activity>(connection, select, &activities).await? {
-        limits.checkins.extend(activity.checkin_limit.map(|limit| (activity.activity, limit)));
-        limits.tickets.extend(activity.ticket_limit.map(|limit| (activity.activity, limit)));
-    }
+    limits.add_activities(&records::<Activity>(connection, select, &activities).await?);
     let select = "SELECT record FROM reward WHERE id IN (SELECT value FROM json_each(?))";
-    for reward in records::<Reward>(connection, select, &rewards).await? {
-        limits.redemptions.extend(reward.redeem_constraint.map(|limit| (reward.reward, limit)));
-    }
+    limits.add_rewards(&records::<Reward>(connection, select, &rewards).await?);
     let select = "SELECT record FROM coupon WHERE id IN (SELECT value FROM json_each(?))";
-    for coupon in records::<Coupon>(connection, select, &coupons).await? {
-        limits.coupons.extend(coupon.limit.map(|limit| (coupon.coupon, limit)));
-    }
+    limits.add_coupons(&records::<Coupon>(connection, select, &coupons).await?);
     Ok(limits)
 }
 

@@ -21,8 +21,6 @@ pub mod ledgers;
 pub mod registry;
 pub mod report;
 pub mod requests;
-pub mod sample;
-pub mod sample_world;
 pub mod session;
 pub mod status;
 pub mod stock;

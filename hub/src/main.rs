@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use hub::cli::Exit;
 use service::log::Log;
 
 #[tokio::main]
@@ -11,15 +12,15 @@ async fn main() -> ExitCode {
     let log = Log::start("info");
     match hub::cli::run(arguments).await {
         Ok(()) => match service::out::failure() {
-            None => ExitCode::SUCCESS,
+            None => Exit::Ok.into(),
             Some(why) => {
                 log.say(&format!("stempel-hub: {why}"));
-                ExitCode::FAILURE
+                Exit::Failed.into()
             }
         },
         Err(error) => {
             log.say(&format!("stempel-hub: {error}"));
-            ExitCode::FAILURE
+            error.exit().into()
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Requests about people and their cards: opened, done once, answered. Nothing of what they say is
 //! logged, and of the request only its name and what became of it is kept.
 
+use catalogue_file::HolderRow;
 use crdt_model::catalogue::{
     Card, CardName, CardStatus, HolderStatus, LookupKey, Membership, MembershipStatus, PassRecord,
     Programme, SocialTariffRight,
@@ -12,7 +13,7 @@ use sync_protocol::request::{Registration, Request, RequestAnswer, RequestError,
 
 use crate::catalogue::next_version;
 use crate::db::{HubError, Writing, lookup_key, request_key, to_sql, wall_clock};
-use crate::import::{HolderRow, coupons, granted_by_residence, is_active, telling_digits};
+use crate::import::{coupons, granted_by_residence, is_active, telling_digits};
 use crate::ledgers::{encoded, fold_passes};
 use crate::{holders, holders::HolderProblem};
 

@@ -13,10 +13,12 @@ use std::panic::PanicHookInfo;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::out::printable_lines;
 
@@ -27,7 +29,8 @@ const MOST_BYTES: usize = 2 * 1024 * 1024;
 /// How long the end of the program waits for the last lines. A pipe that nobody empties takes none.
 const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// The variable that says what is logged, as `tracing_subscriber::EnvFilter` reads it.
+/// The variable that says what is logged: a level, or `module=level` for some modules, with commas between
+/// (`info,quinn=debug`).
 const VARIABLE: &str = "STEMPEL_LOG";
 
 #[derive(Debug, Default)]
@@ -157,13 +160,14 @@ impl Log {
         drop(taken);
         let panics = queue.clone();
         std::panic::set_hook(Box::new(move |info| panics.push(panic_line(info).as_bytes())));
-        tracing_subscriber::fmt()
-            .with_env_filter(EnvFilter::try_from_env(VARIABLE).unwrap_or_else(|_| filter.into()))
+        let lines = tracing_subscriber::fmt::layer()
             .with_ansi(io::stderr().is_terminal())
             // Its way to say so is `eprintln!`, which panics where standard error is the trouble.
             .log_internal_errors(false)
-            .with_writer(IntoQueue(queue.clone()))
-            .init();
+            .with_writer(IntoQueue(queue.clone()));
+        let told = std::env::var(VARIABLE).ok();
+        // `Targets` and not `EnvFilter`: the latter brings a machine for regular expressions, which is long to build.
+        tracing_subscriber::registry().with(lines).with(targets(told.as_deref(), filter)).init();
         Self(queue)
     }
 
@@ -177,6 +181,14 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.0.flush(LAST_LINES);
     }
+}
+
+/// What is logged: as `told` says, or as `otherwise` says where nothing is told, or nothing that can be read.
+fn targets(told: Option<&str>, otherwise: &str) -> Targets {
+    told.filter(|told| !told.is_empty())
+        .and_then(|told| told.parse().ok())
+        .or_else(|| otherwise.parse().ok())
+        .unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO))
 }
 
 /// What a panic says. It goes past `tracing`, which may be what failed.
@@ -226,6 +238,17 @@ mod tests {
 
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    #[test]
+    fn the_variable_says_what_is_logged_and_where_it_cannot_be_read_the_program_does() {
+        let told = targets(Some("info,quinn=debug"), "warn");
+        assert!(told.would_enable("quinn::connection", &tracing::Level::DEBUG));
+        assert!(told.would_enable("hub::session", &tracing::Level::INFO));
+        assert!(!told.would_enable("hub::session", &tracing::Level::DEBUG));
+        for unreadable in [None, Some(""), Some("hub=loud")] {
+            assert_eq!(targets(unreadable, "info,sled=warn"), "info,sled=warn".parse().unwrap());
         }
     }
 

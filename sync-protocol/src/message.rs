@@ -12,8 +12,9 @@ use thiserror::Error;
 use crate::card_keys::SealedCardKeys;
 use crate::notice::SignedNotice;
 use crate::request::{RequestAnswer, SealedRequest};
+pub use crate::seal::{Closing, Seal, Stated, StatedGrant};
 use crate::version::{GoOn, Restored, Seen, Version};
-pub use stock::{Closing, Stated, StatedGrant, Wanted};
+pub use stock::Wanted;
 
 /// The protocol's version. A hub answers another one with [`Goodbye`].
 pub const PROTOCOL_VERSION: u16 = 1;
@@ -223,23 +224,6 @@ impl std::fmt::Debug for Batch {
             writer.writer(),
             entries.len()
         )
-    }
-}
-
-/// A desk's signature over the latest change hash of a list, and so over all that stands in it.
-#[derive(Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Seal {
-    /// The sequence number of the last entry that it covers.
-    #[n(0)]
-    pub sequence: u64,
-    /// The Ed25519 signature, 64 bytes: [`crate::seal`].
-    #[cbor(n(1), with = "minicbor::bytes")]
-    pub signature: Vec<u8>,
-}
-
-impl std::fmt::Debug for Seal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Seal {{ up to {} }}", self.sequence)
     }
 }
 

@@ -1,17 +1,78 @@
 //! Keys and seals: Ed25519. A desk's key pair names it; its seal over a list's latest change hash
 //! covers all that it has written there.
 
+use crdt_model::ids::RewardId;
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::{LedgerId, Position};
-use crdt_model::stock::GrantId;
+use crdt_model::stock::{GrantId, Units};
+use minicbor::{Decode, Encode};
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use thiserror::Error;
 
-use crate::message::{Closing, Seal, Stated, StatedGrant};
 use crate::notice::{MAX_NOTICE_BYTES, Notice, NoticeError, SignedNotice};
+
+/// A grant that a desk holds, as it tells a hub that was restored from an older copy.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct StatedGrant {
+    /// Its serial number.
+    #[n(0)]
+    pub grant: GrantId,
+    /// Of which reward.
+    #[n(1)]
+    pub reward: RewardId,
+    /// Which units.
+    #[n(2)]
+    pub units: Units,
+    /// The units that were handed out, in order.
+    #[n(3)]
+    pub used: Vec<u32>,
+}
+
+/// All grants that a desk holds, also where there are none: a hub that was restored grants nothing new before it knows
+/// them.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Stated {
+    /// A list of [`StatedGrant`] in CBOR, as it was signed.
+    #[cbor(n(0), with = "minicbor::bytes")]
+    pub grants: Vec<u8>,
+    /// Its device's signature: [`DeviceKey::sign_stated`].
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
 
 /// Where a seal begins, so that no signature made for something else can pass for one.
 const CONTEXT: &[u8] = b"stempel seal 1\0";
+
+/// A desk's signature over the latest change hash of a list, and so over all that stands in it.
+#[derive(Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Seal {
+    /// The sequence number of the last entry that it covers.
+    #[n(0)]
+    pub sequence: u64,
+    /// The Ed25519 signature, 64 bytes.
+    #[cbor(n(1), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
+
+impl std::fmt::Debug for Seal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seal {{ up to {} }}", self.sequence)
+    }
+}
+
+/// A desk gives a grant back: what it says here it has handed out, the rest it never will.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Closing {
+    /// Which.
+    #[n(0)]
+    pub grant: GrantId,
+    /// The units that were handed out, in order.
+    #[n(1)]
+    pub used: Vec<u32>,
+    /// Its device's signature: [`DeviceKey::sign_closing`].
+    #[cbor(n(2), with = "minicbor::bytes")]
+    pub signature: Vec<u8>,
+}
 
 /// A device's key pair.
 pub struct DeviceKey {

@@ -17,10 +17,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
+use crate::api::router;
 use crate::desk::{Desk, DeskError, NextLook};
-use crate::desk_api::server::router;
 use crate::disk::DiskTrouble;
-use crate::door::{self, Door};
+use crate::door::{self, Door, DoorError};
 use crate::hub_link::{SharedDesk, keep_linked, lock, look_at_clocks};
 use crate::paths::DeskFolder;
 
@@ -62,24 +62,9 @@ pub enum DaemonError {
         /// The marks' folder.
         marks: PathBuf,
     },
-    /// The socket's path is taken by something else.
-    #[error(
-        "the socket path {socket} is taken: {what}. Choose another with --socket, or remove what is there"
-    )]
-    SocketTaken {
-        /// The socket's path.
-        socket: PathBuf,
-        /// What stands at that path.
-        what: String,
-    },
-    /// The socket cannot be opened.
-    #[error("the socket {socket} cannot be opened ({error}). Choose another path with --socket")]
-    Socket {
-        /// The socket's path.
-        socket: PathBuf,
-        /// The operating system's error.
-        error: io::Error,
-    },
+    /// The desk API's socket cannot be had.
+    #[error(transparent)]
+    Door(#[from] DoorError),
     /// The desk cannot start.
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -157,7 +142,7 @@ fn for_ever<F: Future<Output = Infallible> + Send + 'static>(
     })
 }
 
-fn open_door(socket: &Path, desk: &SharedDesk) -> Result<Door, DaemonError> {
+fn open_door(socket: &Path, desk: &SharedDesk) -> Result<Door, DoorError> {
     let desk = desk.clone();
     Door::open(socket, Box::new(move |gone| lock(&desk).note_socket(gone)))
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::desk_api::types::Trouble;
+use desk_api::types::Trouble;
 
 /// Why a disk takes no writes. None of it says anything about what is on the disk already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,19 +9,42 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::serve::Listener;
+use desk_api::place::socket_elsewhere;
+use thiserror::Error;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::daemon::DaemonError;
 use crate::disk::DiskTrouble;
-use crate::paths::socket_elsewhere;
 
 /// Between two looks whether the socket is still there.
 const LOOK_EACH: Duration = Duration::from_secs(1);
 
 /// The wait after a connection could not be taken, for want of descriptors or memory.
 const AFTER_ERROR: Duration = Duration::from_secs(1);
+
+/// Why the desk API's socket cannot be had.
+#[derive(Debug, Error)]
+pub enum DoorError {
+    /// The socket's path is taken by something else.
+    #[error(
+        "the socket path {socket} is taken: {what}. Choose another with --socket, or remove what is there"
+    )]
+    Taken {
+        /// The socket's path.
+        socket: PathBuf,
+        /// What stands at that path.
+        what: String,
+    },
+    /// The socket cannot be opened.
+    #[error("the socket {socket} cannot be opened ({error}). Choose another path with --socket")]
+    Socket {
+        /// The socket's path.
+        socket: PathBuf,
+        /// The operating system's error.
+        error: io::Error,
+    },
+}
 
 /// Is told when the socket is gone and cannot be made again, with the reason, and when it is there again.
 pub(crate) type Tell = Box<dyn Fn(Option<String>) + Send>;
@@ -42,7 +65,7 @@ pub(crate) struct Door {
 
 impl Door {
     /// Listens at this path; where the disk takes no socket, at one in memory, which the console finds, too.
-    pub(crate) fn open(wanted: &Path, tell: Tell) -> Result<Self, DaemonError> {
+    pub(crate) fn open(wanted: &Path, tell: Tell) -> Result<Self, DoorError> {
         let (socket, listener, id) = listen_somewhere(wanted)?;
         let mut look = interval(LOOK_EACH);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -120,12 +143,12 @@ pub(crate) fn remove(wanted: &Path) {
 }
 
 /// Listens at this path; where the disk takes no socket, at one in memory. Says where.
-fn listen_somewhere(wanted: &Path) -> Result<(PathBuf, UnixListener, (u64, u64)), DaemonError> {
+fn listen_somewhere(wanted: &Path) -> Result<(PathBuf, UnixListener, (u64, u64)), DoorError> {
     match listen(wanted) {
         Ok((listener, id)) => Ok((wanted.to_owned(), listener, id)),
-        Err(DaemonError::Socket { socket, error }) if DiskTrouble::of(&error).is_some() => {
+        Err(DoorError::Socket { socket, error }) if DiskTrouble::of(&error).is_some() => {
             let elsewhere = socket_elsewhere(&socket);
-            let elsewhere = elsewhere.ok_or(DaemonError::Socket { socket, error })?;
+            let elsewhere = elsewhere.ok_or(DoorError::Socket { socket, error })?;
             tracing::warn!(socket = %elsewhere.display(), "the disk takes no socket; it is elsewhere");
             let (listener, id) = listen(&elsewhere)?;
             Ok((elsewhere, listener, id))
@@ -135,10 +158,9 @@ fn listen_somewhere(wanted: &Path) -> Result<(PathBuf, UnixListener, (u64, u64))
 }
 
 /// Listens at this path. A socket that a killed daemon left is replaced; anything else is not.
-fn listen(socket: &Path) -> Result<(UnixListener, (u64, u64)), DaemonError> {
-    let taken =
-        |what: &str| DaemonError::SocketTaken { socket: socket.to_owned(), what: what.to_owned() };
-    let failed = |error| DaemonError::Socket { socket: socket.to_owned(), error };
+fn listen(socket: &Path) -> Result<(UnixListener, (u64, u64)), DoorError> {
+    let taken = |what: &str| DoorError::Taken { socket: socket.to_owned(), what: what.to_owned() };
+    let failed = |error| DoorError::Socket { socket: socket.to_owned(), error };
     match fs::symlink_metadata(socket) {
         Ok(found) if !found.file_type().is_socket() => {
             return Err(taken("a file that is no socket is there"));

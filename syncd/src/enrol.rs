@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use lines::connect::{ConnectError, connect};
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::invitation::{Invitation, InvitationError};
 use sync_protocol::message::{DeskMessage, Enrol, HubMessage, PROTOCOL_VERSION};
 use thiserror::Error;
 
-use crate::connect::{ConnectError, connect};
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::paths::DeskFolder;
 

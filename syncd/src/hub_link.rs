@@ -13,11 +13,13 @@ use sync_protocol::desk::DeskSession;
 use sync_protocol::heartbeat::Pulse;
 use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
-use crate::connect::{CONNECT_TIMEOUT, ConnectError, connect, hub_public_key};
 use crate::desk::{Desk, LinkError, read_clocks};
-use crate::desk_api::types::HubLink;
+use crate::links::{Peer, Session};
+use desk_api::types::HubLink;
+use lines::connect::{CONNECT_TIMEOUT, ConnectError, connect};
+use lines::peer_key;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -179,7 +181,7 @@ async fn try_for_ever(desk: &SharedDesk, key: &[u8], at_once: &Notify) -> Infall
 fn set_hub(desk: &SharedDesk, link: HubLink) {
     let mut desk = lock(desk);
     let now = desk.now();
-    desk.set_hub(link, now);
+    desk.set_link(Peer::Hub, link, now);
 }
 
 async fn link_once(
@@ -192,21 +194,21 @@ async fn link_once(
         (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
     };
     let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
-    if let Some(key) = hub_public_key(&connection) {
+    if let Some(key) = peer_key(&connection).and_then(|key| key.try_into().ok()) {
         lock(desk).set_hub_key(key);
     }
     let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
     let (send, receive) = connection.open_bi().await.map_err(line)?;
-    let (session, appended, keeping) = {
+    let (session, mut said, wakes, sessions) = {
         let mut desk = lock(desk);
-        let start = desk.session_start(read_clocks());
-        (DeskSession::start(&start, &*desk), desk.appended_signal(), desk.keeping())
+        let (start, said) = desk.begin_session(Peer::Hub, read_clocks());
+        (DeskSession::start(&start, &*desk), said, desk.wakes(), desk.sessions())
     };
     let session = Mutex::new(session);
     let (heard, sent) = (Notify::new(), Notify::new());
     let ended = tokio::select! {
-        ended = send_frames(desk, &session, send, (&appended, &heard, &sent), keeping) => ended,
-        ended = receive_frames(desk, &session, receive, &heard, welcomed) => ended,
+        ended = send_frames(desk, &session, send, (wakes, &heard, &sent), sessions) => ended,
+        ended = receive_frames(desk, (&session, &mut said), receive, &heard, welcomed) => ended,
         ended = keep_beating(desk, &session, &connection, &heard, &sent) => ended,
     };
     connection.close(0u32.into(), b"");
@@ -218,13 +220,13 @@ async fn send_frames(
     desk: &SharedDesk,
     session: &Mutex<DeskSession>,
     mut send: SendStream,
-    (appended, heard, sent): (&Notify, &Notify, &Notify),
-    keeping: u64,
+    (mut wakes, heard, sent): (watch::Receiver<()>, &Notify, &Notify),
+    sessions: u64,
 ) -> Result<Infallible, Broken> {
     loop {
         let frame = {
             let desk = lock(desk);
-            if desk.keeping() != keeping {
+            if desk.sessions() != sessions {
                 return Err(Broken::BegunAnew);
             }
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
@@ -235,7 +237,8 @@ async fn send_frames(
         } else {
             sent.notify_one();
             tokio::select! {
-                () = appended.notified() => {}
+                // The desk, which holds the sender, outlives the link.
+                _ = wakes.changed() => {}
                 () = heard.notified() => {}
             }
         }
@@ -279,7 +282,7 @@ async fn keep_beating(
 
 async fn receive_frames(
     desk: &SharedDesk,
-    session: &Mutex<DeskSession>,
+    (session, said): (&Mutex<DeskSession>, &mut Session),
     mut receive: RecvStream,
     heard: &Notify,
     welcomed: &std::sync::atomic::AtomicBool,
@@ -298,7 +301,7 @@ async fn receive_frames(
             let clocks = read_clocks();
             session.heard(clocks.steady);
             let (events, outcome) = session.receive(&buffer[..count], &*desk);
-            desk.take_up(events, clocks)?;
+            desk.take_up(said, events, clocks)?;
             let (catalogue, venue) = desk.have();
             session.have(catalogue, venue);
             welcomed.fetch_or(session.is_welcomed(), std::sync::atomic::Ordering::Relaxed);

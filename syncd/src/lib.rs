@@ -3,17 +3,17 @@
 //! A thin driver around `crdt-model` (which decides) and `sync-protocol` (which talks). Start with
 //! [`daemon::run`]; what happens at a tap is in [`desk::Desk::tap`].
 
+pub mod api;
 pub mod card_key_file;
-pub mod connect;
 pub mod daemon;
 pub mod desk;
-pub mod desk_api;
 pub mod disk;
 mod door;
 pub mod enrol;
 pub mod enrolment;
 pub mod hub_link;
 pub mod ledger_files;
+pub mod links;
 pub mod mark;
 pub mod notice_file;
 pub mod paths;
@@ -22,4 +22,3 @@ pub mod request_box;
 pub mod seals;
 pub mod stock_file;
 pub mod store;
-pub mod tls;

@@ -2,13 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use data_encoding::HEXLOWER;
+use desk_api::place::socket_in;
 use etcetera::BaseStrategy;
-use ring::digest::{SHA256, digest};
 
 /// The desk's folder.
 ///
@@ -37,12 +35,6 @@ impl DeskFolder {
     /// The folder at this place.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into(), marks: None }
-    }
-
-    /// Where the folder is unless somebody says otherwise: `stempel` in the user's data folder.
-    pub fn default_location() -> PathBuf {
-        etcetera::choose_base_strategy()
-            .map_or_else(|_| PathBuf::from("stempel-data"), |base| base.data_dir().join("stempel"))
     }
 
     /// The same folder, with its mark kept in this one ([`crate::mark`]).
@@ -87,7 +79,7 @@ impl DeskFolder {
     }
     /// The desk API's socket.
     pub fn socket(&self) -> PathBuf {
-        self.root.join("desk.sock")
+        socket_in(&self.root)
     }
     /// The running daemon's lock.
     pub fn lock(&self) -> PathBuf {
@@ -149,28 +141,6 @@ impl DeskFolder {
     pub fn create(&self) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.root)
     }
-}
-
-/// Where the desk API's socket is where the desk's folder takes none, because its disk is read-only or full: in a folder
-/// of this user's own, which is in memory. Daemon and console ask the same; nothing where there is no such folder.
-pub fn socket_elsewhere(socket: &Path) -> Option<PathBuf> {
-    let user = rustix::process::getuid().as_raw();
-    let of_session = PathBuf::from(format!("/run/user/{user}"));
-    let folder = if of_session.is_dir() {
-        of_session
-    } else {
-        let own = std::env::temp_dir().join(format!("stempel-{user}"));
-        // An error says that it is there, or cannot be made: looked at next.
-        let _ = fs::DirBuilder::new().mode(0o700).create(&own);
-        own
-    };
-    // Whoever can write there could answer in the daemon's place.
-    let found = fs::symlink_metadata(&folder).ok()?;
-    let private = found.is_dir() && found.uid() == user && found.mode().trailing_zeros() >= 6;
-    let parent = socket.parent()?.canonicalize().ok()?;
-    let name = digest(&SHA256, parent.join(socket.file_name()?).as_os_str().as_bytes());
-    let name = HEXLOWER.encode(&name.as_ref()[..8]);
-    private.then(|| folder.join(format!("stempel-{name}.sock")))
 }
 
 /// Writes a small file so that after a crash it is there whole or as it was before: beside, fsync,

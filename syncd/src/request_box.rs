@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use crdt_model::money::Cents;
 use data_encoding::BASE64;
+use desk_api::types::{RequestState, RequestView};
 use serde::{Deserialize, Serialize};
 use sync_protocol::request::{RequestAnswer, RequestId, RequestKind, SealedRequest};
 
-use crate::desk_api::types::{RequestState, RequestView};
 use crate::paths::{sync_folder_of, write_durably};
 
 /// Answered requests that are shown.

@@ -31,9 +31,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crdt_model::catalogue::{CardKey, Item, ItemName, PassRecord};
+use crdt_model::catalogue::{Item, ItemName, PassRecord};
 use crdt_model::holder::SealedHolder;
-use crdt_model::ids::{PassId, Writer};
+use crdt_model::ids::{CardKey, PassId, Writer};
 use crdt_model::time::day_number;
 use jiff::civil::Date;
 use sync_protocol::message::SealedPart;

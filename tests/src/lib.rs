@@ -13,8 +13,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use crdt_model::ids::UitpasNumber;
-use syncd::desk_api::client::DeskClient;
-use syncd::desk_api::types::{Event, Status};
+use desk_api::client::DeskClient;
+use desk_api::types::{Event, Status};
 use syncd::enrol::enrol;
 use tui::processes::Running;
 

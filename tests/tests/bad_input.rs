@@ -3,8 +3,8 @@
 
 use std::process::Output;
 
+use desk_api::types::HubLink;
 use stempel_tests::{Desk, Hub, catalogue, output, pass_number};
-use syncd::desk_api::types::HubLink;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// What a command that must fail says.

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use crdt_model::decide::{Reason, VerdictKind};
+use desk_api::types::{Answer, Health, HubLink, Status, Trouble};
 use stempel_tests::faked_clock::FakedClock;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
 use syncd::desk::read_clocks;
-use syncd::desk_api::types::{Answer, Health, HubLink, Status, Trouble};
 
 /// Right, as far as a test can say: far more than a measurement is off, far less than any clock here.
 const ABOUT: i64 = 10 * 60_000;

@@ -4,9 +4,9 @@
 use std::io::{Write, pipe};
 use std::process::{Command, Stdio};
 
+use desk_api::types::Kind;
 use stempel_tests::terminal::Terminal;
-use stempel_tests::{Desk, Hub, catalogue, pass_number, program, succeed};
-use syncd::desk_api::types::Kind;
+use stempel_tests::{Desk, Hub, catalogue, output, pass_number, program, succeed};
 
 /// A title with which somebody would give orders to terminals: clear the screen, set the window's title.
 const TITLE: &str = "Expo\u{1b}[2J\u{1b}]0;taken over\u{7}\u{9b}31m";
@@ -59,6 +59,44 @@ async fn titles_give_a_terminal_no_orders_and_a_plain_desk_ends_with_its_input()
     assert_eq!(kinds, [Kind::CheckIn, Kind::CheckIn, Kind::Void, Kind::CheckIn], "{said}");
     assert!(said.contains("Not read"), "{said}");
     assert!(said.matches("WELCOME").count() >= 2, "{said}");
+}
+
+/// Scripts tell a wrong folder from a refusal, and a refusal from a fault.
+#[test]
+fn the_hub_says_by_its_exit_code_how_it_was() {
+    let world = tempfile::tempdir().unwrap();
+    let at = |name: &str| world.path().join(name).display().to_string();
+    let (folder, nowhere, broken) = (at("hub"), at("nowhere"), at("broken.json"));
+    std::fs::write(&broken, r#"{"passes": [{}]}"#).unwrap();
+    let unusable = format!("{broken}/hub");
+    let add = ["venue", "add", "museum", "--name", "Museum"];
+    let cases: [(&str, &[&str], i32); 12] = [
+        (&folder, &add, 0),
+        (&folder, &["status"], 0),
+        (&nowhere, &["sample", "catalogue"], 0),
+        (&unusable, &add, 1),
+        (&folder, &["serve", "--listen", "203.0.113.1:1"], 1),
+        (&folder, &["no-such-command"], 2),
+        (&nowhere, &["status"], 3),
+        (&folder, &add, 4),
+        (&folder, &["import", "catalogue", &broken], 4),
+        (&folder, &["import", "catalogue", &nowhere], 4),
+        (&folder, &["show", "pass", "0900000095903"], 4),
+        (&folder, &["stock", "freeze", "1"], 4),
+    ];
+    let help = output("stempel-hub", &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    let codes = help.lines().find(|line| line.starts_with("Exit codes: ")).unwrap();
+    let document = include_str!("../../docs/exit-codes.md");
+    for (folder, arguments, code) in cases {
+        let ended = output("stempel-hub", &[&["--folder", folder], arguments].concat());
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(codes.contains(&format!(" {code} ")), "--help does not name {code}: {codes}");
+        let row = document.lines().find(|line| line.starts_with(&format!("| {code} |"))).unwrap();
+        let of_hub = row.split('|').nth(3).unwrap();
+        assert!(!of_hub.trim().is_empty(), "docs/exit-codes.md does not say when {code}");
+    }
 }
 
 /// Whoever reads the output may have seen enough (`stempel activity | head -1`).

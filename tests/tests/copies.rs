@@ -7,9 +7,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use crdt_model::decide::Reason;
+use desk_api::types::{HubLink, Status, Trouble};
 use serde_json::{Value, json};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue, pass_number};
-use syncd::desk_api::types::{HubLink, Status, Trouble};
 use tempfile::TempDir;
 
 /// Units that a desk asks for ahead, and so is granted.

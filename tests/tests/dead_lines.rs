@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crdt_model::decide::VerdictKind;
+use desk_api::types::{HubLink, Status};
 use stempel_tests::lossy_line::{LossyLine, Way};
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::types::{HubLink, Status};
 
 /// QUIC's own idle time-out is 30 s: what is noticed by that alone comes too late. The desk's bound is 7 s, the rest is
 /// for a busy machine.

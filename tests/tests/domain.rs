@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::authenticity::Authenticity;
 use crdt_model::decide::{Reason, VerdictKind};
+use desk_api::types::{
+    CardAnswer, CardCheckRequest, HubLink, Outcome, RequestBody, RequestState, SaleRequest, Status,
+};
 use hardware::authentic::ndef::{self, Record, TypeFormat};
 use hardware::authentic::signed::RECORD_TYPE;
 use hardware::card::{Answered, Command, Speaks};
 use serde_json::{Value, json};
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, output, pass_number};
-use syncd::desk_api::types::{
-    CardAnswer, CardCheckRequest, HubLink, Outcome, RequestBody, RequestState, SaleRequest, Status,
-};
 
 const ORGANISER: &str = "0ce87cbc-9299-4528-8d35-92225dc9489f";
 
@@ -279,7 +279,7 @@ async fn a_ticket_costs_what_the_tariff_says_and_nothing_else_tells_of_it() {
         assert_eq!(view.to_pay_cents.0, to_pay);
         let parts = view.to_pay_cents.0 + view.city_cents.0 + view.organiser_cents.0;
         assert_eq!(parts, 3 * 1001, "the shares add up to the price");
-        let told = |answer: &syncd::desk_api::types::Answer| {
+        let told = |answer: &desk_api::types::Answer| {
             let mut told = serde_json::to_value(answer).unwrap();
             for own in ["at", "entry"] {
                 told.as_object_mut().unwrap().remove(own);

@@ -6,10 +6,10 @@
 use std::fs;
 
 use crdt_model::decide::{Reason, VerdictKind};
+use desk_api::client::ClientError;
+use desk_api::types::{Health, HubLink, ProblemKind, Status, Trouble};
 use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{Health, HubLink, ProblemKind, Status, Trouble};
 
 /// Passes of the first catalogue: enough to fill the page of memory that a ledger's file ends in.
 const PASSES: u32 = 300;

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::time::{Calendar, UnixMillis};
+use desk_api::types::{Health, HubLink, Status, Trouble};
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use desk_api::types::{Health, HubLink, Status, Trouble};
 use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
 
 /// What somebody does to a ledger file.
 type Harm = fn(&Path);

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crdt_model::decide::Reason;
+use desk_api::types::HubLink;
 use serde_json::{Value, json};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue, pass_number};
-use syncd::desk_api::types::HubLink;
 
 /// Three of three are free, and the hub keeps as many for desks that have a visitor: none is granted ahead.
 #[tokio::test(flavor = "multi_thread")]

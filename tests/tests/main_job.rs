@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::decide::VerdictKind;
+use desk_api::types::{Answer, HubLink, HubState, Outcome};
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::types::{Answer, HubLink, HubState, Outcome};
 
 /// Taps of each desk.
 const TAPS: u32 = 200;
@@ -43,7 +43,7 @@ async fn two_desks_work_offline_are_killed_and_merge_to_one_truth() {
     let mut one = Desk::start(world.path(), &hub, "balie-1").await;
     let mut two = Desk::start(world.path(), &hub, "balie-2").await;
     hub.stop();
-    let offline = |status: &syncd::desk_api::types::Status| status.hub != HubLink::Connected;
+    let offline = |status: &desk_api::types::Status| status.hub != HubLink::Connected;
     one.wait_for("the end of the link", offline).await;
     two.wait_for("the end of the link", offline).await;
 

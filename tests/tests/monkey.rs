@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use desk_api::types::Kind;
 use rustix::process::Signal;
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::types::Kind;
 
 const EVENTS: u32 = 3_000;
 const PASSES: u32 = 40;

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use desk_api::types::Kind;
 use stempel_tests::terminal::Terminal;
 use stempel_tests::{ACTIVITY, Desk, Hub, VENUE, pass_number, program};
-use syncd::desk_api::types::Kind;
 
 const CODE: &str = "stempel:quit-u5a";
 const F2: &str = "\x1bOQ";

@@ -6,8 +6,8 @@ use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::entry::EntryRef;
 use crdt_model::money::Cents;
 use crossterm::event::KeyEvent;
+use desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 use hardware::reader::{NoReader, ReaderEvent, Tap};
-use syncd::desk_api::types::{ActivityView, Answer, Event, HistoryRow, Kind, RewardView, Status};
 
 use crate::clock::Moment;
 use crate::holder::Holder;

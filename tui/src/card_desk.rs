@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
+use desk_api::client::{ClientError, DeskClient};
+use desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 use hardware::card::{Answered, Attendant, CardChannel, Presented};
-use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 use tokio::runtime::Handle;
 
 /// Questions that a card is asked at the most: the longest conversation makes a card anew.

@@ -4,18 +4,17 @@ mod card;
 mod cards;
 mod exit;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
 use crdt_model::decide::VerdictKind;
 use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
+use desk_api::client::{ClientError, DeskClient};
+use desk_api::place::{default_folder, socket_in};
+use desk_api::types::{Answer, Problem, SaleRequest, TapRequest};
 use i18n_embed_fl::fl;
 use serde::de::DeserializeOwned;
-use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Problem, SaleRequest, TapRequest};
-use syncd::enrol::{EnrolError, enrol};
-use syncd::paths::DeskFolder;
 use thiserror::Error;
 
 pub use exit::Exit;
@@ -23,12 +22,12 @@ pub use exit::Exit;
 use crate::console;
 use crate::demo::{self, DemoError};
 use crate::doctor::{self, Grade};
+use crate::enrol::{EnrolError, enrol};
 use crate::i18n::{Language, Texts};
 use crate::plain;
 use crate::readers::{ReaderChoiceError, ReaderSettings, Readers};
-use crate::scan;
 use crate::surroundings::codes_of;
-use service::out::json_of;
+use service::out::{self, json_of};
 use service::say;
 
 /// The check-in desk for culture passes. Without a command: the console.
@@ -243,11 +242,14 @@ impl CliError {
         match self {
             Self::Client(ClientError::NoDaemon { .. }) => Exit::NoDaemon,
             Self::Client(ClientError::Problem(_))
-            | Self::Enrol(_)
+            | Self::Enrol(EnrolError::Refused { .. })
             | Self::Reader(_)
             | Self::Settings { .. } => Exit::Refused,
             Self::NoCard { .. } => Exit::Failed,
-            Self::Client(ClientError::Io(_)) | Self::Terminal(_) | Self::Demo(_) => Exit::Failed,
+            Self::Client(ClientError::Io(_))
+            | Self::Enrol(EnrolError::Process(_))
+            | Self::Terminal(_)
+            | Self::Demo(_) => Exit::Failed,
         }
     }
 }
@@ -257,16 +259,15 @@ impl CliError {
 /// # Errors
 /// [`CliError`].
 pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
-    let root = arguments.folder.unwrap_or_else(DeskFolder::default_location);
-    let folder = DeskFolder::new(root);
-    let client = DeskClient::new(arguments.socket.unwrap_or_else(|| folder.socket()));
+    let folder = arguments.folder.unwrap_or_else(default_folder);
+    let client = DeskClient::new(arguments.socket.unwrap_or_else(|| socket_in(&folder)));
     let language = arguments.language.unwrap_or_else(Language::of_environment);
     let texts = Texts::new(language);
     match arguments.command {
         None => {
             let reader = readers(arguments.reader, &folder)?;
-            let scanner = settings(&folder.root().join("scanner.toml"))?;
-            let feedback = settings(&folder.root().join("feedback.toml"))?;
+            let scanner = settings(&folder.join("scanner.toml"))?;
+            let feedback = settings(&folder.join("feedback.toml"))?;
             if arguments.plain {
                 plain::run(client, reader, scanner, feedback, language).await?;
             } else {
@@ -376,15 +377,13 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
         }
         Some(Command::Doctor(DoctorCommand::Reader { json })) => return Ok(doctor_reader(json)),
         Some(Command::Doctor(DoctorCommand::Scanner)) => {
-            let scanner = settings(&folder.root().join("scanner.toml"))?;
+            let scanner = settings(&folder.join("scanner.toml"))?;
             // Without a daemon the desk's codes are not known, and all else is.
             let codes = client.activities().await.ok().map(codes_of);
-            return Ok(scan::doctor::run(&scanner, codes.as_deref(), &texts).await?.into());
+            return Ok(doctor::scanner::run(&scanner, codes.as_deref(), &texts).await?.into());
         }
         Some(Command::Enrol { invitation }) => {
-            let enrolment = enrol(folder.root(), &invitation).await?;
-            say!("enrolled: {} · {}", enrolment.venue_name, enrolment.desk_name);
-            say!("start the desk with: stempel-syncd --folder {}", folder.root().display());
+            out::lines(&enrol(&folder, &invitation)?);
         }
         Some(Command::Demo { headless }) => return Ok(demo::run(headless, language).await?.into()),
     }
@@ -392,7 +391,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit, CliError> {
 }
 
 fn doctor_reader(json: bool) -> Exit {
-    let findings = doctor::look(std::path::Path::new("/"));
+    let findings = doctor::look(Path::new("/"));
     if json {
         say!("{}", json_of(&findings));
     } else {
@@ -416,9 +415,9 @@ fn doctor_reader(json: bool) -> Exit {
 }
 
 /// The desk's readers: those that were named, else those of its folder, else whatever is found.
-fn readers(named: Vec<String>, folder: &DeskFolder) -> Result<Readers, CliError> {
+fn readers(named: Vec<String>, folder: &Path) -> Result<Readers, CliError> {
     let chosen = if named.is_empty() {
-        settings::<ReaderSettings>(&folder.root().join("readers.toml"))?.readers
+        settings::<ReaderSettings>(&folder.join("readers.toml"))?.readers
     } else {
         named
     };
@@ -426,7 +425,7 @@ fn readers(named: Vec<String>, folder: &DeskFolder) -> Result<Readers, CliError>
 }
 
 /// How the desk is set, where a file in its folder says so.
-fn settings<T: Default + DeserializeOwned>(path: &std::path::Path) -> Result<T, CliError> {
+fn settings<T: Default + DeserializeOwned>(path: &Path) -> Result<T, CliError> {
     match std::fs::read_to_string(path) {
         Ok(text) => toml::from_str(&text)
             .map_err(|error| CliError::Settings { path: path.to_owned(), why: error.to_string() }),

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crossterm::event::{self, Event as TerminalEvent, KeyEventKind};
+use desk_api::client::DeskClient;
 use ratatui_image::picker::Picker;
-use syncd::desk_api::client::DeskClient;
 use tokio::sync::mpsc;
 use tokio::time::Interval;
 

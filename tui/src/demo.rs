@@ -5,14 +5,14 @@ use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use desk_api::client::{ClientError, DeskClient};
+use desk_api::place::socket_in;
+use desk_api::types::{Answer, Event, HubLink, Status};
 use hardware::scripted::{ScriptError, ScriptedReader};
-use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{Answer, Event};
-use syncd::enrol::{EnrolError, enrol};
-use syncd::paths::DeskFolder;
 use thiserror::Error;
 
 use crate::console;
+use crate::enrol::{EnrolError, enrol};
 use crate::feedback;
 use crate::i18n::{Language, Texts};
 use crate::plain;
@@ -170,20 +170,15 @@ impl World {
             &address,
             "--plain",
         ])?;
-        let desk_folder = DeskFolder::new(folder.path().join("desk"));
-        enrol(desk_folder.root(), &invitation).await?;
+        let desk_folder = folder.path().join("desk");
+        enrol(&desk_folder, invitation.trim())?;
         let desk = Running::start(
             &beside("stempel-syncd"),
-            &[
-                "--folder",
-                &text(desk_folder.root()),
-                "--marks",
-                &text(&folder.path().join("marks")),
-            ],
+            &["--folder", &text(&desk_folder), "--marks", &text(&folder.path().join("marks"))],
             "ready on ",
             &folder.path().join("desk.log"),
         )?;
-        let client = DeskClient::new(desk_folder.socket());
+        let client = DeskClient::new(socket_in(&desk_folder));
         let hub = Some(hub);
         let world = Self { folder, hub_program, hub, address, _desk: desk, client, portrait };
         world.wait_for("the pass list", |status| status.catalogue_at.is_some()).await?;
@@ -195,7 +190,7 @@ impl World {
     async fn wait_for(
         &self,
         what: &str,
-        wanted: impl Fn(&syncd::desk_api::types::Status) -> bool,
+        wanted: impl Fn(&Status) -> bool,
     ) -> Result<(), DemoError> {
         let mut events = self.client.events().await?;
         let waited = tokio::time::timeout(PATIENCE, async {
@@ -265,11 +260,7 @@ async fn without_console(world: &mut World, language: Language) -> Result<(), De
     let texts = Texts::new(language);
     say!("the hub is stopped: the desk is on its own");
     world.hub = None;
-    world
-        .wait_for("the end of the link", |status| {
-            status.hub != syncd::desk_api::types::HubLink::Connected
-        })
-        .await?;
+    world.wait_for("the end of the link", |status| status.hub != HubLink::Connected).await?;
     for card in TAPPED {
         say("tap", &world.client.tap(card).await?, &texts);
     }

@@ -3,6 +3,8 @@
 //!
 //! Everything is read below a root folder, so that a machine can be made up in a test.
 
+pub mod scanner;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

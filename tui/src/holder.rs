@@ -5,8 +5,8 @@ use crdt_model::catalogue::LookupKey;
 use crdt_model::holder::{CardSecret, SealedHolder};
 use crdt_model::ids::Identification;
 use data_encoding::BASE64;
+use desk_api::types::SealedView;
 use image::DynamicImage;
-use syncd::desk_api::types::SealedView;
 use thiserror::Error;
 use zeroize::Zeroizing;
 

@@ -8,11 +8,11 @@ use crdt_model::authenticity::Authenticity;
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::money::Cents;
+use desk_api::types::{Answer, HubState, Kind, Outcome};
 use i18n_embed::LanguageLoader;
 use i18n_embed::fluent::FluentLanguageLoader;
 use i18n_embed_fl::fl;
 use rust_embed::RustEmbed;
-use syncd::desk_api::types::{Answer, HubState, Kind, Outcome};
 use unic_langid::{LanguageIdentifier, langid};
 
 pub use self::troubles::Notice;

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod console;
 pub mod demo;
 pub mod doctor;
+pub mod enrol;
 pub mod feedback;
 pub mod holder;
 pub mod i18n;

@@ -9,10 +9,10 @@ use crdt_model::catalogue::Programme;
 use crdt_model::decide::VerdictKind;
 use crdt_model::entry::EntryRef;
 use crossterm::event::KeyCode;
+use desk_api::client::DeskClient;
+use desk_api::types::{Answer, Event, Health, HistoryRow, HubState, Status};
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
-use syncd::desk_api::client::DeskClient;
-use syncd::desk_api::types::{Answer, Event, Health, HistoryRow, HubState, Status};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Dialog, Message, Model, Question, ReaderState};
@@ -361,7 +361,7 @@ pub fn status_line(status: &Status, texts: &Texts) -> String {
 
 #[cfg(test)]
 mod tests {
-    use syncd::desk_api::types::{Kind, Outcome};
+    use desk_api::types::{Kind, Outcome};
 
     use super::*;
 

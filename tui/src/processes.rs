@@ -48,14 +48,22 @@ fn name_of(program: &Path) -> String {
     program.display().to_string()
 }
 
+/// Runs a program to its end.
+///
+/// # Errors
+/// [`ProcessError::Start`].
+pub fn output(program: &Path, arguments: &[&str]) -> Result<Output, ProcessError> {
+    started(program, arguments)
+        .output()
+        .map_err(|error| ProcessError::Start { program: name_of(program), error })
+}
+
 /// Runs a program to its end and gives what it printed.
 ///
 /// # Errors
 /// [`ProcessError`].
 pub fn run(program: &Path, arguments: &[&str]) -> Result<String, ProcessError> {
-    let output: Output = started(program, arguments)
-        .output()
-        .map_err(|error| ProcessError::Start { program: name_of(program), error })?;
+    let output = output(program, arguments)?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

@@ -6,7 +6,6 @@
 //! an activity of this desk, or not read and why. Nothing here knows the screen, the daemon or the clock on the wall.
 
 mod arrived;
-pub mod doctor;
 mod layouts;
 pub mod reading;
 mod settings;

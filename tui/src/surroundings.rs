@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use crdt_model::decide::Reason;
 use crdt_model::money::Cents;
+use desk_api::client::{ClientError, DeskClient};
+use desk_api::types::{ActivityView, Answer, Event, ProblemKind, TapRequest};
 use hardware::card::Attendant;
 use hardware::reader::{NoReader, ReaderEvent, ReaderHandle};
-use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::{ActivityView, Answer, Event, ProblemKind, TapRequest};
 use tokio::sync::mpsc;
 
 use crate::app::{Command, Message, ShownCard};

@@ -12,13 +12,13 @@ use crdt_model::decide::{Reason, VerdictKind};
 use crdt_model::entry::EntryRef;
 use crdt_model::ids::ChipNumber;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use desk_api::types::{
+    ActivityView, Answer, Event, HistoryRow, HubState, Kind, Outcome, RewardView,
+};
 use hardware::reader::ReaderEvent;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui_image::picker::Picker;
-use syncd::desk_api::types::{
-    ActivityView, Answer, Event, HistoryRow, HubState, Kind, Outcome, RewardView,
-};
 use tui::app::{Command, Dialog, Message, Model, Question, ReaderSlot};
 use tui::clock::Moment;
 use tui::i18n::{Language, Texts};

@@ -4,11 +4,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use minicbor::{Decode, Encode};
 use sha2::Sha256;
 
-use crate::ids::Identification;
-
-/// How a catalogue names a card without holding its number: 16 bytes of HMAC-SHA256 under the
-/// venue's look-up key.
-pub type CardKey = [u8; 16];
+use crate::ids::{CardKey, Identification};
 
 /// A [`CardKey`] as a field of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]

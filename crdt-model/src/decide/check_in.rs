@@ -81,7 +81,7 @@ fn open_and_within_limit(
     activity: &Activity,
     here: &Here<'_>,
 ) -> Result<u32, Reason> {
-    if !activity.opening_hours.takes_checkins(here.calendar, here.now) {
+    if here.hour_known && !activity.opening_hours.takes_checkins(here.calendar, here.now) {
         return Err(Reason::CheckinNotAllowed);
     }
     if let Some(limit) = activity.checkin_limit

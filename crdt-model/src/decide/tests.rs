@@ -128,6 +128,7 @@ struct World {
     coupons: Vec<Coupon>,
     taken_today: u32,
     authenticity: Authenticity,
+    hour_known: bool,
 }
 
 impl World {
@@ -163,6 +164,7 @@ impl World {
             coupons: vec![coupon()],
             taken_today: 0,
             authenticity: Authenticity::UidOnly,
+            hour_known: true,
         }
     }
 
@@ -184,8 +186,13 @@ impl World {
     /// Asks at noon.
     fn ask<T>(&self, question: impl FnOnce(Standing<'_>, &Here<'_>) -> T) -> T {
         let (venue, calendar) = (ledger_id().venue, brussels());
-        let here =
-            Here { venue: &venue, policy: &self.policy, calendar: &calendar, now: morning() };
+        let here = Here {
+            venue: &venue,
+            policy: &self.policy,
+            calendar: &calendar,
+            now: morning(),
+            hour_known: self.hour_known,
+        };
         question(self.standing(), &here)
     }
 
@@ -257,14 +264,14 @@ fn check_in_rows() -> Vec<Row> {
     let member = |change: fn(&mut Membership)| {
         uitpas().with(|w| change(&mut w.record.memberships[0])).check_in()
     };
-    let open = |opens: u16, closes: u16| {
-        uitpas()
-            .with(|w| {
-                w.activity.opening_hours.weekly =
-                    vec![Weekly { days: vec![6], opens: opens * 60, closes: closes * 60 }];
-            })
-            .check_in()
+    let open_from = |opens: u16, closes: u16| {
+        uitpas().with(|w| {
+            w.activity.opening_hours.weekly =
+                vec![Weekly { days: vec![6], opens: opens * 60, closes: closes * 60 }];
+        })
     };
+    let open = |opens, closes| open_from(opens, closes).check_in();
+    let hour_unknown = open_from(13, 17).with(|w| w.hour_known = false);
     let checked_in = used(Limited::CheckIn(ActivityId(1)), PeriodType::Day, 1);
     vec![
         row("a uitpas", None, uitpas().check_in()),
@@ -299,6 +306,7 @@ fn check_in_rows() -> Vec<Row> {
         row("a museumpass", Some(Reason::CheckinNotAllowed), museumpass().check_in()),
         row("open now", None, open(10, 17)),
         row("opens later", Some(Reason::CheckinNotAllowed), open(13, 17)),
+        row("opens later, where nobody knows the hour", None, hour_unknown.check_in()),
         row(
             "the second time today",
             Some(Reason::MaximumReached),
@@ -974,7 +982,7 @@ proptest! {
             }
             prop_assert_eq!(folded.account.debt(), 0);
             world.account = folded.account;
-            let here = Here { venue: &venue, policy: &world.policy, calendar: &calendar, now };
+            let here = Here { venue: &venue, policy: &world.policy, calendar: &calendar, now, hour_known: true };
             let pass = world.standing();
             let (activity, reward) = (&world.activity, &world.reward);
             let fact = match question {

@@ -40,7 +40,7 @@ use super::key::{BLOCK, Key};
 use super::keyring::{KeySet, Keyring};
 use super::ndef::{Record, TypeFormat};
 use crate::card::{Broken, Command, Presented, Speaks};
-use crate::describe::{
+use crate::product::{
     NTAG_424, ULTRALIGHT_AES, VERSION_APDU, VERSION_GOES_ON, iso_dep_product, type_2_product,
 };
 use type_2::Write;

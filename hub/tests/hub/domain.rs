@@ -29,7 +29,7 @@ async fn hub_with_sample() -> RunningHub {
 }
 
 async fn import(pool: &SqlitePool) -> hub::import::Imported {
-    let file = hub::import::read(hub::sample::CATALOGUE).unwrap();
+    let file = hub::import::read(sample_world::dataset::CATALOGUE).unwrap();
     hub::import::import(pool, &file).await.unwrap()
 }
 

@@ -14,6 +14,7 @@ use sync_protocol::version::{GoOn, Seen, Version};
 
 use super::Desk;
 use crate::disk::DiskTrouble;
+use crate::links::Peer;
 use crate::store::Cursor;
 
 /// What of this session matters to a hub that was restored.
@@ -29,6 +30,13 @@ pub(super) struct Again {
     unread: AtomicBool,
 }
 
+impl Again {
+    /// Whether the hub is being told what it lost.
+    pub(super) fn says_again(&self) -> bool {
+        self.saying
+    }
+}
+
 impl Desk {
     /// The hub of the session that begins has proven this public key, whose fingerprint is pinned.
     pub fn set_hub_key(&mut self, key: [u8; 32]) {
@@ -40,7 +48,7 @@ impl Desk {
         self.again.run = welcome.run.map(|it| it.run);
         self.again.saying = welcome.restored.is_some();
         self.again.unread = AtomicBool::new(false);
-        self.store.set_run(self.again.run);
+        self.knowledge.store.set_run(self.again.run);
         let Some(go_on) = welcome.go_on.filter(|_| welcome.run.is_some()) else { return false };
         if let Some(restored) = welcome.restored {
             tracing::warn!(
@@ -57,8 +65,8 @@ impl Desk {
             (Cursor::Holders, go_on.holders),
         ];
         for (cursor, number) in cursors {
-            if self.store.cursor(cursor).unwrap_or_default() > number {
-                let asked = self.store.set_cursor(cursor, number);
+            if self.knowledge.store.cursor(cursor).unwrap_or_default() > number {
+                let asked = self.knowledge.store.set_cursor(cursor, number);
                 self.kept(asked);
             }
         }
@@ -67,12 +75,12 @@ impl Desk {
 
     /// Whether the hub is being told what it lost.
     pub(super) fn says_again(&self) -> bool {
-        self.again.saying
+        self.again.says_again()
     }
 
     pub(super) fn note_told(&mut self, version: Version) {
         self.again.run = Some(version.run);
-        let noted = self.store.note_told(version);
+        let noted = self.knowledge.store.note_told(version);
         self.kept(noted);
     }
 
@@ -89,7 +97,7 @@ impl Desk {
     /// The hub was told all that it had lost, and has told how the catalogue stands: the desk goes on from what both
     /// know. Where that cannot be kept, all of it is repeated in the next session.
     pub(super) fn again_done(&mut self, go_on: GoOn, common: u64, told: Version) {
-        if !self.keeps() || self.again.unread.load(Ordering::Relaxed) {
+        if !self.keeps(Peer::Hub) || self.again.unread.load(Ordering::Relaxed) {
             return;
         }
         let back = self.notices_kept.go_back(Version { run: told.run, number: go_on.notices });
@@ -98,7 +106,7 @@ impl Desk {
             self.disk_failed(DiskTrouble::of_failed_write(&error));
             return;
         }
-        let gone_back = self.store.go_back(go_on, common, told);
+        let gone_back = self.knowledge.store.go_back(go_on, common, told);
         if self.kept(gone_back) {
             self.again.saying = false;
             tracing::info!(?go_on, "the hub has been told again what it lost");
@@ -108,7 +116,7 @@ impl Desk {
     /// Another desk's entries were merged: what proves them that desk's is kept.
     pub(super) fn keep_seal(&mut self, day: Date, batch: &Batch, merged: &[Vec<u8>]) {
         let writer: Writer = batch.writer.writer();
-        if writer.device != self.writer.device {
+        if writer.device != self.book.writer.device {
             let bytes = merged.iter().map(|entry| entry.len() + 1).sum();
             self.seals.note(day, writer, &batch.seal, bytes, &batch.public_key);
         }
@@ -117,7 +125,7 @@ impl Desk {
     /// What the hub told, in pairs.
     pub(super) fn seen_of_hub(&self) -> Seen {
         let notices = self.notices_kept.seen().to_vec();
-        let mut seen = Seen { notices, ..self.store.seen() };
+        let mut seen = Seen { notices, ..self.knowledge.store.seen() };
         // A store that was begun anew knows nothing of what was told: this much was.
         if seen.any.is_empty() {
             seen.any.clone_from(&seen.notices);
@@ -129,7 +137,8 @@ impl Desk {
     pub(super) fn sealed_lists(&self) -> Vec<SealedList> {
         let kept = self.seals.lists().filter_map(|list| {
             let (day, writer) = (list.day, list.writer);
-            let held = self.files.ledger(day).map(|it: &Ledger| it.position(&writer).sequence)?;
+            let held =
+                self.book.files.ledger(day).map(|it: &Ledger| it.position(&writer).sequence)?;
             let mut seals = list.seals;
             seals.retain(|seal| seal.sequence <= held);
             let public_key = list.public_key;
@@ -141,19 +150,19 @@ impl Desk {
     /// All grants under which this desk may have handed out something: those that it holds, gives back, or uses no more
     /// because it lost a part of its ledgers.
     pub(super) fn stated_grants(&self) -> Vec<StatedGrant> {
-        let grants = &self.stock_file.kept().grants;
+        let grants = &self.units.stock_file.kept().grants;
         let stated = grants.iter().map(|it| StatedGrant {
             grant: it.grant,
             reward: it.reward,
             units: it.units,
-            used: self.holding.closing_statement(it.grant).into_iter().collect(),
+            used: self.units.holding.closing_statement(it.grant).into_iter().collect(),
         });
         stated.collect()
     }
 
     /// The names of what came with a number beyond these.
     pub(super) fn names_of_items_beyond(&self, catalogue: u64, holders: u64) -> Vec<ItemName> {
-        self.store.names_beyond(catalogue, holders).unwrap_or_else(|error| {
+        self.knowledge.store.names_beyond(catalogue, holders).unwrap_or_else(|error| {
             tracing::error!(%error, "the pass list cannot be read");
             self.again.unread.store(true, Ordering::Relaxed);
             Vec::new()

@@ -2,6 +2,7 @@
 //! name, which is given with the tap that follows.
 
 use std::collections::{HashMap, VecDeque};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,14 +11,15 @@ use crdt_model::ids::{ChipNumber, Identification};
 use crdt_model::time::UnixMillis;
 use data_encoding::HEXLOWER;
 use hardware::authentic::check::{self, Check, Finding};
+use hardware::authentic::keyring::Keyring;
 use hardware::authentic::make::{self, Making, RANDOM_NUMBERS};
 use hardware::card::{Broken, Presented};
 use rand::RngExt;
-use sync_protocol::card_keys::SealedCardKeys;
+use sync_protocol::card_keys::{DeskSealingKey, SealedCardKeys};
 
 use super::{Desk, Refusal};
-use crate::card_key_file::CardKeyFileError;
-use crate::desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
+use crate::card_key_file::{CardKeyFile, CardKeyFileError};
+use desk_api::types::{CardAnswer, CardCheckRequest, CardCheckView};
 
 /// Checks that are remembered at the most: a desk has one card on each of a few readers, and each may be
 /// named for as long as its verdict is on the screen.
@@ -39,9 +41,11 @@ const LIST_TOO_OLD: &str = "this desk's pass list is not whole, or the hub has n
 /// A pass list that was not confirmed for so long does not tell which chip numbers are free, in milliseconds.
 const LIST_TELLS_FOR: i64 = 24 * 3_600_000;
 
-/// All checks.
-#[derive(Debug, Default)]
+/// All checks, and the keys by which they are made.
+#[derive(Debug)]
 pub(super) struct Checks {
+    key_file: CardKeyFile,
+    keys: Arc<Keyring>,
     /// The oldest first.
     known: VecDeque<CardCheck>,
     /// The highest reading of each card in this run of the daemon.
@@ -68,6 +72,18 @@ enum State {
 }
 
 impl Checks {
+    /// With the keys in the file at this path, which were sealed to this desk.
+    pub(super) fn open(path: &Path, sealing_key: &DeskSealingKey) -> Self {
+        let (key_file, keys) = CardKeyFile::open(path, sealing_key);
+        let (known, readings) = (VecDeque::new(), HashMap::new());
+        Self { key_file, keys: Arc::new(keys), known, readings }
+    }
+
+    /// The version of the keys that are here.
+    pub(super) fn keys_version(&self) -> Option<u64> {
+        self.key_file.version()
+    }
+
     /// What this card proved in the check of this name; nothing but its number where none was made, or
     /// where it was made of another card. A proof counts for a while, a forgery stays one.
     ///
@@ -188,7 +204,7 @@ impl Desk {
         wall: UnixMillis,
     ) -> CardCheckView {
         let card = Presented { chip: request.chip_number, speaks: request.speaks };
-        let keys = Arc::clone(&self.card_keys);
+        let keys = Arc::clone(&self.checks.keys);
         let mut random = rand::rng();
         let taken = if request.again { None } else { self.may_be_taken(card.chip, wall) };
         let outcome = if let (true, Some(why)) = (request.make, taken) {
@@ -205,8 +221,8 @@ impl Desk {
 
     /// Why this chip number may be that of a pass; nothing where it is free.
     fn may_be_taken(&self, chip: ChipNumber, now: UnixMillis) -> Option<&'static str> {
-        let known = self.record(&Identification::Chip(chip));
-        let tells = self.store.is_whole() && self.catalogue_age(now) < LIST_TELLS_FOR;
+        let known = self.knowledge.record(&Identification::Chip(chip));
+        let tells = self.knowledge.store.is_whole() && self.catalogue_age(now) < LIST_TELLS_FOR;
         match known {
             Ok(Some(_)) => Some(IN_USE),
             Ok(None) if tells => None,
@@ -248,7 +264,7 @@ impl Desk {
     /// Takes up the card keys that the hub sent.
     pub(super) fn take_card_keys(&mut self, sealed: &SealedCardKeys) {
         let taken: Result<_, CardKeyFileError> =
-            self.card_key_file.keep(sealed, &self.sealing_key());
+            self.checks.key_file.keep(sealed, &self.sealing_key());
         match taken {
             Ok(keys) => {
                 tracing::info!(
@@ -256,7 +272,7 @@ impl Desk {
                     sets = keys.sets().len(),
                     "card keys came"
                 );
-                self.card_keys = Arc::new(keys);
+                self.checks.keys = Arc::new(keys);
             }
             // Without them cards prove nothing, and what needs a proof is refused: no reason to lose the
             // link.

@@ -9,7 +9,7 @@ use crdt_model::receipt::NO_DESK_BEFORE;
 use crdt_model::time::UnixMillis;
 use sync_protocol::heartbeat::Ticks;
 
-use crate::desk_api::types::{Health, Trouble};
+use desk_api::types::{Health, Trouble};
 
 pub(super) mod kept;
 

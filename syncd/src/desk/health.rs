@@ -8,12 +8,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use desk_api::types::{Health, Status, Trouble};
 use tokio::sync::Notify;
 
 use super::Desk;
-use crate::desk_api::types::{Health, Status, Trouble};
 use crate::disk::{DiskTrouble, Trial};
 use crate::ledger_files::LedgerFileError;
+use crate::links::Peer;
 use crate::store::{StoreError, StoreTrouble};
 
 /// Bytes that a disk must take before it is said to have room again: some thousand entries.
@@ -79,14 +80,10 @@ struct Said {
 pub(super) struct DeskHealth {
     /// What the disk last said, where it took nothing.
     disk: Option<DiskTrouble>,
-    /// Something that the hub said in this session could not be kept.
-    missed: bool,
     /// When the disk was tried out last.
     tried: Option<Instant>,
     /// What was published last.
     published: Mutex<Option<Said>>,
-    /// Counts up where a session must end, so that another begins.
-    keeping: u64,
     /// Told when something is the matter.
     alarm: Arc<Notify>,
 }
@@ -119,7 +116,7 @@ impl Desk {
 
     /// The state of the disk, for the status: that it takes nothing comes before what was lost once.
     pub(super) fn disk_health(&self) -> Health {
-        let store = match self.store.trouble() {
+        let store = match self.knowledge.store.trouble() {
             Some(StoreTrouble::Closed { disk, .. }) => disk,
             Some(StoreTrouble::Failing(trouble)) => Some(trouble),
             Some(StoreTrouble::Damaged { .. } | StoreTrouble::OfEarlierVersion { .. }) | None => {
@@ -132,9 +129,11 @@ impl Desk {
 
     /// The state of the pass list, for the status.
     pub(super) fn store_health(&self) -> Health {
-        let trouble = match self.store.trouble() {
+        let trouble = match self.knowledge.store.trouble() {
             // A hub that was restored may begin again; the list is here all the same.
-            None if self.have().0 == 0 && self.store.passes() == 0 => Trouble::PassListLacking,
+            None if self.have().0 == 0 && self.knowledge.store.passes() == 0 => {
+                Trouble::PassListLacking
+            }
             // The disk says it, and what is in memory is read.
             None | Some(StoreTrouble::Failing(_)) => return Health::Fine,
             Some(StoreTrouble::Damaged { detail, passes, of }) => {
@@ -170,20 +169,14 @@ impl Desk {
         self.health.disk = None;
     }
 
-    /// Whether what the hub says in this session is kept.
-    pub(super) fn keeps(&self) -> bool {
-        !self.health.missed && self.store.is_writable()
+    /// Whether what is said in this peer's session is kept.
+    pub(super) fn keeps(&self, peer: Peer) -> bool {
+        self.links.keeps(peer) && self.knowledge.store.is_writable()
     }
 
-    /// A session begins.
-    pub(super) fn begin_to_keep(&mut self) {
-        self.health.missed = !self.store.is_writable();
-    }
-
-    /// From here on nothing of what the hub says is kept, until another session begins.
+    /// From here on nothing of what is said on the links is kept, until other sessions begin.
     pub(super) fn stop_keeping(&mut self) {
-        self.health.missed = true;
-        self.confirmed = false;
+        self.links.stop_keeping();
         self.health.alarm.notify_one();
     }
 
@@ -191,7 +184,7 @@ impl Desk {
     pub(super) fn kept(&mut self, done: Result<(), StoreError>) -> bool {
         let Err(error) = done else { return true };
         // Log once per session, so that the log does not fill the disk further.
-        if !self.health.missed {
+        if !self.links.missed() {
             tracing::error!(%error, "the store does not take what the hub says; it is told again later");
         }
         self.stop_keeping();
@@ -199,10 +192,10 @@ impl Desk {
         false
     }
 
-    /// Which of this desk's sessions is the current one: where the number changes, the session ends and another begins,
-    /// with what the desk then has.
-    pub fn keeping(&self) -> u64 {
-        self.health.keeping
+    /// Which sessions are the current ones: where the number changes, a session ends and another begins, with what the
+    /// desk then has.
+    pub fn sessions(&self) -> u64 {
+        self.links.sessions()
     }
 
     /// What is to be tried out before the next look.
@@ -213,7 +206,7 @@ impl Desk {
         }
         let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
         let disk = due.then(|| Trial { folder: self.folder.root().to_owned(), bytes });
-        Trials { disk, store: self.store.trial() }
+        Trials { disk, store: self.knowledge.store.trial() }
     }
 
     /// Looks after disk and pass list: takes up what the trials said, opens anew, checks a part. To be called after the
@@ -225,27 +218,28 @@ impl Desk {
             self.health.disk = taken.err().or_else(|| self.look_at_files());
         }
         self.keep_what_was_not_kept();
-        self.requests.forget_the_oldest(self.clock.latest().0);
-        let healed = self.store.heal(tried.store);
-        let more = self.store.check(CHECKED_AT_ONCE);
+        self.requests.forget_the_oldest(self.time.clock.latest().0);
+        let healed = self.knowledge.store.heal(tried.store);
+        let more = self.knowledge.store.check(CHECKED_AT_ONCE);
         // What was written lately is written out, so that the next start can tell whether all of it is there. Not
         // between two parts of a check: those come every few milliseconds.
         if !more
-            && self.store.is_writable()
-            && let Err(error) = self.store.flush()
+            && self.knowledge.store.is_writable()
+            && let Err(error) = self.knowledge.store.flush()
         {
             tracing::error!(%error, "the store could not be written out");
         }
         if healed || before != self.store_health() {
             self.take_up_store();
         }
-        if self.health.missed && self.health.disk.is_none() && self.store.is_writable() {
-            self.begin_another_session();
+        if self.links.missed() && self.health.disk.is_none() && self.knowledge.store.is_writable() {
+            self.links.begin_others();
+            self.wake_links();
         }
         let now = Said {
             disk: self.disk_health(),
             store: self.store_health(),
-            passes: self.store.passes(),
+            passes: self.knowledge.store.passes(),
             beside: self.said_beside(),
         };
         let fine = now.disk == Health::Fine && now.store == Health::Fine;
@@ -266,20 +260,14 @@ impl Desk {
         self.take_up_acknowledgements();
         // What the hub acknowledged meanwhile is known here only.
         let kept: Vec<_> =
-            self.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
+            self.book.acknowledged.iter().map(|(list, sequence)| (*list, *sequence)).collect();
         for ((day, writer), sequence) in kept {
-            if self.store.is_writable() {
-                let kept = self.store.acknowledge(day, &writer, sequence);
+            if self.knowledge.store.is_writable() {
+                let kept = self.knowledge.store.acknowledge(day, &writer, sequence);
                 self.kept(kept);
             }
         }
         self.refresh_names();
         self.stop_keeping();
-    }
-
-    fn begin_another_session(&mut self) {
-        self.health.missed = false;
-        self.health.keeping += 1;
-        self.wake_link();
     }
 }

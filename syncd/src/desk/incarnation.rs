@@ -9,17 +9,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use crdt_model::entry::{Entry, EntryRef, Fact};
 use crdt_model::ids::{DeviceId, Writer};
 use crdt_model::ledger::Ledger;
-use crdt_model::stock::{GrantId, Unit};
+use crdt_model::stock::{GrantId, Holding, Unit};
 use crdt_model::time::UnixMillis;
 use sync_protocol::heartbeat::Ticks;
 
 use super::{Desk, read_clocks};
-use crate::desk_api::types::Trouble;
 use crate::ledger_files::LedgerFiles;
+use crate::links::{Peer, Session};
 use crate::mark::{ComputerId, Mark, Standing};
 use crate::paths::DeskFolder;
 use crate::stock_file::StockFile;
 use crate::store::Cursor;
+use desk_api::types::Trouble;
 
 /// What is known of other copies of this desk.
 #[derive(Debug)]
@@ -108,8 +109,8 @@ fn is_new(files: &LedgerFiles, device: DeviceId, stock: &StockFile) -> bool {
 
 impl Desk {
     fn units_named_here(&self) -> BTreeMap<Unit, u32> {
-        let first = |place: &EntryRef| self.first_place(place).unwrap_or(*place);
-        counted(self.unit_entries.iter().map(|(place, unit)| (first(place), *unit)))
+        let first = |place: &EntryRef| self.book.first_place(place).unwrap_or(*place);
+        counted(self.units.unit_entries.iter().map(|(place, unit)| (first(place), *unit)))
     }
 
     /// Units that were handed out on this computer by redemptions that are not in this folder.
@@ -124,8 +125,13 @@ impl Desk {
             _ if self.is_used_twice() => false,
             Standing::Knows => true,
             Standing::Unknown { .. } if self.incarnation.hub_heard => true,
-            Standing::Unknown { handed } => handed < self.policy.units_without_hub(),
+            Standing::Unknown { handed } => handed < self.knowledge.policy.units_without_hub(),
         }
+    }
+
+    /// What this desk may hand out now.
+    pub(super) fn may_be_handed_out(&self) -> &Holding {
+        if self.may_hand_out() { &self.units.holding } else { &self.units.nothing }
     }
 
     /// Whether this desk knows what was handed out under its name, as far as anybody can.
@@ -139,7 +145,7 @@ impl Desk {
 
     /// Whether another daemon records under this desk's name.
     fn is_used_twice(&self) -> bool {
-        self.incarnation.overlapped || self.notes.says_used_twice()
+        self.incarnation.overlapped || self.links.name_used_twice()
     }
 
     /// This entry may hand out a unit: noted outside the folder before anybody sees the verdict.
@@ -163,7 +169,7 @@ impl Desk {
     pub(super) fn look_at_mark(&mut self) {
         if self.incarnation.mark.standing() == Standing::HeldByAnother {
             let named = self.units_named_here();
-            let is_new = is_new(&self.files, self.writer.device, &self.stock_file);
+            let is_new = is_new(&self.book.files, self.book.writer.device, &self.units.stock_file);
             if self.incarnation.mark.try_lock(&named, is_new) {
                 self.hold();
                 self.publish_status();
@@ -174,12 +180,12 @@ impl Desk {
 
     /// The hub has shared all that it had at its welcome, and said what it has granted: what it knows of this desk's
     /// other copies is here.
-    pub(super) fn note_hub_heard(&mut self) {
-        if self.incarnation.hub_heard || !self.grants_listed || !self.keeps() {
+    pub(super) fn note_hub_heard(&mut self, session: &Session) {
+        if self.incarnation.hub_heard || !self.keeps(session.peer()) {
             return;
         }
-        let shared = self.store.cursor(Cursor::Venue).unwrap_or_default();
-        if self.whole_at.is_some_and(|all| shared >= all) {
+        let shared = self.knowledge.store.cursor(Cursor::Venue).unwrap_or_default();
+        if session.peer() == Peer::Hub && session.has_said_all(shared) {
             self.incarnation.hub_heard = true;
             let named = self.units_named_here();
             self.incarnation.mark.heard(&named);
@@ -194,13 +200,15 @@ impl Desk {
         writer: &Writer,
         mut times: impl Iterator<Item = UnixMillis>,
     ) {
-        if writer.device != self.writer.device || self.incarnation.epochs.contains(&writer.epoch) {
+        if writer.device != self.book.writer.device
+            || self.incarnation.epochs.contains(&writer.epoch)
+        {
             return;
         }
         let since = read_clocks().steady.since(self.incarnation.began);
-        let now = self.clock.latest();
+        let now = self.time.clock.latest();
         let began = now.plus(-i64::try_from(since).unwrap_or(i64::MAX));
-        let tolerance = self.policy.clock_tolerance;
+        let tolerance = self.knowledge.policy.clock_tolerance;
         if times.any(|at| at > began.plus(tolerance) && at <= now.plus(tolerance))
             && !std::mem::replace(&mut self.incarnation.overlapped, true)
         {
@@ -218,16 +226,16 @@ impl Desk {
         if standing == Standing::HeldByAnother || self.is_used_twice() {
             said.push(Trouble::NameUsedTwice);
         }
-        let held = |unit: &Unit| self.holding.grants.iter().any(|it| it.grant == unit.grant);
+        let held = |unit: &Unit| self.units.holding.grants.iter().any(|it| it.grant == unit.grant);
         let units = self.handed_out_elsewhere().into_iter().filter(held).count() as u64;
         if units > 0 {
             said.push(Trouble::FolderOlder { units });
         }
         if let Standing::Unknown { handed } = standing
             && !self.incarnation.hub_heard
-            && self.holding.grants.iter().any(|it| self.holding.left(it.reward) > 0)
+            && self.units.holding.grants.iter().any(|it| self.units.holding.left(it.reward) > 0)
         {
-            let units = self.policy.units_without_hub().saturating_sub(handed).into();
+            let units = self.knowledge.policy.units_without_hub().saturating_sub(handed).into();
             said.push(Trouble::UnitsLimited { units });
         }
         said

@@ -10,7 +10,8 @@ use jiff::civil::Date;
 use service::tasks::Failures;
 
 use super::Desk;
-use crate::desk_api::types::Trouble;
+use crate::links::Peer;
+use desk_api::types::Trouble;
 
 /// How long it is said that a part of the daemon failed, where it has run since.
 const FAILURE_IS_NEWS: Duration = Duration::from_secs(60 * 60);
@@ -32,18 +33,8 @@ struct Restored {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     restored: Option<Restored>,
-    used_twice: bool,
-    /// In this session the hub said that a list there is not the one on this disk.
-    diverged: bool,
     failures: Failures,
     socket: Option<String>,
-}
-
-impl Notes {
-    /// The hub says that another daemon uses this desk's key.
-    pub(super) fn says_used_twice(&self) -> bool {
-        self.used_twice || self.diverged
-    }
 }
 
 fn lacking(before: &Acknowledged, now: &Acknowledged) -> u64 {
@@ -54,37 +45,25 @@ fn lacking(before: &Acknowledged, now: &Acknowledged) -> u64 {
 impl Desk {
     /// The hub holds less than it had acknowledged: all of this desk's entries wait again.
     pub(super) fn note_hub_restored(&mut self, at: UnixMillis) {
-        let before = std::mem::take(&mut self.acknowledged);
-        self.held_by_hub.clear();
+        let before = self.book.forget_acknowledged();
         self.notes.restored = Some(Restored { at, before, entries: None });
     }
 
     /// The hub has said what it still holds: the rest is what is sent again.
     pub(super) fn count_what_is_sent_again(&mut self) {
         if let Some(restored) = &mut self.notes.restored {
-            let lacking = lacking(&restored.before, &self.acknowledged);
+            let lacking = lacking(&restored.before, &self.book.acknowledged);
             restored.entries.get_or_insert(lacking);
         }
     }
 
-    /// The hub says whether another daemon uses this desk's key, too.
-    pub(super) fn note_used_twice(&mut self, used_twice: bool) {
-        if used_twice && !self.notes.used_twice {
+    /// It is said on a link whether another daemon uses this desk's key, too.
+    pub(super) fn note_used_twice(&mut self, peer: Peer, used_twice: bool) {
+        if self.links.set_used_twice(peer, used_twice) {
             tracing::error!(
                 "another computer records under this desk's name, too: its folder was copied"
             );
         }
-        self.notes.used_twice = used_twice;
-    }
-
-    /// The hub has another list under this desk's name: two computers recorded in it.
-    pub(super) fn note_diverged(&mut self) {
-        self.notes.diverged = true;
-    }
-
-    /// A session begins: the hub says again whether a list diverges.
-    pub(super) fn forget_diverged(&mut self) {
-        self.notes.diverged = false;
     }
 
     /// A task of the daemon failed.
@@ -115,8 +94,8 @@ impl Desk {
         }
         said.extend(self.said_of_copies());
         if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {
-            let today = self.calendar.day(self.clock.latest()) == self.calendar.day(*at);
-            if today || lacking(before, &self.acknowledged) > 0 {
+            let today = self.calendar.day(self.time.clock.latest()) == self.calendar.day(*at);
+            if today || lacking(before, &self.book.acknowledged) > 0 {
                 said.push(Trouble::HubRestored { entries: *entries });
             }
         }

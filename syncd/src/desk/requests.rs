@@ -4,12 +4,12 @@ use crdt_model::catalogue::{CardName, CardStatus, CardSystem};
 use crdt_model::ids::{CardSystemId, Identification, UitpasNumber};
 use crdt_model::money::Cents;
 use crdt_model::time::UnixMillis;
+use desk_api::types::{MembershipPriceView, RequestBody, RequestView};
 use jiff::civil::Date;
 use rand::RngExt;
 use sync_protocol::request::{Registration, Request, RequestId, seal_request};
 
 use super::{Desk, Refusal};
-use crate::desk_api::types::{MembershipPriceView, RequestBody, RequestView};
 
 impl Desk {
     /// Seals a request and keeps it. What a registration costs is in the answer.
@@ -26,7 +26,7 @@ impl Desk {
             .requests
             .add(&sealed, request.kind(), wall.0, to_pay)
             .map_err(Refusal::RequestNotKept)?;
-        self.wake_link();
+        self.wake_links();
         self.publish_status();
         Ok(view)
     }
@@ -82,8 +82,8 @@ impl Desk {
     /// Before money is taken: whether the card is one from a stock, as far as this desk knows it.
     fn can_be_sold(&self, number: UitpasNumber) -> Result<(), Refusal> {
         let card = Identification::Uitpas(number);
-        let Some(record) = self.record(&card)? else { return Ok(()) };
-        let name = CardName(self.lookup.card_key(&card));
+        let Some(record) = self.knowledge.record(&card)? else { return Ok(()) };
+        let name = CardName(self.knowledge.lookup.card_key(&card));
         match record.card_status(&name) {
             CardStatus::LocalStock => Ok(()),
             _ => Err(Refusal::NotInStock),
@@ -92,7 +92,7 @@ impl Desk {
 
     /// The asked card system; where nothing is asked, the only one there is.
     fn card_system(&self, asked: Option<CardSystemId>) -> Result<&CardSystem, Refusal> {
-        let found = match (asked, &self.card_systems[..]) {
+        let found = match (asked, &self.knowledge.card_systems[..]) {
             (None, [only]) => Some(only),
             (None, _) => None,
             (Some(asked), all) => all.iter().find(|system| system.card_system == asked),
@@ -113,7 +113,8 @@ impl Desk {
         wall: UnixMillis,
     ) -> Vec<MembershipPriceView> {
         let today = self.calendar.day(wall);
-        self.card_systems
+        self.knowledge
+            .card_systems
             .iter()
             .filter_map(|system| {
                 let price = system.membership_price(born, social_tariff, today)?;

@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use crdt_model::entry::EntryRef;
 use crdt_model::ids::Writer;
+use desk_api::types::{Event, Health, Trouble};
 use jiff::civil::Date;
-use sync_protocol::desk::OwnList;
 
 use super::Desk;
-use crate::desk_api::types::{Event, Health, Trouble};
 use crate::disk::DiskTrouble;
 use crate::ledger_files::{Damage, LedgerFileError, Repair};
+use crate::links::Session;
 
 /// How long it is shown that something was put right: long enough for a volunteer to see it and to tell somebody. What
 /// is lost is shown for as long as the daemon runs.
@@ -28,28 +28,15 @@ const SHOWN_FOR: Duration = Duration::from_secs(15 * 60);
 pub(super) struct Salvaged {
     /// Lists that the hub must not have yet, and in which lists their entries stood first.
     held_back: BTreeMap<(Date, Writer), BTreeSet<Writer>>,
-    /// What the hub said in this session that it has of those.
-    at_hub: BTreeMap<(Date, Writer), u64>,
     /// Where a part of the ledgers is missing: the store has noted that all of the venue is asked for again.
     pub(super) asked_anew: bool,
+    /// Entries that the hub has acknowledged are lacking.
+    pub(super) lacking: bool,
     /// What is shown, and until when.
     shown: Option<(Trouble, Option<Instant>)>,
 }
 
 impl Salvaged {
-    /// A new session: what the hub said in the last one is no longer its word.
-    pub(super) fn begin_session(&mut self) {
-        self.at_hub.clear();
-    }
-
-    /// The hub has so many entries of this list.
-    pub(super) fn note_at_hub(&mut self, day: Date, writer: Writer, held: u64) {
-        if self.firsts().any(|list| list == (day, writer)) {
-            let known = self.at_hub.entry((day, writer)).or_default();
-            *known = held.max(*known);
-        }
-    }
-
     /// Whether the hub must not have this list yet.
     pub(super) fn holds_back(&self, day: Date, writer: Writer) -> bool {
         self.held_back.contains_key(&(day, writer))
@@ -111,8 +98,8 @@ impl Desk {
 
     /// The disk, as it is shown: what stops it now, else what was found of its files.
     pub(super) fn disk_shown(&self) -> Health {
-        if self.disk != Health::Fine {
-            return self.disk.clone();
+        if self.salvaged.lacking {
+            return Health::Trouble(Trouble::LedgerLacking);
         }
         let shown = self.salvaged.shown.as_ref();
         let shown = shown.filter(|(_, until)| until.is_none_or(|until| Instant::now() < until));
@@ -126,64 +113,50 @@ impl Desk {
 
     /// Finds the lists of copies of which the hub has acknowledged nothing: those wait for its word.
     pub(super) fn take_up_copies(&mut self) {
-        let (device, acknowledged) = (self.writer.device, &self.acknowledged);
+        let (device, acknowledged) = (self.book.writer.device, &self.book.acknowledged);
         let unknown = |day, writer: Writer| {
             writer.device == device && acknowledged.get(&(day, writer)).is_none_or(|it| *it == 0)
         };
-        let lists = self.files.lists_of_copies();
+        let lists = self.book.files.lists_of_copies();
         let waiting = lists.filter(|(day, writer, _)| unknown(*day, *writer));
         self.salvaged.held_back =
             waiting.map(|(day, writer, firsts)| ((day, writer), firsts)).collect();
         // A start before this one found the damage.
-        let lost = self.files.missing_count();
-        let lacking = self.disk == Health::Trouble(Trouble::LedgerLacking);
-        let said = lacking || self.shows_damage();
-        if self.files.is_incomplete() && lost > 0 && !said {
+        let lost = self.book.files.missing_count();
+        let said = self.salvaged.lacking || self.shows_damage();
+        if self.book.files.is_incomplete() && lost > 0 && !said {
             let lists = self.salvaged.held_back.keys();
             let lengths = lists.filter_map(|(day, writer)| {
-                Some(self.files.ledger(*day)?.position(writer).sequence)
+                Some(self.book.files.ledger(*day)?.position(writer).sequence)
             });
             let trouble = Trouble::LedgerDamaged { saved: lengths.sum(), lost };
             self.salvaged.shown = Some((trouble, None));
         }
     }
 
-    /// The lists of this desk that the hub may have or is asked about.
-    pub(super) fn lists_for_hub(&self) -> impl Iterator<Item = (OwnList, u64)> + '_ {
-        let firsts: BTreeSet<_> = self.salvaged.firsts().collect();
-        // A list of which this disk has not even the first entry.
-        let empty = move |(day, writer): &(Date, Writer)| self.files.length_of(*day, writer) == 0;
-        let empty = firsts.into_iter().filter(empty);
-        let empty = empty.map(|(day, writer)| (OwnList { day, writer, acknowledged: 0 }, 0));
-        self.own_list_lengths()
-            .filter(|(list, _)| !self.salvaged.holds_back(list.day, list.writer))
-            .chain(empty)
-    }
-
     /// Lets the hub have the lists of copies of whose entries it has said all that it has, and sent what is lacking here.
     ///
     /// # Errors
     /// [`LedgerFileError`]; the list is held back for longer.
-    pub(super) fn release_copies(&mut self) -> Result<(), LedgerFileError> {
-        let here = |day: Date, writer: &Writer| self.files.length_of(day, writer);
-        let at_hub = &self.salvaged.at_hub;
+    pub(super) fn release_copies(&mut self, session: &Session) -> Result<(), LedgerFileError> {
+        let here = |day: Date, writer: &Writer| self.book.files.length_of(day, writer);
         let known = |day: Date, first: &Writer| {
-            at_hub.get(&(day, *first)).is_some_and(|held| here(day, first) >= *held)
+            session.held(day, first).is_some_and(|held| here(day, first) >= held)
         };
         let all = self.salvaged.held_back.iter();
         let ready: Vec<_> = all
             .filter(|((day, _), firsts)| firsts.iter().all(|first| known(*day, first)))
             // A list that is not on the disk yet has another name after a restart.
-            .filter(|((day, _), _)| !self.files.awaits_repair(*day))
+            .filter(|((day, _), _)| !self.book.files.awaits_repair(*day))
             .map(|(list, _)| *list)
             .collect();
         for (day, writer) in ready {
-            if let Some(moves) = self.files.drop_copies(day, &writer)? {
+            if let Some(moves) = self.book.files.drop_copies(day, &writer)? {
                 self.note_moved(&moves.into_iter().collect());
             }
             self.salvaged.held_back.remove(&(day, writer));
             tracing::info!(%day, list = %writer, "entries that stood behind damage go to the hub");
-            self.wake_link();
+            self.wake_links();
         }
         Ok(())
     }
@@ -192,7 +165,7 @@ impl Desk {
     fn note_moved(&mut self, moves: &BTreeMap<EntryRef, EntryRef>) {
         let now = |place: &EntryRef| moves.get(place).copied().unwrap_or(*place);
         let mut touched = Vec::new();
-        for (subject, places) in &mut self.by_subject {
+        for (subject, places) in &mut self.book.by_subject {
             if places.iter().any(|place| moves.contains_key(place)) {
                 let mut seen = BTreeSet::new();
                 *places = places.iter().map(now).filter(|place| seen.insert(*place)).collect();
@@ -200,7 +173,7 @@ impl Desk {
             }
         }
         let mut moved = BTreeSet::new();
-        for row in &mut self.history {
+        for row in &mut self.history.rows {
             let place = row.answer.entry.as_ref().map(now);
             if row.answer.entry != place {
                 row.answer.entry = place;
@@ -214,21 +187,16 @@ impl Desk {
             self.refresh_outcomes(subject);
         }
         // Whoever takes an entry back names its place, so each row is shown with the new one.
-        for row in self.history.iter().filter(|row| moved.contains(&row.id)) {
+        for row in self.history.rows.iter().filter(|row| moved.contains(&row.id)) {
             self.publish(Event::Row(Box::new(row.clone())));
         }
     }
 
-    /// The place that says which entry this is: where it stood first.
-    pub(super) fn first_place(&self, place: &EntryRef) -> Option<EntryRef> {
-        self.files.ledger(place.day)?.first_place(place)
-    }
-
     /// What the hub had of what was lost is back; the rest is lost for good.
     pub(super) fn note_lost(&mut self) {
-        let lost = self.files.missing_count();
+        let lost = self.book.files.missing_count();
         if let Some((Trouble::LedgerDamaged { saved, .. }, _)) = self.salvaged.shown {
-            if lost == 0 && self.files.knows_what_is_missing() {
+            if lost == 0 && self.book.files.knows_what_is_missing() {
                 self.salvaged.shown = None;
             } else if lost > 0 {
                 self.salvaged.shown = Some((Trouble::LedgerDamaged { saved, lost }, None));
@@ -252,7 +220,7 @@ impl Desk {
 
     /// What stands in the way of the ledger files, where something does.
     pub(super) fn look_at_files(&mut self) -> Option<DiskTrouble> {
-        let checked = self.files.check();
+        let checked = self.book.files.check();
         self.note_written_again();
         match checked {
             Ok(()) => None,
@@ -269,12 +237,12 @@ impl Desk {
 
     /// Says what of the files was written again, and what was put right only now.
     pub(super) fn note_written_again(&mut self) {
-        let repaired = self.files.take_repaired();
+        let repaired = self.book.files.take_repaired();
         if !repaired.is_empty() {
             self.take_up_repairs(&repaired);
             self.publish_status();
         }
-        let again = self.files.take_written_again();
+        let again = self.book.files.take_written_again();
         if again.is_empty() {
             return;
         }

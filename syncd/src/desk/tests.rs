@@ -1,16 +1,20 @@
 //! A desk that has never seen its hub.
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
-use crdt_model::catalogue::{PassRecord, Programme};
-use crdt_model::entry::{Fact, Subject};
+use std::fs;
+use std::sync::Arc;
+
+use crdt_model::catalogue::{Activity, PassRecord, Programme};
+use crdt_model::entry::{Entry, Fact, Subject};
 use crdt_model::ids::{ActivityId, PassId, RewardId};
 use crdt_model::stock::{GrantId, GrantedUnits, Units};
-use crdt_model::time::day_number;
+use crdt_model::time::{UnixMillis, day_number};
 use hardware::card::Speaks;
 use sync_protocol::desk::DeskEvent;
 
 use super::*;
-use crate::desk_api::types::CardCheckRequest;
+use crate::links::Peer;
+use desk_api::types::{CardCheckRequest, Health, HubLink, Trouble};
 
 const DAY: i64 = 86_400_000;
 
@@ -64,10 +68,10 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
     assert!(refused(&mut desk, false, now).contains("pass list"), "it was never there");
     // This desk was given no keys, so that is as far as it goes.
     assert!(refused(&mut desk, true, now).contains("no keys"), "somebody knows the card");
-    desk.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
+    desk.knowledge.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
     assert!(refused(&mut desk, false, now.plus(DAY - 1)).contains("no keys"));
     assert!(refused(&mut desk, false, now.plus(DAY)).contains("pass list"), "a day old");
-    desk.store.flush().unwrap();
+    desk.knowledge.store.flush().unwrap();
     drop(desk);
     fs::remove_file(folder.path().join("store/1/db")).unwrap();
     let mut desk = opened(folder.path(), 2);
@@ -111,7 +115,7 @@ fn what_the_hub_folded_long_ago_counts_once() {
     let first = day_number(desk.calendar.day(now)) - 41;
     let record = PassRecord { folded_from: first, ..PassRecord::new(PassId(7), Programme::Uitpas) };
     assert_eq!(desk.account(&record, None).points(), 1, "the hub does not have it yet");
-    desk.acknowledged.insert((place.day, place.writer), 1);
+    desk.book.acknowledged.insert((place.day, place.writer), 1);
     assert_eq!(desk.account(&record, None).points(), 0, "it is in the hub's account");
 }
 
@@ -128,8 +132,8 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
         units: Units { first: 0, count: 20 },
     };
     desk.granted(vec![grant(1)]).unwrap();
-    assert_eq!(desk.holding.left(RewardId(1)), 20);
-    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
+    assert_eq!(desk.units.holding.left(RewardId(1)), 20);
+    desk.knowledge.store.set_cursor(Cursor::Venue, 9).unwrap();
     let file = folder.path().join(format!("ledger/museum-de-reede/{}.automerge", places[0].day));
     drop(desk);
     let mut bytes = fs::read(&file).unwrap();
@@ -138,29 +142,37 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     fs::write(&file, bytes).unwrap();
     for start in 2..5 {
         let desk = opened(folder.path(), start);
-        assert!(desk.files.is_incomplete(), "also after another start");
-        assert_eq!(desk.store.cursor(Cursor::Venue).unwrap(), 0, "all is asked for again");
+        assert!(desk.book.files.is_incomplete(), "also after another start");
+        assert_eq!(
+            desk.knowledge.store.cursor(Cursor::Venue).unwrap(),
+            0,
+            "all is asked for again"
+        );
         assert!(desk.wanted_units().is_empty() && desk.closing_statements().is_empty());
-        assert_eq!(desk.holding.left(RewardId(1)), 0);
+        assert_eq!(desk.units.holding.left(RewardId(1)), 0);
     }
     let mut desk = opened(folder.path(), 5);
-    desk.whole_at = Some(9);
+    let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+    session.welcomed(9);
     desk.granted(vec![grant(1)]).unwrap();
-    desk.store.set_cursor(Cursor::Venue, 8).unwrap();
-    desk.note_whole();
-    assert!(desk.files.is_incomplete(), "something is still on its way");
-    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
-    desk.grants_listed = false;
-    desk.note_whole();
-    assert!(desk.files.is_incomplete(), "the hub may know of grants that this disk forgot");
+    session.grants_listed();
+    desk.knowledge.store.set_cursor(Cursor::Venue, 8).unwrap();
+    desk.note_whole(&session);
+    assert!(desk.book.files.is_incomplete(), "something is still on its way");
+    desk.knowledge.store.set_cursor(Cursor::Venue, 9).unwrap();
+    let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+    session.welcomed(9);
+    desk.note_whole(&session);
+    assert!(desk.book.files.is_incomplete(), "the hub may know of grants that this disk forgot");
     desk.granted(vec![grant(1)]).unwrap();
-    desk.note_whole();
+    session.grants_listed();
+    desk.note_whole(&session);
     drop(desk);
     let mut desk = opened(folder.path(), 6);
-    assert!(!desk.files.is_incomplete());
+    assert!(!desk.book.files.is_incomplete());
     // What the hub never had is gone, and with it what that handed out of the grant.
     desk.granted(vec![grant(1), grant(2)]).unwrap();
-    assert_eq!(desk.holding.left(RewardId(1)), 20, "of the new one alone");
+    assert_eq!(desk.units.holding.left(RewardId(1)), 20, "of the new one alone");
     desk.give_stock_back().unwrap();
     let stated: Vec<_> = desk.closing_statements().iter().map(|it| it.grant).collect();
     assert_eq!(stated, [GrantId(2)]);
@@ -173,7 +185,7 @@ fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
     let mut desk = desk(folder.path());
     let now = super::read_clocks().wall;
     desk.append(check_in(now.plus(1_000))).unwrap();
-    desk.store.set_cursor(Cursor::HubClock, u64::try_from(now.0).unwrap()).unwrap();
+    desk.knowledge.store.set_cursor(Cursor::HubClock, u64::try_from(now.0).unwrap()).unwrap();
     drop(desk);
     let mut desk = opened(folder.path(), 2);
     let asleep = Reading { wall: UnixMillis(0), ..super::read_clocks() };
@@ -186,9 +198,9 @@ fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
         "and it says so"
     );
     // Nobody knows for how long it was off: no list is fresh then, and no hour is outside opening hours.
-    desk.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
+    desk.knowledge.store.set_cursor(Cursor::CatalogueAt, u64::try_from(now.0).unwrap()).unwrap();
     assert_eq!(desk.catalogue_age(at), i64::MAX);
-    desk.activities = vec![closed_activity()];
+    desk.knowledge.activities = vec![closed_activity()];
     assert!(desk.activities()[0].open);
     let awake = desk.look(super::read_clocks());
     assert_eq!(desk.status().clock, Health::Fine);
@@ -200,10 +212,10 @@ fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
 fn what_was_written_while_the_clock_was_ahead_counts_on_the_day_on_which_it_was_put_right() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let right = desk.clock.latest();
+    let right = desk.time.clock.latest();
     let reading = |desk: &Desk, off| {
         let clocks = super::read_clocks();
-        assert!(desk.clock.latest().since(right) < 2 * DAY + 3_600_000);
+        assert!(desk.time.clock.latest().since(right) < 2 * DAY + 3_600_000);
         Reading { wall: clocks.wall.plus(off), ..clocks }
     };
     let ahead = reading(&desk, 2 * DAY);
@@ -212,7 +224,7 @@ fn what_was_written_while_the_clock_was_ahead_counts_on_the_day_on_which_it_was_
     let place = desk.append(check_in(desk.next_at(at))).unwrap();
     let put_right = reading(&desk, 0);
     let now = desk.look(put_right);
-    let entry = *desk.entry(&place).unwrap();
+    let entry = *desk.book.entry(&place).unwrap();
     assert_eq!(desk.counted_at(&place, &entry), now);
     // The list ends here, so what stands in it is never of a later day, also when that has come.
     desk.append(check_in(desk.next_at(now))).unwrap();
@@ -227,13 +239,13 @@ fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
     let place = desk.append(check_in(super::read_clocks().wall)).unwrap();
-    desk.store.acknowledge(place.day, &place.writer, 1).unwrap();
-    desk.store.flush().unwrap();
+    desk.knowledge.store.acknowledge(place.day, &place.writer, 1).unwrap();
+    desk.knowledge.store.flush().unwrap();
     drop(desk);
-    assert!(!opened(folder.path(), 2).files.is_incomplete());
+    assert!(!opened(folder.path(), 2).book.files.is_incomplete());
     let ledgers = folder.path().join("ledger/museum-de-reede");
     fs::remove_file(ledgers.join(format!("{}.automerge", place.day))).unwrap();
-    assert!(opened(folder.path(), 3).files.is_incomplete());
+    assert!(opened(folder.path(), 3).book.files.is_incomplete());
 }
 
 /// Invariant 5: what was handed out of a grant is not known, so nothing is, until the hub has shared all and it was kept.
@@ -244,24 +256,33 @@ fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hu
     let units = Units { first: 0, count: 20 };
     let reward = RewardId(1);
     desk.granted(vec![GrantedUnits { grant: GrantId(1), reward, units }]).unwrap();
-    assert_eq!(desk.holding.left(reward), 20);
-    let other = Writer { epoch: 7, ..desk.writer };
-    desk.store.acknowledge(desk.calendar.day(desk.clock.latest()), &other, 3).unwrap();
+    assert_eq!(desk.units.holding.left(reward), 20);
+    let other = Writer { epoch: 7, ..desk.book.writer };
+    desk.knowledge
+        .store
+        .acknowledge(desk.calendar.day(desk.time.clock.latest()), &other, 3)
+        .unwrap();
     desk.take_up_acknowledgements();
-    assert!(desk.files.is_incomplete() && desk.salvaged.asked_anew);
-    assert_eq!(desk.holding.left(reward), 0);
-    (desk.whole_at, desk.grants_listed) = (Some(9), true);
-    desk.store.set_cursor(Cursor::Venue, 9).unwrap();
+    assert!(desk.book.files.is_incomplete() && desk.salvaged.asked_anew);
+    assert_eq!(desk.units.holding.left(reward), 0);
+    let said_all = |desk: &mut Desk| {
+        let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+        session.welcomed(9);
+        session.grants_listed();
+        session
+    };
+    let session = said_all(&mut desk);
+    desk.knowledge.store.set_cursor(Cursor::Venue, 9).unwrap();
     desk.stop_keeping();
-    desk.note_whole();
-    assert!(desk.files.is_incomplete(), "nothing of this session was kept");
-    desk.begin_to_keep();
+    desk.note_whole(&session);
+    assert!(desk.book.files.is_incomplete(), "nothing of this session was kept");
+    let session = said_all(&mut desk);
     desk.salvaged.asked_anew = false;
-    desk.note_whole();
-    assert!(desk.files.is_incomplete(), "the hub was not asked for all");
+    desk.note_whole(&session);
+    assert!(desk.book.files.is_incomplete(), "the hub was not asked for all");
     desk.salvaged.asked_anew = true;
-    desk.note_whole();
-    assert!(!desk.files.is_incomplete());
+    desk.note_whole(&session);
+    assert!(!desk.book.files.is_incomplete());
 }
 
 /// Invariants 2 and 3: it stands here as a copy, and at the hub where it stood first.
@@ -272,8 +293,8 @@ fn an_entry_that_the_hub_has_counts_once_where_this_disk_has_a_copy_of_it_alone(
     let yesterday = super::read_clocks().wall.plus(-DAY);
     let places: Vec<_> =
         (0..3).map(|n| desk.append(check_in(yesterday.plus(n))).unwrap()).collect();
-    desk.store.acknowledge(places[0].day, &places[0].writer, 3).unwrap();
-    desk.store.flush().unwrap();
+    desk.knowledge.store.acknowledge(places[0].day, &places[0].writer, 3).unwrap();
+    desk.knowledge.store.flush().unwrap();
     let ledgers = folder.path().join("ledger/museum-de-reede");
     let file = ledgers.join(format!("{}.automerge", places[0].day));
     drop(desk);
@@ -282,7 +303,7 @@ fn an_entry_that_the_hub_has_counts_once_where_this_disk_has_a_copy_of_it_alone(
     bytes[hole.start + 20..hole.end].fill(0xff);
     fs::write(&file, bytes).unwrap();
     let desk = opened(folder.path(), 2);
-    assert_eq!(desk.acknowledged.get(&(places[0].day, places[0].writer)), Some(&1));
+    assert_eq!(desk.book.acknowledged.get(&(places[0].day, places[0].writer)), Some(&1));
     let record = PassRecord {
         folded_from: day_number(places[0].day) + 1,
         ..PassRecord::new(PassId(7), Programme::Uitpas)
@@ -297,13 +318,14 @@ fn what_a_restored_hub_had_lost_is_counted_when_it_has_said_all_that_it_holds() 
     let now = super::read_clocks();
     let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.wall.plus(n))).unwrap()).collect();
     let (day, writer) = (places[0].day, places[0].writer);
+    let (_, mut session) = desk.begin_session(Peer::Hub, now);
     let acknowledged = |sequence| DeskEvent::Acknowledged { day, writer, sequence };
-    desk.take_up(vec![acknowledged(3), DeskEvent::Compared], now).unwrap();
-    desk.take_up(vec![DeskEvent::AcknowledgementsLost], now).unwrap();
+    desk.take_up(&mut session, vec![acknowledged(3), DeskEvent::Compared], now).unwrap();
+    desk.take_up(&mut session, vec![DeskEvent::AcknowledgementsLost], now).unwrap();
     // An entry that was sent right behind the hello.
-    desk.take_up(vec![acknowledged(1)], now).unwrap();
+    desk.take_up(&mut session, vec![acknowledged(1)], now).unwrap();
     assert_eq!(desk.status().beside, []);
-    desk.take_up(vec![acknowledged(2), DeskEvent::Compared], now).unwrap();
+    desk.take_up(&mut session, vec![acknowledged(2), DeskEvent::Compared], now).unwrap();
     assert_eq!(desk.status().beside, [Trouble::HubRestored { entries: 1 }]);
 }
 
@@ -331,6 +353,53 @@ fn a_closing_statement_about_a_frozen_grant_is_kept_until_the_hub_has_heard_it()
     assert_eq!(stated(&desk), [], "the hub has settled it");
 }
 
+/// What the hub said stands for as long as its own link does, whatever becomes of a link to a neighbour.
+#[test]
+fn a_link_to_a_neighbour_takes_nothing_back_that_the_hub_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let now = super::read_clocks();
+    let neighbour = Peer::Neighbour(crdt_model::ids::DeviceId([9; 16]));
+    let offline = || HubLink::Offline { why: "the line broke".to_owned() };
+    let (_, mut hub) = desk.begin_session(Peer::Hub, now);
+    desk.set_link(Peer::Hub, HubLink::Connected, now.wall);
+    desk.links.confirm(Peer::Hub);
+    let none_left = vec![RewardId(1)];
+    let answered =
+        DeskEvent::Granted { grants: Vec::new(), answered: none_left.clone(), none_left };
+    desk.take_up(&mut hub, vec![answered, DeskEvent::UsedTwice(true)], now).unwrap();
+    assert!(desk.want_now(RewardId(2)));
+    let since = desk.status().hub_since;
+
+    let (_, mut other) = desk.begin_session(neighbour, now);
+    desk.set_link(neighbour, HubLink::Connected, now.wall.plus(5));
+    desk.take_up(&mut other, vec![DeskEvent::UsedTwice(false)], now).unwrap();
+    desk.set_link(neighbour, offline(), now.wall.plus(6));
+    let status = desk.status();
+    assert_eq!((status.hub, status.hub_since), (HubLink::Connected, since));
+    assert_eq!(status.beside, [Trouble::NameUsedTwice]);
+    assert_eq!(desk.catalogue_age(now.wall), 0, "the hub still confirms it");
+    assert!(desk.links.none_left().contains(&RewardId(1)));
+    assert!(desk.waits_for_unit(RewardId(2)) && desk.keeps(Peer::Hub));
+
+    desk.set_link(Peer::Hub, offline(), now.wall.plus(7));
+    assert!(desk.links.none_left().is_empty() && !desk.waits_for_unit(RewardId(2)));
+    assert!(desk.catalogue_age(now.wall.plus(20)) > 0);
+}
+
+#[test]
+fn what_is_to_be_sent_wakes_every_link() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut desk = desk(folder.path());
+    let (mut hub, mut neighbour) = (desk.wakes(), desk.wakes());
+    desk.append(check_in(super::read_clocks().wall)).unwrap();
+    for link in [&mut hub, &mut neighbour] {
+        assert!(link.has_changed().unwrap());
+        link.mark_unchanged();
+        assert!(!link.has_changed().unwrap());
+    }
+}
+
 #[test]
 fn a_part_of_the_daemon_that_failed_is_a_part_of_the_status() {
     let folder = tempfile::tempdir().unwrap();
@@ -354,7 +423,7 @@ fn a_part_of_the_daemon_that_failed_is_a_part_of_the_status() {
 async fn when_the_link_dies_the_status_does_not_say_that_it_stands() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    desk.set_hub(HubLink::Connected, UnixMillis(1));
+    desk.set_link(Peer::Hub, HubLink::Connected, UnixMillis(1));
     let desk = Arc::new(std::sync::Mutex::new(desk));
     let dies = crate::hub_link::offline_at_the_end(&desk, async { panic!("an error of ours") });
     let died = futures_util::FutureExt::catch_unwind(std::panic::AssertUnwindSafe(dies)).await;

@@ -20,6 +20,11 @@ pub(super) struct Unkept {
 }
 
 impl Unkept {
+    /// Whether what may be handed out is not written yet.
+    pub(super) fn awaits_grants(&self) -> bool {
+        self.grants.is_some()
+    }
+
     /// Why something is not written yet.
     pub(super) fn trouble(&self) -> Option<DiskTrouble> {
         self.trouble
@@ -56,7 +61,7 @@ impl Desk {
     fn write_the_unkept(&mut self) -> io::Result<()> {
         // One file that cannot be written keeps no other from being written.
         let mut failed = None;
-        let at = self.clock.latest().0;
+        let at = self.time.clock.latest().0;
         for (id, answer) in std::mem::take(&mut self.unkept.answers) {
             if let Err(error) = self.requests.answered(&answer, at) {
                 self.unkept.answers.insert(id, answer);
@@ -83,7 +88,8 @@ mod tests {
 
     use super::*;
     use crate::desk::tests::desk;
-    use crate::desk_api::types::{Health, Trouble};
+    use crate::links::Peer;
+    use desk_api::types::{Health, Trouble};
 
     fn look(desk: &mut Desk) {
         let tried = desk.trials().run();
@@ -94,8 +100,8 @@ mod tests {
     fn an_answer_and_grants_whose_files_cannot_be_written_end_no_session_and_are_written_later() {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = desk(folder.path());
-        desk.begin_to_keep();
-        let session = desk.keeping();
+        desk.begin_session(Peer::Hub, crate::desk::read_clocks());
+        let session = desk.sessions();
         let id = RequestId([1; 16]);
         let request = SealedRequest { id, sealed: vec![1; 40] };
         desk.requests.add(&request, RequestKind::ReportLost, 20, None).unwrap();
@@ -110,16 +116,16 @@ mod tests {
         desk.keep_grants(vec![GrantedUnits { grant: GrantId(7), reward: RewardId(2), units }]);
         look(&mut desk);
         assert_eq!(desk.status().disk, Health::Trouble(Trouble::DiskFails));
-        assert!(desk.keeps(), "the catalogue does not depend on it");
-        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 1));
+        assert!(desk.keeps(Peer::Hub), "the catalogue does not depend on it");
+        assert_eq!((desk.sessions(), desk.requests.waiting_count()), (session, 1));
         fs::remove_dir(&stock).unwrap();
         look(&mut desk);
-        assert_eq!(desk.stock_file.kept().grants.len(), 1, "one does not wait for the other");
+        assert_eq!(desk.units.stock_file.kept().grants.len(), 1, "one does not wait for the other");
         fs::remove_file(&requests).unwrap();
         fs::rename(&moved, &requests).unwrap();
         look(&mut desk);
         assert_eq!(desk.status().disk, Health::Fine);
-        assert_eq!((desk.keeping(), desk.requests.waiting_count()), (session, 0));
+        assert_eq!((desk.sessions(), desk.requests.waiting_count()), (session, 0));
     }
 
     #[test]
@@ -130,11 +136,11 @@ mod tests {
         let mut events = desk.subscribe();
         look(&mut desk);
         assert!(events.try_recv().is_err(), "nothing changed");
-        desk.note_diverged();
+        desk.links.set_diverged(Peer::Hub, true);
         look(&mut desk);
         assert!(desk.status().beside.contains(&Trouble::NameUsedTwice));
         assert!(events.try_recv().is_ok());
-        desk.forget_diverged();
+        desk.links.set_diverged(Peer::Hub, false);
         look(&mut desk);
         assert!(events.try_recv().is_ok());
         assert_eq!(desk.status().beside, []);

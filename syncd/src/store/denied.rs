@@ -11,10 +11,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crdt_model::catalogue::{
-    Card, CardKey, CardName, CardStatus, HolderStatus, PassRecord, Programme,
-};
-use crdt_model::ids::PassId;
+use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, PassRecord, Programme};
+use crdt_model::ids::{CardKey, PassId};
 use ring::digest::{Context, SHA256};
 
 use super::record::first_eight;

@@ -4,11 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 
-use crdt_model::catalogue::{
-    Activity, CardKey, CardName, CardSystem, Coupon, PassRecord, Policy, Reward,
-};
+use crdt_model::catalogue::{Activity, CardName, CardSystem, Coupon, PassRecord, Policy, Reward};
 use crdt_model::holder::SealedHolder;
-use crdt_model::ids::{PassId, Writer};
+use crdt_model::ids::{CardKey, PassId, Writer};
 
 use super::record::Tree;
 use super::shelf::Shelf;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use desk_api::types::{HubLink, Status};
 use stempel_tests::small_disk::{BindMount, SmallDisk};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
-use syncd::desk_api::types::{HubLink, Status};
 
 use super::{assert_holds, tap};
 

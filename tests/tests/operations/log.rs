@@ -7,9 +7,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use desk_api::types::HubLink;
 use rustix::process::{Pid, Signal, kill_process};
 use stempel_tests::{ACTIVITY, Desk, Hub, PATIENCE, catalogue, program};
-use syncd::desk_api::types::HubLink;
 
 use super::tap;
 
@@ -123,7 +123,7 @@ async fn whatever_becomes_of_its_log_a_daemon_records_sends_and_ends() {
         desk.wait_for("the end of the link", |status| status.hub != HubLink::Connected).await;
         tap(&desk, first + 5..first + 10).await;
         hub.go();
-        let sent = |status: &syncd::desk_api::types::Status| {
+        let sent = |status: &desk_api::types::Status| {
             status.pending == 0 && status.hub == HubLink::Connected
         };
         let status = desk.wait_for("the link again, and pending 0", sent).await;

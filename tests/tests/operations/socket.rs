@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use desk_api::types::{Event, Status, Trouble};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue, pass_number};
-use syncd::desk_api::types::{Event, Status, Trouble};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_that_is_deleted_is_made_again_and_who_is_connected_stays_so() {

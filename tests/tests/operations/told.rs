@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
+use desk_api::types::{Event, HubLink, HubState, Status, Trouble};
 use stempel_tests::{Desk, Hub, PATIENCE, catalogue};
-use syncd::desk_api::types::{Event, HubLink, HubState, Status, Trouble};
 
 use super::{assert_holds, tap};
 

@@ -5,11 +5,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crdt_model::chunk::walk;
+use desk_api::client::ClientError;
+use desk_api::types::{Answer, HubLink, Status};
 use stempel_tests::faked_clock::FakedClock;
 use stempel_tests::small_disk::SmallDisk;
 use stempel_tests::{Desk, Hub, VENUE, catalogue, pass_number};
-use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{Answer, HubLink, Status};
 use tempfile::TempDir;
 
 /// Passes of the catalogue: each is tapped once.

@@ -9,8 +9,8 @@ mod hub;
 mod table;
 
 use crdt_model::decide::Reason;
-use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{Health, HubLink, Status, Trouble};
+use desk_api::client::ClientError;
+use desk_api::types::{Health, HubLink, Status, Trouble};
 
 use causes::World;
 use hub::HUB_ROWS;

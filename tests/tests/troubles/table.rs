@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 
-use syncd::desk_api::types::{HubLink, ProblemKind, Trouble};
+use desk_api::types::{HubLink, ProblemKind, Trouble};
 
 use crate::causes::{self, World};
 

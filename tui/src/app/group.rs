@@ -2,7 +2,7 @@
 
 use crdt_model::decide::VerdictKind;
 use crdt_model::money::Cents;
-use syncd::desk_api::types::{Answer, Kind};
+use desk_api::types::{Answer, Kind};
 
 use super::Model;
 #[cfg(doc)]

@@ -1,7 +1,7 @@
 //! What is asked again before it is done, and what F2 means.
 
 use crossterm::event::{KeyCode, KeyEvent};
-use syncd::desk_api::types::{Answer, Kind, Outcome};
+use desk_api::types::{Answer, Kind, Outcome};
 
 use super::{Command, Dialog, Model};
 use crate::i18n::Notice;

@@ -3,14 +3,14 @@ use crdt_model::catalogue::Programme;
 use crdt_model::decide::Reason;
 use crdt_model::ids::{ChipNumber, PassId};
 use crossterm::event::{KeyCode, KeyModifiers};
+use desk_api::types::{
+    Health, HubLink, HubState, Outcome, PassView, PolicyRule, Problem, ProblemKind, TodayCount,
+    Trouble,
+};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::style::Color;
 use ratatui_image::picker::Picker;
-use syncd::desk_api::types::{
-    Health, HubLink, HubState, Outcome, PassView, PolicyRule, Problem, ProblemKind, TodayCount,
-    Trouble,
-};
 
 use super::input::SEEN_AFTER;
 use super::*;

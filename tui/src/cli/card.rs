@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use clap::Subcommand;
 use crdt_model::authenticity::Authenticity;
+use desk_api::client::{ClientError, DeskClient};
+use desk_api::types::CardCheckView;
 use hardware::card::{Attendant, CardChannel, Presented, Speaks};
 use hardware::describe::{Description, describe};
 use hardware::reader::ReaderEvent;
 use serde::Serialize;
-use syncd::desk_api::client::{ClientError, DeskClient};
-use syncd::desk_api::types::CardCheckView;
 
 use super::{CliError, Exit};
 use crate::card_desk::{CardDesk, Purpose};

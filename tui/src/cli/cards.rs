@@ -3,9 +3,9 @@
 
 use clap::Subcommand;
 use crdt_model::ids::{CardSystemId, ChipNumber, UitpasNumber};
+use desk_api::client::DeskClient;
+use desk_api::types::{RequestBody, RequestState, RequestView};
 use jiff::civil::Date;
-use syncd::desk_api::client::DeskClient;
-use syncd::desk_api::types::{RequestBody, RequestState, RequestView};
 
 use super::{CliError, Exit};
 use crate::i18n::Texts;

@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use service::exit;
+
 use crate::terminal::Ended;
 
 /// The exit codes.
@@ -38,11 +40,11 @@ impl From<Ended> for Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(match exit {
-            Exit::Ok => 0,
-            Exit::Failed => 1,
-            Exit::Usage => 2,
-            Exit::NoDaemon => 3,
-            Exit::Refused => 4,
+            Exit::Ok => exit::DONE,
+            Exit::Failed => exit::FAILED,
+            Exit::Usage => exit::USAGE,
+            Exit::NoDaemon => exit::ABSENT,
+            Exit::Refused => exit::REFUSED,
             Exit::NotOk => 5,
             Exit::Signal(signal) => 128u8.saturating_add(signal),
         })

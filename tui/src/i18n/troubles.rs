@@ -2,10 +2,10 @@
 //! Details for operators are in the daemon's log and in what `stempel doctor` finds.
 
 use crdt_model::decide::Reason;
+use desk_api::client::ClientError;
+use desk_api::types::{HubLink, Problem, ProblemKind, Status, Trouble};
 use hardware::reader::NoReader;
 use i18n_embed_fl::fl;
-use syncd::desk_api::client::ClientError;
-use syncd::desk_api::types::{HubLink, Problem, ProblemKind, Status, Trouble};
 
 use super::Texts;
 use crate::scan::NotRead;

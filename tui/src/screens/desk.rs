@@ -2,6 +2,7 @@
 
 use crdt_model::catalogue::Programme;
 use crdt_model::decide::{Reason, VerdictKind};
+use desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, Status};
 use hardware::reader::ReaderEvent;
 use i18n_embed_fl::fl;
 use ratatui::Frame;
@@ -9,7 +10,6 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Paragraph, Wrap};
-use syncd::desk_api::types::{Health, HistoryRow, HubLink, HubState, PolicyRule, Status};
 use tui_big_text::{BigText, PixelSize};
 
 use crate::app::{Amount, Model, ReaderState, Shown};

@@ -1,11 +1,11 @@
 //! What lies over the desk's screen: help, a number, a choice.
 
+use desk_api::types::RewardView;
 use i18n_embed_fl::fl;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Paragraph, Wrap};
-use syncd::desk_api::types::RewardView;
 
 use crate::app::{Dialog, Model, Question};
 use crate::clock;

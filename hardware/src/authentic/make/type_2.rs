@@ -4,7 +4,7 @@ use super::{MakeError, State, Step, With, done};
 use crate::authentic::ndef;
 use crate::authentic::signed::{Issued, SignedPass};
 use crate::card::Command;
-use crate::describe::TYPE_2_VERSION;
+use crate::product::TYPE_2_VERSION;
 
 /// The first data page of a card that holds no message.
 const EMPTY_MESSAGE: [u8; 4] = [0x03, 0x00, 0xfe, 0x00];

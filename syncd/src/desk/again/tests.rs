@@ -22,7 +22,8 @@ use sync_protocol::{batch, catalogue};
 use super::*;
 use crate::desk::read_clocks;
 use crate::desk::tests::{check_in, desk, opened};
-use crate::desk_api::types::Trouble;
+use crate::links::Session;
+use desk_api::types::Trouble;
 
 const BEFORE: Version = Version { run: 7, number: 0 };
 const AFTER: Version = Version { run: 8, number: 10 };
@@ -50,15 +51,16 @@ fn welcome(run: Version, restored: Option<u64>, go_on: u64) -> HubMessage {
 /// A desk in a session with a hub whose every word the test says.
 struct Talk {
     session: DeskSession,
+    heard: Session,
     reader: FrameReader,
 }
 
 impl Talk {
     fn begin(desk: &mut Desk, welcome: &HubMessage) -> Self {
         desk.set_hub_key(hub_key().public_key().try_into().unwrap());
-        let start = desk.session_start(read_clocks());
+        let (start, heard) = desk.begin_session(Peer::Hub, read_clocks());
         let session = DeskSession::start(&start, desk);
-        let mut talk = Self { session, reader: FrameReader::default() };
+        let mut talk = Self { session, heard, reader: FrameReader::default() };
         talk.say(desk, welcome);
         talk
     }
@@ -66,7 +68,7 @@ impl Talk {
     fn say(&mut self, desk: &mut Desk, message: &HubMessage) {
         let (events, outcome) = self.session.receive(&frame(&message.to_bytes()), desk);
         outcome.unwrap();
-        desk.take_up(events, read_clocks()).unwrap();
+        desk.take_up(&mut self.heard, events, read_clocks()).unwrap();
     }
 
     /// All that the desk says until it has nothing to say.
@@ -99,7 +101,7 @@ fn pass(n: u64) -> Item {
 fn neighbours_share(desk: &Desk, version: u64) -> Share {
     let key = DeviceKey::from_seed(&[3; 32]).unwrap();
     let writer = Writer { device: key.device(), epoch: 4 };
-    let now = desk.clock.latest();
+    let now = desk.time.clock.latest();
     let day = desk.calendar.day(now);
     let id = LedgerId { venue: desk.enrolment.venue.clone(), day };
     let mut ledger = Ledger::new(id.clone());
@@ -126,7 +128,7 @@ const GRANT: GrantedUnits =
 fn told_up_to_20(folder: &std::path::Path) -> Desk {
     let mut desk = desk(folder);
     let mut talk = Talk::begin(&mut desk, &welcome(BEFORE, None, 0));
-    desk.append(check_in(desk.clock.latest())).unwrap();
+    desk.append(check_in(desk.time.clock.latest())).unwrap();
     for (id, number) in [(1, 9), (2, 12)] {
         let id = RequestId([id; 16]);
         let request = SealedRequest { id, sealed: vec![1; 40] };
@@ -175,7 +177,7 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
             panic!("{said:#?}");
         };
         assert!(
-            matches!(own, DeskMessage::Batch(it) if it.writer.writer().device == desk.writer.device)
+            matches!(own, DeskMessage::Batch(it) if it.writer.writer().device == desk.book.writer.device)
         );
         let expected = neighbours_share(&desk, 13).batch;
         assert!(
@@ -201,7 +203,10 @@ fn a_restored_hub_is_given_all_that_it_lost_and_the_desk_goes_back_to_what_both_
         }
     }
     assert_eq!(desk.have(), (10, 10));
-    assert!(desk.store.pass(PassId(2)).is_none() && desk.store.pass(PassId(3)).is_some());
+    assert!(
+        desk.knowledge.store.pass(PassId(2)).is_none()
+            && desk.knowledge.store.pass(PassId(3)).is_some()
+    );
     drop(desk);
     let desk = opened(folder.path(), 3);
     let seen = desk.seen_of_hub();
@@ -237,7 +242,7 @@ fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() 
     let mut desk = desk(folder.path());
     let mut talk = Talk::begin(&mut desk, &welcome(BEFORE, None, 0));
     let share = |desk: &Desk, epoch, at: UnixMillis| {
-        let writer = Writer { epoch, ..desk.writer };
+        let writer = Writer { epoch, ..desk.book.writer };
         let day = desk.calendar.day(at);
         let id = LedgerId { venue: desk.enrolment.venue.clone(), day };
         let fact = Fact::Visit;
@@ -254,8 +259,8 @@ fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() 
         };
         HubMessage::Share(Share { batch, venue_version: 1 })
     };
-    let now = desk.clock.latest();
-    desk.policy.clock_tolerance = 0;
+    let now = desk.time.clock.latest();
+    desk.knowledge.policy.clock_tolerance = 0;
     let earlier = share(&desk, 90, now.plus(-60_000));
     talk.say(&mut desk, &earlier);
     let ahead = share(&desk, 91, now.plus(3_600_000));
@@ -270,5 +275,5 @@ fn entries_of_another_run_that_are_newer_than_this_runs_beginning_show_a_copy() 
     let beside = share(&desk, 92, now.plus(2_000));
     talk.say(&mut desk, &beside);
     assert_eq!(desk.status().beside, [Trouble::NameUsedTwice]);
-    assert_eq!(DeviceId::of_public_key(desk.key.public_key()), desk.writer.device);
+    assert_eq!(DeviceId::of_public_key(desk.key.public_key()), desk.book.writer.device);
 }

@@ -1,0 +1,85 @@
+//! `stempel-hub stock`: limited rewards, and what became of their grants.
+
+use clap::Subcommand;
+use crdt_model::stock::GrantId;
+use service::out::json_of;
+use service::say;
+
+use super::CliError;
+use crate::db::HubFolder;
+use crate::stock::{self, GrantStep};
+
+/// What is done with limited rewards.
+#[derive(Debug, Subcommand)]
+pub(super) enum StockCommand {
+    /// Lists limited rewards with their grants.
+    List {
+        /// For scripts.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Freezes a grant: its desk may not hand out more once it hears of it; nothing returns.
+    Freeze {
+        /// The grant, as `stock list` shows it.
+        grant: u64,
+    },
+    /// Lets a frozen grant's desk go on.
+    Thaw {
+        /// The grant.
+        grant: u64,
+    },
+    /// Gives up what a frozen grant's desk has not been heard to hand out. It never returns to the
+    /// stock; what turns out to have been handed out is booked as a loss.
+    WriteOff {
+        /// The grant.
+        grant: u64,
+    },
+}
+
+pub(super) async fn run(folder: &HubFolder, command: StockCommand) -> Result<(), CliError> {
+    let pool = folder.database().await?;
+    let (grant, step, done) = match command {
+        StockCommand::List { json } => {
+            let report = stock::report(&pool).await?;
+            if json {
+                say!("{}", json_of(&report));
+                return Ok(());
+            }
+            for it in report {
+                say!(
+                    "{} {}: {} in all, {} free, {} with desks, {} handed out, {} written off, {} lost, {} handed out twice",
+                    it.reward_id,
+                    it.title,
+                    it.total,
+                    it.free,
+                    it.active,
+                    it.used,
+                    it.written_off,
+                    it.losses,
+                    it.handed_out_twice
+                );
+                for grant in it.grants {
+                    let units = grant.units;
+                    say!(
+                        "  grant {:>4}  units {:>5} to {:>5}  {:10}  desk {}",
+                        grant.grant.0,
+                        units.first,
+                        units.end() - 1,
+                        grant.state.to_string(),
+                        grant.device
+                    );
+                }
+                for breach in it.breaches {
+                    say!("  handed out without a grant: {breach}");
+                }
+            }
+            return Ok(());
+        }
+        StockCommand::Freeze { grant } => (grant, GrantStep::Freeze, "frozen"),
+        StockCommand::Thaw { grant } => (grant, GrantStep::Thaw, "active again"),
+        StockCommand::WriteOff { grant } => (grant, GrantStep::WriteOff, "written off"),
+    };
+    stock::change_grant(&pool, GrantId(grant), step).await?;
+    say!("grant {grant}: {done}");
+    Ok(())
+}
