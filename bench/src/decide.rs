@@ -51,7 +51,8 @@ fn fill(store: &mut Store, passes: u32, lookup: &LookupKey) {
     for first in (0..passes).step_by(PAGE as usize) {
         let page = first..passes.min(first + PAGE);
         let items: Vec<Item> = page.map(|n| Item::Pass(record(n, &card(n), lookup))).collect();
-        store.apply(&items, u64::from(first + PAGE)).expect("the store takes it");
+        let version = u64::from(first + PAGE);
+        store.apply(&items, version, version).expect("the store takes it");
     }
     store.flush().expect("the store is written out");
 }

@@ -361,6 +361,10 @@ pub struct PolicyRow {
     /// What a card must prove for what.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proofs: Option<ProofsRow>,
+    /// Units of limited rewards that a desk hands out before it has heard the hub, on a computer that does not know what
+    /// the desk has handed out before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub units_without_hub: Option<u32>,
 }
 
 /// What a card must prove for what. What is left out needs no proof.

@@ -54,6 +54,14 @@ pub enum DaemonError {
         /// The operating system's error.
         error: io::Error,
     },
+    /// The mark would be copied along with the folder.
+    #[error(
+        "the marks' folder {marks} is inside the desk's folder, and a copy of that would take it along. Choose another with --marks"
+    )]
+    Marks {
+        /// The marks' folder.
+        marks: PathBuf,
+    },
     /// The desk API's socket cannot be had.
     #[error(transparent)]
     Door(#[from] DoorError),
@@ -76,6 +84,9 @@ pub async fn run(
     ready: impl FnOnce(&Path),
 ) -> Result<(), DaemonError> {
     let stop = Stop::on_signals().map_err(DaemonError::Signals)?;
+    if folder.holds(&folder.marks()) {
+        return Err(DaemonError::Marks { marks: folder.marks() });
+    }
     let _lock = take_folder(&folder)?;
     let socket = socket.unwrap_or_else(|| folder.socket());
     let epoch = rand::rng().random();

@@ -1,6 +1,7 @@
 //! The desk: its ledgers, what the hub told it, and the answers it gives. Everything that happens
 //! at a desk goes through here, one thing at a time; nothing here waits for the network.
 
+mod again;
 mod book;
 mod checks;
 mod clock;
@@ -8,6 +9,7 @@ mod counter;
 mod health;
 mod heard;
 mod history;
+mod incarnation;
 mod knowledge;
 mod notes;
 mod refusal;
@@ -31,8 +33,10 @@ use tokio::sync::{broadcast, watch};
 use crate::enrolment::{Enrolment, IdentityError, key};
 use crate::ledger_files::{LedgerFileError, LedgerFiles};
 use crate::links::Links;
+use crate::notice_file::NoticeFile;
 use crate::paths::DeskFolder;
 use crate::request_box::RequestBox;
+use crate::seals::Seals;
 use crate::store::{Cursor, Store};
 use desk_api::types::{Event, Status};
 
@@ -89,6 +93,11 @@ pub struct Desk {
     health: health::DeskHealth,
     notes: notes::Notes,
     unkept: unkept::Unkept,
+    incarnation: incarnation::Incarnation,
+    /// What is kept for a hub that is restored from an older copy.
+    seals: Seals,
+    notices_kept: NoticeFile,
+    again: again::Again,
     events: broadcast::Sender<Event>,
     /// Told when there is something to send.
     wake: watch::Sender<()>,
@@ -111,12 +120,16 @@ impl Desk {
         let store = Store::open(&folder.store(), health.alarm());
         let lookup = LookupKey(enrolment.lookup_key);
         let now = read_clocks();
+        let writer = Writer { device: device_key.device(), epoch };
+        let units = units::Held::open(&folder.stock());
+        let incarnation =
+            incarnation::Incarnation::begin(&folder, writer, now.steady, &files, &units.stock_file);
         let mut desk = Self {
             calendar,
-            book: book::Book::new(files, Writer { device: device_key.device(), epoch }),
+            book: book::Book::new(files, writer),
             salvaged: salvage::Salvaged::default(),
             knowledge: knowledge::Knowledge::new(&folder, store, lookup),
-            units: units::Held::open(&folder.stock()),
+            units,
             checks: checks::Checks::open(&folder.card_keys(), &DeskSealingKey::of(&device_key)),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
             time: time::Time::new(&folder, now),
@@ -125,6 +138,10 @@ impl Desk {
             health,
             notes: notes::Notes::default(),
             unkept: unkept::Unkept::default(),
+            incarnation,
+            seals: Seals::open(&folder.seals()),
+            notices_kept: NoticeFile::open(&folder.notices()),
+            again: again::Again::default(),
             run: epoch,
             events: broadcast::channel(EVENT_BACKLOG).0,
             wake: watch::Sender::default(),

@@ -19,6 +19,7 @@ use crate::desk::{Desk, LinkError, read_clocks};
 use crate::links::{Peer, Session};
 use desk_api::types::HubLink;
 use lines::connect::{CONNECT_TIMEOUT, ConnectError, connect};
+use lines::peer_key;
 
 /// The first wait after a link broke, at the most.
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
@@ -193,6 +194,9 @@ async fn link_once(
         (desk.enrolment().hub_key, desk.enrolment().hub_addresses.clone())
     };
     let (endpoint, connection, _) = connect(key, hub_key, &addresses).await?;
+    if let Some(key) = peer_key(&connection).and_then(|key| key.try_into().ok()) {
+        lock(desk).set_hub_key(key);
+    }
     let line = |error: quinn::ConnectionError| Broken::Line(error.to_string());
     let (send, receive) = connection.open_bi().await.map_err(line)?;
     let (session, mut said, wakes, sessions) = {

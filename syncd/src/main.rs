@@ -26,6 +26,10 @@ struct Arguments {
     /// The desk API's socket; by default `desk.sock` in the folder.
     #[arg(long, env = "STEMPEL_SOCKET")]
     socket: Option<PathBuf>,
+    /// The folder where this computer notes what its desks handed out of limited rewards, outside the desk's folder; by
+    /// default with the state of the service or of the user.
+    #[arg(long, env = "STEMPEL_MARKS")]
+    marks: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -43,6 +47,10 @@ enum Command {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let folder = DeskFolder::new(arguments.folder.unwrap_or_else(default_folder));
+    let folder = match arguments.marks {
+        Some(marks) => folder.with_marks(marks),
+        None => folder,
+    };
     match arguments.command {
         Some(Command::Enrol { invitation }) => enrol_desk(folder.root(), &invitation).await,
         None => run(folder, arguments.socket).await,

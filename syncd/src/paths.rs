@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use desk_api::place::socket_in;
+use etcetera::BaseStrategy;
 
 /// The desk's folder.
 ///
@@ -15,6 +16,10 @@ use desk_api::place::socket_in;
 /// | `desk.key` | the desk's private key |
 /// | `enrolment.json` | the venue, the hub's addresses and pinned key |
 /// | `enrolment.copy` | the same, for when that is damaged |
+/// | `seals/<day>` | the seals of other desks' lists |
+/// | `requests/` | requests about people's cards, sealed to the hub |
+/// | `stock` | what this desk may hand out of limited rewards |
+/// | `notices` | what the hub has signed and must not forget |
 /// | `settings.json` | what the volunteers chose |
 /// | `card-keys` | the keys of cards that cannot be faked, sealed to this desk |
 /// | `clock` | what the hub's clock said, while this computer's is wrong |
@@ -23,12 +28,49 @@ use desk_api::place::socket_in;
 #[derive(Debug, Clone)]
 pub struct DeskFolder {
     root: PathBuf,
+    marks: Option<PathBuf>,
 }
 
 impl DeskFolder {
     /// The folder at this place.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), marks: None }
+    }
+
+    /// The same folder, with its mark kept in this one ([`crate::mark`]).
+    #[must_use]
+    pub fn with_marks(self, marks: impl Into<PathBuf>) -> Self {
+        Self { marks: Some(marks.into()), ..self }
+    }
+
+    /// The folder of the marks: what was handed out is noted there, outside the desk's folder, so that a copy of that does
+    /// not take it along. Where nobody chose one: where systemd says that a service keeps its state, or where this
+    /// user's programs do.
+    pub fn marks(&self) -> PathBuf {
+        if let Some(marks) = &self.marks {
+            return marks.clone();
+        }
+        let of_service = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
+        let of_service = of_service.filter(|it| it.is_absolute()).map(|it| it.join("marks"));
+        let of_user = etcetera::choose_base_strategy().ok().and_then(|base| base.state_dir());
+        let of_user = of_user.map(|it| it.join("stempel/marks"));
+        let mut found = of_service.into_iter().chain(of_user).filter(|it| !self.holds(it));
+        found.next().unwrap_or_else(|| PathBuf::from("/var/lib/stempel-marks"))
+    }
+
+    /// Whether this path is inside the desk's folder.
+    pub fn holds(&self, path: &Path) -> bool {
+        let whole = |path: &Path| {
+            // The marks' folder may not be there yet: what of its path is there decides.
+            let there = path.ancestors().find_map(|it| Some((it, it.canonicalize().ok()?)));
+            there.map_or_else(
+                || path.to_owned(),
+                |(it, whole)| {
+                    path.strip_prefix(it).map_or_else(|_| whole.clone(), |rest| whole.join(rest))
+                },
+            )
+        };
+        whole(path).starts_with(whole(&self.root))
     }
 
     /// The folder itself.
@@ -62,6 +104,14 @@ impl DeskFolder {
     /// sled's folder.
     pub fn store(&self) -> PathBuf {
         self.root.join("store")
+    }
+    /// The folder of neighbours' seals, a file for each day.
+    pub fn seals(&self) -> PathBuf {
+        self.root.join("seals")
+    }
+    /// What the hub has signed and must not forget.
+    pub fn notices(&self) -> PathBuf {
+        self.root.join("notices")
     }
     /// The folder of requests that wait for the hub.
     pub fn requests(&self) -> PathBuf {

@@ -19,9 +19,11 @@ mod at_hand;
 mod check;
 mod denied;
 mod keeping;
+mod lineage;
 mod looking_up;
 mod record;
 mod shelf;
+mod stamps;
 mod trouble;
 
 use std::collections::HashSet;
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use crdt_model::catalogue::{Item, ItemName, PassRecord};
 use crdt_model::holder::SealedHolder;
-use crdt_model::ids::{CardKey, Writer};
+use crdt_model::ids::{CardKey, PassId, Writer};
 use crdt_model::time::day_number;
 use jiff::civil::Date;
 use sync_protocol::message::SealedPart;
@@ -39,8 +41,10 @@ use tokio::sync::Notify;
 
 use self::check::Finding;
 use self::denied::{Change, Denial, Denied, NOT_IN_STORE};
+use self::lineage::put_cursor;
 use self::record::Tree;
-use self::shelf::{Shelf, Stopped, Writing, encoded};
+use self::shelf::{Shelf, Stopped, Writing};
+use self::stamps::stamped;
 pub use self::trouble::{StoreError, StoreTrouble};
 use crate::disk::DiskTrouble;
 
@@ -71,6 +75,8 @@ pub struct Store {
     closed: Option<(String, Option<DiskTrouble>)>,
     /// A write failed because of the disk: sled repeats that until it is opened anew.
     failing: Option<DiskTrouble>,
+    /// The run of the hub's database in which it tells, where it says so.
+    run: Option<u64>,
     /// The hub has filled the current one: where it proves whole, the others are given up.
     filled: bool,
     /// Denials that the records do not have any more, as far as the check has come. They end where the whole proves
@@ -95,6 +101,7 @@ impl Store {
             damage: None,
             closed: None,
             failing: None,
+            run: None,
             filled: false,
             ended: Vec::new(),
             noticed: Mutex::new(None),
@@ -163,17 +170,25 @@ impl Store {
         self.current.iter().chain(&self.aside)
     }
 
-    /// Takes sealed parts of records. `version` is what the desk then has.
+    /// The keys of the pieces of these passes' pictures.
+    fn pieces_of(&self, passes: impl Iterator<Item = PassId>) -> Vec<Vec<u8>> {
+        let Some(shelf) = &self.current else { return Vec::new() };
+        let known = passes.flat_map(|pass| shelf.all(Tree::Pictures, &pass.0.to_be_bytes()));
+        known.flatten().map(|(key, _)| key).collect()
+    }
+
+    /// Takes sealed parts of records, of which the hub numbers none beyond `stamp`. `version` is what the desk then has.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn apply_holders(&mut self, parts: &[SealedPart], version: u64) -> Result<(), StoreError> {
-        let mut pieces = Vec::new();
-        for part in parts {
-            let Some(shelf) = &self.current else { break };
-            let known = shelf.all(Tree::Pictures, &part.pass.0.to_be_bytes());
-            pieces.extend(known.into_iter().flatten().map(|(key, _)| key));
-        }
+    pub fn apply_holders(
+        &mut self,
+        parts: &[SealedPart],
+        stamp: u64,
+        version: u64,
+    ) -> Result<(), StoreError> {
+        let pieces = self.pieces_of(parts.iter().map(|part| part.pass));
+        let run = self.run;
         self.write(|writing| {
             for piece in &pieces {
                 writing.remove(Tree::Pictures, piece)?;
@@ -190,27 +205,36 @@ impl Store {
                     writing.put(Tree::Pictures, &key, piece)?;
                 }
                 let plain = SealedHolder { picture: None, ..sealed.clone() };
-                writing.put(Tree::Holders, &key, &encoded(&plain))?;
+                writing.put(Tree::Holders, &key, &stamped(&plain, stamp))?;
             }
-            writing.put(Tree::Meta, Cursor::Holders.key(), &version.to_be_bytes())
+            put_cursor(writing, Cursor::Holders, version, run)
         })
     }
 
-    /// Applies a page of the catalogue, whole or not at all. `version` is what the desk then has.
+    /// Applies a page of the catalogue, whole or not at all, of which the hub numbers nothing beyond `stamp`. `version` is
+    /// what the desk then has.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn apply(&mut self, items: &[Item], version: u64) -> Result<(), StoreError> {
+    pub fn apply(&mut self, items: &[Item], stamp: u64, version: u64) -> Result<(), StoreError> {
         let shelf = self.writable()?;
         let (number, revision) = (shelf.number, shelf.tally().revision + 1);
         let (denied, freed) = self.denials(items, number, revision);
         // Blocked first, freed last: what comes between must not make a blocked card welcome.
         self.take_denials(&denied)?;
+        let gone = items.iter().filter_map(|item| match item {
+            Item::Gone(ItemName::Pass(pass)) => Some(*pass),
+            _ => None,
+        });
+        let (pieces, run) = (self.pieces_of(gone), self.run);
         self.write(|writing| {
-            for item in items {
-                put_item(writing, item)?;
+            for piece in &pieces {
+                writing.remove(Tree::Pictures, piece)?;
             }
-            writing.put(Tree::Meta, Cursor::Catalogue.key(), &version.to_be_bytes())
+            for item in items {
+                put_item(writing, item, stamp)?;
+            }
+            put_cursor(writing, Cursor::Catalogue, version, run)
         })?;
         self.at_hand_changed |= items.iter().any(|item| !matches!(item, Item::Pass(_)));
         self.take_denials(&freed)
@@ -221,6 +245,12 @@ impl Store {
     fn denials(&self, items: &[Item], shelf: u32, revision: u64) -> (Vec<Change>, Vec<Change>) {
         let (mut denied, mut freed) = (Vec::new(), Vec::new());
         for item in items {
+            if let Item::Gone(ItemName::Pass(pass)) = item {
+                let cards = self.record(*pass).into_iter().flat_map(|it| it.cards);
+                let names = cards.map(|card| card.name.0);
+                let own = |name: &CardKey| self.denied.get(name).is_some_and(|it| it.pass == *pass);
+                freed.extend(names.filter(own).map(|name| (name, None)));
+            }
             let Item::Pass(record) = item else { continue };
             let mut named = HashSet::new();
             for card in &record.cards {
@@ -285,7 +315,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn set_cursor(&mut self, cursor: Cursor, value: u64) -> Result<(), StoreError> {
-        self.write(|writing| writing.put(Tree::Meta, cursor.key(), &value.to_be_bytes()))
+        let run = self.run;
+        self.write(|writing| put_cursor(writing, cursor, value, run))
     }
 
     /// Keeps an acknowledgement.
@@ -332,17 +363,21 @@ impl Store {
     }
 }
 
-fn put_item(writing: &mut Writing<'_>, item: &Item) -> Result<(), Stopped> {
+fn put_item(writing: &mut Writing<'_>, item: &Item, stamp: u64) -> Result<(), Stopped> {
     match item {
-        Item::Pass(record) => put_pass(writing, record),
+        Item::Pass(record) => put_pass(writing, record, stamp),
         Item::Activity(it) => {
-            writing.put(Tree::Activities, &it.activity.0.to_be_bytes(), &encoded(it))
+            writing.put(Tree::Activities, &it.activity.0.to_be_bytes(), &stamped(it, stamp))
         }
-        Item::Reward(it) => writing.put(Tree::Rewards, &it.reward.0.to_be_bytes(), &encoded(it)),
-        Item::Policy(it) => writing.put(Tree::Meta, POLICY, &encoded(it)),
-        Item::Coupon(it) => writing.put(Tree::Coupons, &it.coupon.0.to_be_bytes(), &encoded(it)),
+        Item::Reward(it) => {
+            writing.put(Tree::Rewards, &it.reward.0.to_be_bytes(), &stamped(it, stamp))
+        }
+        Item::Policy(it) => writing.put(Tree::Meta, POLICY, &stamped(it, stamp)),
+        Item::Coupon(it) => {
+            writing.put(Tree::Coupons, &it.coupon.0.to_be_bytes(), &stamped(it, stamp))
+        }
         Item::CardSystem(it) => {
-            writing.put(Tree::CardSystems, &it.card_system.0.to_be_bytes(), &encoded(it))
+            writing.put(Tree::CardSystems, &it.card_system.0.to_be_bytes(), &stamped(it, stamp))
         }
         Item::Gone(name) => forget_item(writing, *name),
     }
@@ -360,6 +395,7 @@ fn forget_item(writing: &mut Writing<'_>, name: ItemName) -> Result<(), Stopped>
                     writing.remove(Tree::Cards, &card.name.0)?;
                 }
             }
+            writing.remove(Tree::Holders, &key)?;
             writing.remove(Tree::Passes, &key)
         }
         ItemName::Activity(it) => writing.remove(Tree::Activities, &it.0.to_be_bytes()),
@@ -370,7 +406,7 @@ fn forget_item(writing: &mut Writing<'_>, name: ItemName) -> Result<(), Stopped>
     }
 }
 
-fn put_pass(writing: &mut Writing<'_>, record: &PassRecord) -> Result<(), Stopped> {
+fn put_pass(writing: &mut Writing<'_>, record: &PassRecord, stamp: u64) -> Result<(), Stopped> {
     let key = record.pass.0.to_be_bytes();
     let before = writing.get(Tree::Passes, &key)?;
     let before = before.and_then(|bytes| minicbor::decode::<PassRecord>(&bytes).ok());
@@ -384,7 +420,7 @@ fn put_pass(writing: &mut Writing<'_>, record: &PassRecord) -> Result<(), Stoppe
     for card in &record.cards {
         writing.put(Tree::Cards, &card.name.0, &key)?;
     }
-    writing.put(Tree::Passes, &key, &encoded(record))
+    writing.put(Tree::Passes, &key, &stamped(record, stamp))
 }
 
 /// The key of the policy.

@@ -234,6 +234,8 @@ pub struct Desk {
     pub folder: PathBuf,
     /// Its API.
     pub client: DeskClient,
+    /// Its computer's folder of marks: that of all desks of the same world, unless a test says otherwise.
+    pub marks: PathBuf,
     clock: Option<FakedClock>,
     running: Option<Running>,
 }
@@ -257,7 +259,8 @@ impl Desk {
         let folder = world.join(name);
         enrol(&folder, &hub.invite(name)).await.expect("the invitation is taken");
         let client = DeskClient::new(folder.join("desk.sock"));
-        let mut desk = Self { folder, client, clock: None, running: None };
+        let marks = folder.with_file_name("marks");
+        let mut desk = Self { folder, client, marks, clock: None, running: None };
         desk.go();
         desk.wait_for("the pass list", |status| status.catalogue_at.is_some()).await;
         desk
@@ -268,8 +271,17 @@ impl Desk {
     /// # Panics
     /// Where it does not start.
     pub fn of_folder(folder: PathBuf) -> Self {
+        let marks = folder.with_file_name("marks");
+        Self::of_folder_with_marks(folder, marks)
+    }
+
+    /// The same on the computer that has these marks, running.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn of_folder_with_marks(folder: PathBuf, marks: PathBuf) -> Self {
         let client = DeskClient::new(folder.join("desk.sock"));
-        let mut desk = Self { folder, client, clock: None, running: None };
+        let mut desk = Self { folder, client, marks, clock: None, running: None };
         desk.go();
         desk
     }
@@ -281,7 +293,8 @@ impl Desk {
     pub fn go(&mut self) {
         let folder = self.folder.display().to_string();
         let log = self.folder.with_extension("log");
-        let arguments = ["--folder", &folder];
+        let marks = self.marks.display().to_string();
+        let arguments = ["--folder", &folder, "--marks", &marks];
         let (program, arguments) = with_clock("stempel-syncd", &arguments, self.clock.as_ref());
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let started = Running::start(&program, &arguments, "ready on ", &log);

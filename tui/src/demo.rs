@@ -174,7 +174,7 @@ impl World {
         enrol(&desk_folder, invitation.trim())?;
         let desk = Running::start(
             &beside("stempel-syncd"),
-            &["--folder", &text(&desk_folder)],
+            &["--folder", &text(&desk_folder), "--marks", &text(&folder.path().join("marks"))],
             "ready on ",
             &folder.path().join("desk.log"),
         )?;

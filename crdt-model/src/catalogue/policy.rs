@@ -98,7 +98,15 @@ pub struct Policy {
     #[n(8)]
     #[cbor(default)]
     pub proofs: Proofs,
+    /// How many units of limited rewards a desk may hand out before it has heard the hub, on a computer that does not know
+    /// what the desk has handed out before; `None` means [`UNITS_WITHOUT_HUB`].
+    #[n(9)]
+    pub units_without_hub: Option<u32>,
 }
+
+/// Units that a desk may hand out on a computer that does not know it, where no policy says how many: a visitor or two
+/// are served, and a copied folder doubles no more than that.
+pub const UNITS_WITHOUT_HUB: u32 = 2;
 
 /// Ten years: a rule that is always the last.
 const EVER: i64 = 10 * 366 * 24 * 3_600_000;
@@ -120,11 +128,18 @@ impl Default for Policy {
             external_cards: Vec::new(),
             organiser: None,
             proofs: Proofs::default(),
+            units_without_hub: None,
         }
     }
 }
 
 impl Policy {
+    /// How many units of limited rewards a desk may hand out before it has heard the hub, on a computer that does not
+    /// know it.
+    pub fn units_without_hub(&self) -> u32 {
+        self.units_without_hub.unwrap_or(UNITS_WITHOUT_HUB)
+    }
+
     /// The rule for an account of this age in milliseconds; `None` where it is too old for any.
     pub fn age_rule(&self, age: i64) -> Option<AgeRule> {
         if self.redemptions.is_empty() {
@@ -170,6 +185,7 @@ mod tests {
             external_cards,
             organiser,
             proofs: _,
+            units_without_hub: _,
         } = Policy::default();
         let earlier = minicbor::to_vec(Earlier {
             undo_window,
@@ -181,7 +197,9 @@ mod tests {
             external_cards,
             organiser,
         });
-        assert_eq!(minicbor::decode::<Policy>(&earlier.unwrap()).unwrap(), Policy::default());
+        let read: Policy = minicbor::decode(&earlier.unwrap()).unwrap();
+        assert_eq!(read, Policy::default());
+        assert_eq!(read.units_without_hub(), UNITS_WITHOUT_HUB);
     }
 
     #[test]

@@ -153,6 +153,24 @@ pub enum Trouble {
     /// Two desks share one key.
     #[error("another desk wrote under this desk's name; tell an operator")]
     NameUsedTwice,
+    /// This folder is older than what was done with it: a copy, or one that was put back.
+    #[error(
+        "this desk's folder is an older copy: {units} units of limited rewards were handed out that it does not know of. They are not handed out again; tell an operator"
+    )]
+    #[serde(rename_all = "camelCase")]
+    FolderOlder {
+        /// How many units.
+        units: u64,
+    },
+    /// This computer does not know what this desk has handed out of limited rewards, and the hub was not heard yet.
+    #[error(
+        "this computer does not know what this desk has handed out of limited rewards: {units} more are handed out before the hub was heard"
+    )]
+    #[serde(rename_all = "camelCase")]
+    UnitsLimited {
+        /// How many units, by policy.
+        units: u64,
+    },
     /// The pass list was damaged. What proves itself whole is used until the hub has filled a new one.
     #[error(
         "the pass list was damaged ({detail}); {passes} of {of} passes can be looked up, and the rest comes from the hub; until then cards may be unknown"
@@ -262,6 +280,8 @@ impl Trouble {
             | Self::LedgerDamaged { .. }
             | Self::LedgerWrittenAgain { .. }
             | Self::NameUsedTwice
+            | Self::FolderOlder { .. }
+            | Self::UnitsLimited { .. }
             | Self::PassListDamaged { .. }
             | Self::PassListOfEarlierVersion { .. }
             | Self::PassListLacking

@@ -70,5 +70,6 @@ pub(super) fn policy_of(row: &PolicyRow, default: Policy) -> Policy {
                 .map(|it| ProofRule { from_points: it.from_points, at_least: it.at_least })
                 .collect(),
         }),
+        units_without_hub: row.units_without_hub.or(default.units_without_hub),
     }
 }

@@ -243,6 +243,7 @@ impl Desk {
             tracing::warn!("the clock was put back; a new list begins");
             let ended = self.time.clock.is_confident().then_some(entry.at);
             self.book.begin_another_list(ended);
+            self.incarnation.note_epoch(self.book.writer.epoch);
         }
         let day = self.calendar.day(entry.at);
         let writer = self.book.writer;
@@ -262,6 +263,7 @@ impl Desk {
         self.book.last_at = entry.at;
         self.book.note_place(entry.subject, place);
         self.note_unit(place, &entry.fact);
+        self.mark_handed_out(&entry);
         self.wake_links();
         Ok(place)
     }

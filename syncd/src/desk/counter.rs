@@ -88,7 +88,7 @@ impl Desk {
                 coupons: &self.knowledge.coupons,
             },
             chosen: self.knowledge.activity(),
-            units: Units { holding: &self.units.holding, none_left: self.links.none_left() },
+            units: Units { holding: self.may_be_handed_out(), none_left: self.links.none_left() },
             here: Here {
                 venue: &self.enrolment.venue,
                 policy: &self.knowledge.policy,
@@ -190,6 +190,7 @@ impl Desk {
         wall: UnixMillis,
     ) -> Result<Answer, Refusal> {
         let card: Identification = asked.pass.parse()?;
+        self.look_at_mark();
         let now = self.next_at(wall);
         let looked_up = self.look_up(&card, asked.check.as_deref(), now)?;
         let decision = counter::redeem(&self.case(&looked_up, now), &asked.reward_id);

@@ -130,7 +130,10 @@ impl Desk {
     /// The state of the pass list, for the status.
     pub(super) fn store_health(&self) -> Health {
         let trouble = match self.knowledge.store.trouble() {
-            None if self.have().0 == 0 => Trouble::PassListLacking,
+            // A hub that was restored may begin again; the list is here all the same.
+            None if self.have().0 == 0 && self.knowledge.store.passes() == 0 => {
+                Trouble::PassListLacking
+            }
             // The disk says it, and what is in memory is read.
             None | Some(StoreTrouble::Failing(_)) => return Health::Fine,
             Some(StoreTrouble::Damaged { detail, passes, of }) => {
@@ -215,6 +218,7 @@ impl Desk {
             self.health.disk = taken.err().or_else(|| self.look_at_files());
         }
         self.keep_what_was_not_kept();
+        self.requests.forget_the_oldest(self.time.clock.latest().0);
         let healed = self.knowledge.store.heal(tried.store);
         let more = self.knowledge.store.check(CHECKED_AT_ONCE);
         // What was written lately is written out, so that the next start can tell whether all of it is there. Not

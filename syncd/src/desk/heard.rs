@@ -112,9 +112,11 @@ impl Desk {
                 event => self.take_up_one(session, event, self.time.clock.time(now))?,
             }
         }
+        self.seals.write();
         if let Err(error) = self.release_copies(session) {
             self.ledger_failed(&error);
         }
+        self.note_hub_heard(session);
         self.note_whole(session);
         if changed {
             self.refresh_hub_states();
@@ -178,8 +180,11 @@ impl Desk {
                 self.note_hub_restored(wall);
                 let forgotten = self.knowledge.store.forget_acknowledgements();
                 self.kept(forgotten);
-                let asked = self.knowledge.store.set_cursor(Cursor::Venue, 0);
-                self.kept(asked);
+                // A hub that tells its runs says from where it goes on.
+                if !self.says_again() {
+                    let asked = self.knowledge.store.set_cursor(Cursor::Venue, 0);
+                    self.kept(asked);
+                }
             }
             DeskEvent::Behind { day, writer, held } => {
                 session.note_held(day, writer, held);
@@ -219,11 +224,16 @@ impl Desk {
             }
             DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
             DeskEvent::Holders(page) => {
-                let applied = self.knowledge.store.apply_holders(&page.holders, page.to);
+                let store = &mut self.knowledge.store;
+                let version = store.cursor(Cursor::Holders).unwrap_or_default();
+                // What answers a desk that says something again moves nothing.
+                let moved = if self.again.says_again() { version } else { page.to };
+                let applied = store.apply_holders(&page.holders, page.stamp(), moved);
                 self.kept(applied);
             }
-            // This desk tells no pairs, so the hub goes by its versions and never finds it restored this way.
-            DeskEvent::Told(_) | DeskEvent::Notices { .. } | DeskEvent::AgainDone { .. } => {}
+            DeskEvent::Told(version) => self.note_told(version),
+            DeskEvent::Notices { notices, to } => self.take_notices(notices, to),
+            DeskEvent::AgainDone { go_on, common, told } => self.again_done(go_on, common, told),
             DeskEvent::UsedTwice(used_twice) => self.note_used_twice(peer, used_twice),
             DeskEvent::Ended(Goodbye { kind, sentence }) => {
                 return Err(LinkError::Ended { sentence, kind });
@@ -236,10 +246,12 @@ impl Desk {
         // A hub that was set up anew or restored is behind what this desk has: begin again.
         let (catalogue, venue) = self.have();
         let mut behind = Vec::new();
-        if welcome.catalogue_version < catalogue {
+        // A hub that tells its runs has said itself from where it goes on.
+        let by_versions = !self.take_up_run(welcome);
+        if by_versions && welcome.catalogue_version < catalogue {
             behind.extend([Cursor::Catalogue, Cursor::Holders]);
         }
-        if welcome.venue_version < venue {
+        if by_versions && welcome.venue_version < venue {
             behind.push(Cursor::Venue);
         }
         for cursor in behind {
@@ -297,7 +309,7 @@ impl Desk {
         if page.from > version {
             return Err(LinkError::OutOfStep);
         }
-        let applied = self.knowledge.store.apply(&items, version.max(page.to));
+        let applied = self.knowledge.store.apply(&items, page.stamp(), version.max(page.to));
         if !self.kept(applied) {
             return Ok(());
         }
@@ -305,7 +317,8 @@ impl Desk {
         let subjects = items.iter().filter_map(|item| match item {
             Item::Pass(record) => Some(Subject::Pass(record.pass)),
             Item::Gone(ItemName::Pass(pass)) => Some(Subject::Pass(*pass)),
-            Item::Activity(_)
+            Item::Gone(_)
+            | Item::Activity(_)
             | Item::Reward(_)
             | Item::Policy(_)
             | Item::Coupon(_)
@@ -345,6 +358,8 @@ impl Desk {
                     }
                     Err(error) => return Err(error.into()),
                 }
+                self.keep_seal(day, &share.batch, extension.entry_bytes());
+                self.note_overlap(&writer, extension.entries().iter().map(|it| it.at));
                 let mut subjects = Vec::new();
                 for (index, entry) in (extension.first_index()..).zip(extension.entries()) {
                     let place = EntryRef { day, writer, index };

@@ -92,9 +92,7 @@ impl Desk {
         if let Some(detail) = &notes.socket {
             said.push(Trouble::SocketGone { detail: detail.clone() });
         }
-        if self.links.name_used_twice() {
-            said.push(Trouble::NameUsedTwice);
-        }
+        said.extend(self.said_of_copies());
         if let Some(Restored { at, before, entries: Some(entries) }) = &notes.restored {
             let today = self.calendar.day(self.time.clock.latest()) == self.calendar.day(*at);
             if today || lacking(before, &self.book.acknowledged) > 0 {

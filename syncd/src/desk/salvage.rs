@@ -212,6 +212,7 @@ impl Desk {
 
     /// Looks whether the ledger files are still there, without waiting for a tap, and writes again what is not.
     pub fn check_ledger_files(&mut self) {
+        self.look_at_mark();
         if let Some(trouble) = self.look_at_files() {
             self.disk_failed(trouble);
         }

@@ -19,7 +19,7 @@ use desk_api::types::{CardCheckRequest, Health, HubLink, Trouble};
 const DAY: i64 = 86_400_000;
 
 pub(super) fn desk(folder: &std::path::Path) -> Desk {
-    let folder = DeskFolder::new(folder);
+    let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
     let enrolment = Enrolment {
         venue: "museum-de-reede".parse().unwrap(),
         venue_name: "Museum De Reede".to_owned(),
@@ -34,8 +34,9 @@ pub(super) fn desk(folder: &std::path::Path) -> Desk {
     opened(folder.root(), 1)
 }
 
-fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
-    Desk::open(DeskFolder::new(folder), epoch).unwrap().0
+pub(super) fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
+    let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
+    Desk::open(folder, epoch).unwrap().0
 }
 
 /// An activity that was over in 1980.
@@ -46,7 +47,7 @@ fn closed_activity() -> Activity {
     activity
 }
 
-fn check_in(at: UnixMillis) -> Entry {
+pub(super) fn check_in(at: UnixMillis) -> Entry {
     let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
     Entry { at, subject: Subject::Pass(PassId(7)), fact }
 }

@@ -24,8 +24,10 @@ const AHEAD: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) holding: Holding,
+    /// What a desk goes by that may hand out nothing now.
+    pub(super) nothing: Holding,
     /// This desk's redemptions that name a unit, taken back or not.
-    unit_entries: Vec<(EntryRef, Unit)>,
+    pub(super) unit_entries: Vec<(EntryRef, Unit)>,
     pub(super) stock_file: StockFile,
     /// The units were given back: none are asked for ahead.
     gave_back: bool,
@@ -40,6 +42,7 @@ impl Held {
     pub(super) fn open(path: &Path) -> Self {
         Self {
             holding: Holding::default(),
+            nothing: Holding::default(),
             unit_entries: Vec::new(),
             stock_file: StockFile::open(path),
             gave_back: false,
@@ -90,7 +93,8 @@ impl Desk {
     pub(super) fn hold(&mut self) {
         let Stock { grants, closing, doubted } = self.units.stock_file.kept();
         let knows = !self.book.files.is_incomplete();
-        let given_up = |it: &GrantId| closing.contains(it) || doubted.contains(it);
+        let given_up =
+            |it: &GrantId| closing.contains(it) || doubted.contains(it) || self.was_closed(*it);
         let own = grants.iter().filter(|it| knows && !given_up(&it.grant));
         self.units.holding.grants = own.copied().collect();
         self.recount_units();
@@ -114,13 +118,16 @@ impl Desk {
         self.units.stock_file.keep(Stock { grants, closing: Vec::new(), doubted })
     }
 
-    /// Which units are handed out: those of redemptions that nobody took back.
+    /// Which units are handed out: those of redemptions that nobody took back, and those that this computer knows to be
+    /// handed out by redemptions that are not in this folder.
     pub(super) fn recount_units(&mut self) {
         let stands = |(place, unit): &(EntryRef, Unit)| {
             let subject = self.book.entry(place)?.subject;
             (!self.book.is_taken_back(place, subject)).then_some(*unit)
         };
-        self.units.holding.used = self.units.unit_entries.iter().filter_map(stands).collect();
+        let mut used: BTreeSet<Unit> = self.units.unit_entries.iter().filter_map(stands).collect();
+        used.extend(self.handed_out_elsewhere());
+        self.units.holding.used = used;
     }
 
     /// This entry hands out a unit.
@@ -183,8 +190,9 @@ impl Desk {
         let doubts = |it: &&GrantedUnits| doubted.contains(&it.grant);
         let closing =
             |it: &&GrantedUnits| !doubts(it) && (self.units.gave_back || kept.contains(&it.grant));
-        let closing = grants.iter().filter(closing).map(|it| it.grant).collect();
+        let closing: Vec<_> = grants.iter().filter(closing).map(|it| it.grant).collect();
         let doubted = grants.iter().filter(doubts).map(|it| it.grant).collect();
+        self.mark_closed(&closing);
         self.units.stock_file.keep(Stock { grants, closing, doubted })?;
         self.hold();
         Ok(())
@@ -198,7 +206,8 @@ impl Desk {
     pub fn give_stock_back(&mut self) -> io::Result<Vec<StockView>> {
         let Stock { grants, doubted, .. } = self.units.stock_file.kept().clone();
         let closing = grants.iter().map(|it| it.grant).filter(|it| !doubted.contains(it));
-        let closing = closing.collect();
+        let closing: Vec<_> = closing.collect();
+        self.mark_closed(&closing);
         self.units.stock_file.keep(Stock { grants, closing, doubted })?;
         self.units.gave_back = true;
         self.hold();
@@ -225,7 +234,7 @@ impl Desk {
         let ours = self.knowledge.policy.organiser.as_ref();
         let here = |reward: &&Reward| reward.limited && !reward.online && reward.redeemed_by(ours);
         let mut wanted = Vec::new();
-        if self.book.files.is_incomplete() {
+        if self.book.files.is_incomplete() || !self.may_hand_out() {
             return wanted;
         }
         for reward in self.knowledge.rewards.iter().filter(here) {
@@ -243,7 +252,7 @@ impl Desk {
     /// The closing statements that the hub has not heard yet: none where this desk does not know what it has handed
     /// out.
     pub(super) fn closing_statements(&self) -> Vec<Closing> {
-        if self.book.files.is_incomplete() {
+        if self.book.files.is_incomplete() || !self.knows_its_units() {
             return Vec::new();
         }
         self.units

@@ -61,8 +61,9 @@ impl Desk {
     fn write_the_unkept(&mut self) -> io::Result<()> {
         // One file that cannot be written keeps no other from being written.
         let mut failed = None;
+        let at = self.time.clock.latest().0;
         for (id, answer) in std::mem::take(&mut self.unkept.answers) {
-            if let Err(error) = self.requests.answered(&answer) {
+            if let Err(error) = self.requests.answered(&answer, at) {
                 self.unkept.answers.insert(id, answer);
                 failed = Some(error);
             }

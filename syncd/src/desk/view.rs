@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use crdt_model::catalogue::ItemName;
 use crdt_model::ids::{VenueId, Writer};
 use crdt_model::ledger::Position;
 use jiff::civil::Date;
-use sync_protocol::desk::{DeskView, OwnList};
-use sync_protocol::message::{Closing, Wanted};
+use sync_protocol::desk::{DeskView, OwnList, SealedList};
+use sync_protocol::message::{Closing, StatedGrant, Wanted};
+use sync_protocol::notice::SignedNotice;
 use sync_protocol::request::SealedRequest;
 use sync_protocol::seal::DeviceKey;
+use sync_protocol::version::Seen;
 
 use super::Desk;
 
@@ -67,6 +70,34 @@ impl DeskView for Desk {
     fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
         let Some(ledger) = self.book.files.ledger(day) else { return Vec::new() };
         ledger.entry_bytes_of(writer, from).take(most).collect()
+    }
+
+    fn seen(&self) -> Option<Seen> {
+        Some(self.seen_of_hub())
+    }
+
+    fn enrolled(&self) -> Option<SignedNotice> {
+        self.notices_kept.enrolled(self.book.writer.device)
+    }
+
+    fn others(&self) -> Vec<SealedList> {
+        self.sealed_lists()
+    }
+
+    fn notices(&self) -> Vec<SignedNotice> {
+        self.notices_kept.notices().to_vec()
+    }
+
+    fn stated(&self) -> Vec<StatedGrant> {
+        self.stated_grants()
+    }
+
+    fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
+        self.requests.answered_beyond(number)
+    }
+
+    fn names_beyond(&self, catalogue: u64, holders: u64) -> Vec<ItemName> {
+        self.names_of_items_beyond(catalogue, holders)
     }
 
     fn requests(&self) -> Vec<SealedRequest> {

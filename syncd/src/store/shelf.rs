@@ -195,6 +195,27 @@ impl Shelf {
         found
     }
 
+    /// Shows all records of a tree, in order, without holding them all in memory.
+    ///
+    /// # Errors
+    /// [`StoreError`]: the first record that cannot be read, or does not prove itself whole.
+    pub(super) fn each(
+        &self,
+        tree: Tree,
+        mut show: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        guarded(|| {
+            for pair in self.tree(tree) {
+                let (key, bytes) = pair?;
+                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
+                    continue;
+                }
+                show(&key, self.value(tree, &key, &bytes)?);
+            }
+            Ok(())
+        })
+    }
+
     /// Changes records, all or none, and the tally with them.
     ///
     /// # Errors

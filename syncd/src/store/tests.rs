@@ -4,7 +4,8 @@ use std::fs;
 use std::time::Instant;
 
 use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, Policy, Programme};
-use crdt_model::ids::PassId;
+use crdt_model::ids::{CardSystemId, PassId};
+use sync_protocol::version::{GoOn, Version};
 
 use super::record::{checksum, closed};
 use super::shelf::numbers;
@@ -51,10 +52,10 @@ fn filled(path: &Path, last: u64) -> Vec<Item> {
     let mut store = opened(path);
     let items: Vec<Item> = (1..=last).map(|n| Item::Pass(record(n, &[n]))).collect();
     for page in items.chunks(100) {
-        store.apply(page, 7).unwrap();
+        store.apply(page, 7, 7).unwrap();
     }
     store.flush().unwrap();
-    store.apply(&[Item::Pass(blocked(1, &[1]))], 8).unwrap();
+    store.apply(&[Item::Pass(blocked(1, &[1]))], 8, 8).unwrap();
     store.caught_up();
     store.flush().unwrap();
     assert_eq!(store.trouble(), None);
@@ -85,7 +86,7 @@ fn key(pass: u64) -> [u8; 8] {
 fn refill(store: &mut Store, path: &Path, items: &[Item]) {
     assert_eq!(store.cursor(Cursor::Catalogue).unwrap(), 0, "everything is asked for again");
     for page in items.chunks(100) {
-        store.apply(page, 8).unwrap();
+        store.apply(page, 8, 8).unwrap();
         assert!(path.join("1").exists(), "nothing is given up before the next is whole");
     }
     store.caught_up();
@@ -101,8 +102,8 @@ fn a_page_is_found_again_after_a_restart_and_a_replaced_card_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut store = opened(&path);
-    store.apply(&[Item::Pass(record(1, &[1, 2])), Item::Pass(record(2, &[3]))], 7).unwrap();
-    store.apply(&[Item::Pass(record(1, &[2, 4]))], 8).unwrap();
+    store.apply(&[Item::Pass(record(1, &[1, 2])), Item::Pass(record(2, &[3]))], 7, 7).unwrap();
+    store.apply(&[Item::Pass(record(1, &[2, 4]))], 8, 8).unwrap();
     store.flush().unwrap();
     drop(store);
     let store = opened(&path);
@@ -164,7 +165,7 @@ fn a_record_that_does_not_prove_itself_is_noticed_and_the_others_are_used_until_
     drop(still);
     let mut store = opened(&path);
     // What the hub has sent counts, and the rest is read where it was.
-    store.apply(&[Item::Pass(record(8, &[800]))], 0).unwrap();
+    store.apply(&[Item::Pass(record(8, &[800]))], 0, 0).unwrap();
     assert_eq!(status(&store, 800), Some(CardStatus::Active));
     assert_eq!(status(&store, 8), Some(CardStatus::Deleted), "the pass has another card now");
     refill(&mut store, &path, &items);
@@ -206,13 +207,13 @@ fn a_store_that_was_put_back_or_emptied_as_a_whole_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let mut store = opened(&path);
-    store.apply(&[Item::Pass(record(1, &[1]))], 7).unwrap();
+    store.apply(&[Item::Pass(record(1, &[1]))], 7, 7).unwrap();
     store.flush().unwrap();
     drop(store);
     let earlier = folder.path().join("earlier");
     copy(&path.join("1"), &earlier);
     let mut store = opened(&path);
-    store.apply(&[Item::Pass(record(2, &[2]))], 8).unwrap();
+    store.apply(&[Item::Pass(record(2, &[2]))], 8, 8).unwrap();
     store.flush().unwrap();
     drop(store);
     for put_back in [true, false] {
@@ -280,7 +281,7 @@ fn whatever_is_lost_by_a_cut_or_a_flipped_bit_is_said_and_no_blocked_pass_is_wel
             assert!(!store.is_whole(), "{what}");
             if n % 8 == 0 {
                 for page in items.chunks(100) {
-                    store.apply(page, 8).unwrap();
+                    store.apply(page, 8, 8).unwrap();
                 }
                 store.caught_up();
                 check_all(&mut store);
@@ -299,10 +300,10 @@ fn a_freed_card_is_welcome_again_and_a_blocked_holder_is_not() {
     let path = folder.path().join("store");
     filled(&path, 3);
     let mut store = opened(&path);
-    store.apply(&[Item::Pass(record(1, &[1]))], 9).unwrap();
+    store.apply(&[Item::Pass(record(1, &[1]))], 9, 9).unwrap();
     assert_eq!(status(&store, 1), Some(CardStatus::Active));
     let holder = PassRecord { holder: HolderStatus::Blocked, ..record(2, &[2]) };
-    store.apply(&[Item::Pass(holder)], 10).unwrap();
+    store.apply(&[Item::Pass(holder)], 10, 10).unwrap();
     store.flush().unwrap();
     drop(store);
     let mut store = opened(&path);
@@ -311,8 +312,8 @@ fn a_freed_card_is_welcome_again_and_a_blocked_holder_is_not() {
     let of_two = store.pass_of_card(&card(2)).unwrap().unwrap();
     assert_eq!(of_two.holder, HolderStatus::Blocked);
     // A blocked card that went over to another pass is that one's.
-    store.apply(&[Item::Pass(blocked(3, &[3]))], 11).unwrap();
-    store.apply(&[Item::Pass(record(2, &[2, 3]))], 12).unwrap();
+    store.apply(&[Item::Pass(blocked(3, &[3]))], 11, 11).unwrap();
+    store.apply(&[Item::Pass(record(2, &[2, 3]))], 12, 12).unwrap();
     assert_eq!(status(&store, 3), Some(CardStatus::Active));
 }
 
@@ -324,7 +325,7 @@ fn a_denial_that_ended_unnoticed_is_put_right_by_the_check_and_one_that_the_stor
     filled(&path, 2);
     let before = fs::read(path.join("denied")).unwrap();
     let mut store = opened(&path);
-    store.apply(&[Item::Pass(record(1, &[1]))], 9).unwrap();
+    store.apply(&[Item::Pass(record(1, &[1]))], 9, 9).unwrap();
     store.flush().unwrap();
     drop(store);
     fs::write(path.join("denied"), before).unwrap();
@@ -347,11 +348,11 @@ fn a_denial_that_ended_unnoticed_is_put_right_by_the_check_and_one_that_the_stor
     let mut store = opened(&path);
     check_all(&mut store);
     assert_eq!(status(&store, 2), Some(CardStatus::Blocked));
-    store.apply(&[Item::Pass(blocked(2, &[2]))], 10).unwrap();
+    store.apply(&[Item::Pass(blocked(2, &[2]))], 10, 10).unwrap();
     let known = store.denied.get(&card(2)).map(|it| it.revision);
     assert_eq!(known, Some(store.current.as_ref().unwrap().tally().revision), "it has it now");
     // A list that is lost comes back from the store.
-    store.apply(&[Item::Pass(blocked(2, &[2]))], 10).unwrap();
+    store.apply(&[Item::Pass(blocked(2, &[2]))], 10, 10).unwrap();
     store.flush().unwrap();
     drop(store);
     fs::remove_file(path.join("denied")).unwrap();
@@ -370,7 +371,9 @@ fn what_changes_while_the_check_goes_on_is_no_damage() {
     let mut n = 0;
     while store.check(7) {
         n += 1;
-        store.apply(&[Item::Pass(record(2 + n % 300, &[n % 300, 900 + n % 5]))], 9 + n).unwrap();
+        store
+            .apply(&[Item::Pass(record(2 + n % 300, &[n % 300, 900 + n % 5]))], 9 + n, 9 + n)
+            .unwrap();
         store.set_cursor(Cursor::Venue, n).unwrap();
     }
     assert!(n > 10, "the check took {n} steps");
@@ -396,7 +399,7 @@ fn the_list_of_an_earlier_version_is_used_until_the_hub_has_sent_another() {
     assert_eq!(store.trouble(), Some(StoreTrouble::OfEarlierVersion { passes: 2 }));
     assert_eq!(status(&store, 1), Some(CardStatus::Blocked));
     assert_eq!(status(&store, 2), Some(CardStatus::Active));
-    store.apply(&items, 8).unwrap();
+    store.apply(&items, 8, 8).unwrap();
     store.caught_up();
     check_all(&mut store);
     assert_eq!(store.trouble(), None);
@@ -484,7 +487,7 @@ fn however_often_a_store_is_damaged_only_a_few_are_kept() {
         assert!(path.join("1").exists(), "the first had most");
         assert_eq!(status(&store, 5), Some(CardStatus::Active));
     }
-    store.apply(&items, 8).unwrap();
+    store.apply(&items, 8, 8).unwrap();
     store.caught_up();
     check_all(&mut store);
     assert_eq!(numbers(&path).unwrap(), [6]);
@@ -495,7 +498,7 @@ fn however_often_a_store_is_damaged_only_a_few_are_kept() {
 fn lost_with_a_policy(path: &Path) -> Policy {
     let mut store = opened(path);
     let policy = Policy { unknown_cards_a_day: Some(17), ..Policy::default() };
-    store.apply(&[Item::Policy(policy.clone())], 7).unwrap();
+    store.apply(&[Item::Policy(policy.clone())], 7, 7).unwrap();
     store.flush().unwrap();
     drop(store);
     fs::write(path.join("1/db"), "no sled").unwrap();
@@ -543,4 +546,60 @@ fn acknowledgements_are_taken_over_from_a_damaged_store() {
     store.flush().unwrap();
     drop(store);
     assert_eq!(opened(&path).acknowledgements(), []);
+}
+
+#[test]
+fn what_came_beyond_a_number_is_named_and_what_is_gone_leaves_nothing() {
+    use crdt_model::catalogue::CardSystem;
+    use crdt_model::holder::SealedHolder;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store");
+    let mut store = opened(&path);
+    let at = |run, number| Version { run, number };
+    store.note_told(at(1, 5)).unwrap();
+    let system = CardSystem {
+        card_system: CardSystemId(3),
+        name: "UiTPAS Mechelen".to_owned(),
+        membership_prices: Vec::new(),
+    };
+    store.apply(&[Item::Pass(record(1, &[1])), Item::CardSystem(system)], 5, 5).unwrap();
+    store.apply(&[Item::Pass(blocked(2, &[2])), Item::Policy(Policy::default())], 9, 9).unwrap();
+    let holder = SealedHolder { details: [1; _], picture: Some(vec![7; 4096]), locks: Vec::new() };
+    let sealed = |pass| SealedPart { pass: PassId(pass), sealed: Some(holder.clone()) };
+    store.apply_holders(&[sealed(1), sealed(2)], 8, 8).unwrap();
+    store.flush().unwrap();
+    drop(store);
+    let mut store = opened(&path);
+    let (one, two) = (ItemName::Pass(PassId(1)), ItemName::Pass(PassId(2)));
+    let system = ItemName::CardSystem(CardSystemId(3));
+    assert_eq!(store.names_beyond(5, 8).unwrap(), [two, ItemName::Policy]);
+    assert_eq!(store.names_beyond(9, 7).unwrap(), [one, two]);
+    assert_eq!(store.names_beyond(4, 8).unwrap(), [one, two, ItemName::Policy, system]);
+    assert_eq!(store.seen().catalogue, [at(1, 9)]);
+    store.set_run(Some(2));
+    store.apply(&[Item::Gone(two), Item::Gone(system)], 9, 9).unwrap();
+    assert_eq!(store.seen().catalogue, [at(2, 9), at(1, 9)]);
+    assert_eq!((status(&store, 2), store.holder(PassId(2))), (None, None));
+    assert_eq!(store.card_systems(), []);
+    let go_on = GoOn { catalogue: 4, venue: 3, holders: 2, notices: 0 };
+    store.go_back(go_on, 4, at(2, 9)).unwrap();
+    drop(store);
+    let store = opened(&path);
+    let cursors = [Cursor::Catalogue, Cursor::Venue, Cursor::Holders];
+    assert_eq!(cursors.map(|it| store.cursor(it).unwrap()), [4, 3, 2]);
+    assert_eq!((store.seen().catalogue, store.seen().any), (vec![at(2, 4)], vec![at(2, 9)]));
+}
+
+/// An earlier version kept no numbers.
+#[test]
+fn what_was_kept_without_its_number_counts_as_come_with_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = opened(&folder.path().join("store"));
+    store.apply(&[Item::Pass(record(1, &[1]))], 5, 5).unwrap();
+    let bytes = shelf::encoded(&record(2, &[2]));
+    store.write(|writing| writing.put(Tree::Passes, &2u64.to_be_bytes(), &bytes)).unwrap();
+    store.set_cursor(Cursor::Catalogue, 9).unwrap();
+    assert_eq!(store.pass(PassId(2)).unwrap().pass, PassId(2));
+    assert_eq!(store.names_beyond(8, 0).unwrap(), [ItemName::Pass(PassId(2))]);
+    assert_eq!(store.names_beyond(9, 0).unwrap(), []);
 }

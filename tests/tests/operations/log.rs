@@ -110,9 +110,10 @@ async fn whatever_becomes_of_its_log_a_daemon_records_sends_and_ends() {
     let mut hub = Hub::start(world.path(), &catalogue(100, 0));
     let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
     desk.stop();
-    let folder = desk.folder.display().to_string();
+    let (folder, marks) = (desk.folder.display().to_string(), desk.marks.display().to_string());
     for (round, stderr) in (0..).zip(ALL) {
-        let daemon = Program::start("stempel-syncd", &["--folder", &folder], stderr);
+        let daemon =
+            Program::start("stempel-syncd", &["--folder", &folder, "--marks", &marks], stderr);
         answers(&desk).await;
         let first = round * 10;
         tap(&desk, first..first + 5).await;
@@ -166,8 +167,12 @@ async fn a_daemon_that_hangs_in_its_disk_ends_all_the_same_when_it_is_told_to() 
     let hub = Hub::start(world.path(), &catalogue(1, 0));
     let mut desk = Desk::start(world.path(), &hub, "balie-1").await;
     desk.stop();
-    let folder = desk.folder.display().to_string();
-    let daemon = Program::start("stempel-syncd", &["--folder", &folder], Stderr::StuckPipe);
+    let (folder, marks) = (desk.folder.display().to_string(), desk.marks.display().to_string());
+    let daemon = Program::start(
+        "stempel-syncd",
+        &["--folder", &folder, "--marks", &marks],
+        Stderr::StuckPipe,
+    );
     answers(&desk).await;
     // Where the choice is written first: nobody reads this, so the write hangs, and with it whoever asks the desk.
     make_fifo(&desk.folder.join("settings.new"));

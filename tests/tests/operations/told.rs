@@ -68,7 +68,8 @@ async fn a_copied_desk_is_noticed_and_both_copies_go_on() {
     desk.wait_for("the link", |status| status.hub == HubLink::Connected).await;
     let alone = hub.json(&["device", "list"]);
     assert!(alone[0]["usedTwiceSince"].is_null(), "{alone}");
-    let copy = Desk::of_folder(copy);
+    // On another computer: on this one they would notice each other by themselves.
+    let copy = Desk::of_folder_with_marks(copy, world.path().join("other-marks"));
     // Both are heard: that is what shows it.
     let mut n = 4;
     let told = |status: &Status| status.beside.contains(&Trouble::NameUsedTwice);

@@ -69,6 +69,8 @@ pub fn name(trouble: &Trouble) -> &'static str {
         Trouble::LedgerDamaged { .. } => "ledger-damaged",
         Trouble::LedgerWrittenAgain { .. } => "ledger-written-again",
         Trouble::NameUsedTwice => "name-used-twice",
+        Trouble::FolderOlder { .. } => "folder-older",
+        Trouble::UnitsLimited { .. } => "units-limited",
         Trouble::PassListDamaged { .. } => "pass-list-damaged",
         Trouble::PassListOfEarlierVersion { .. } => "pass-list-of-earlier-version",
         Trouble::PassListLacking => "pass-list-lacking",
@@ -374,7 +376,7 @@ pub fn rows() -> Vec<Row> {
             )
         },
         Row {
-            meanwhile: "both computers record and send",
+            meanwhile: "both computers record and send; neither hands out limited rewards",
             ends: "a day after the other computer was last heard",
             ..Row::of(
                 Shown::Beside(Trouble::NameUsedTwice),
@@ -382,6 +384,30 @@ pub fn rows() -> Vec<Row> {
                     "the desk's folder is copied, and both copies run",
                     "tests/tests/operations/told.rs",
                     "a_copied_desk_is_noticed_and_both_copies_go_on",
+                ),
+            )
+        },
+        Row {
+            meanwhile: "everything; the units that it does not know of stay handed out",
+            ends: "when the hub has sent what it knows of them, or the units were given back",
+            ..Row::of(
+                Shown::Beside(Trouble::FolderOlder { units: 18 }),
+                elsewhere(
+                    "the desk's folder is put back to what it was",
+                    "tests/tests/copies.rs",
+                    "an_older_copy_of_a_desk_hands_out_nothing_twice_and_says_so",
+                ),
+            )
+        },
+        Row {
+            meanwhile: "everything; of limited rewards as many as the policy says",
+            ends: "when the hub was heard",
+            ..Row::of(
+                Shown::Beside(Trouble::UnitsLimited { units: 2 }),
+                elsewhere(
+                    "the desk's folder is copied to another computer, without a hub",
+                    "tests/tests/copies.rs",
+                    "a_copy_on_another_computer_hands_out_what_the_policy_says_until_it_hears_the_hub",
                 ),
             )
         },

@@ -186,6 +186,14 @@ trouble-ledger-damaged = { $lost ->
 } saved. Just go on, and tell an operator.
 trouble-ledger-written-again = Somebody removed files of this desk while it ran. It wrote them again ({ $entries }); nothing is lost. Just go on, and tell an operator.
 trouble-name-used-twice = Another desk wrote under this desk's name. Tell an operator.
+trouble-folder-older = This desk runs from an older copy: { $units ->
+    [one] 1 reward was
+   *[other] { $units } rewards were
+} handed out that it does not know of. They are not handed out again. Tell an operator.
+trouble-units-limited = This computer does not know what the desk has handed out. Until there is internet { $units ->
+    [one] 1 more limited reward is
+   *[other] { $units } more limited rewards are
+} handed out.
 trouble-hub-restored = The hub was restored from an older copy. { $entries ->
     [one] 1 entry was
    *[other] { $entries } entries were

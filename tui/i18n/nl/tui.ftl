@@ -186,6 +186,14 @@ trouble-ledger-damaged = { $lost ->
 } gered. Ga gewoon verder, en verwittig een beheerder.
 trouble-ledger-written-again = Iemand verwijderde bestanden van deze balie terwijl ze werkte. Ze zijn opnieuw geschreven ({ $entries }); er is niets verloren. Ga gewoon verder, en verwittig een beheerder.
 trouble-name-used-twice = Een andere balie schreef onder de naam van deze balie. Verwittig een beheerder.
+trouble-folder-older = Deze balie werkt met een oudere kopie: { $units ->
+    [one] 1 voordeel is
+   *[other] { $units } voordelen zijn
+} uitgedeeld waarvan ze niets weet. Ze worden niet opnieuw uitgedeeld. Verwittig een beheerder.
+trouble-units-limited = Deze computer weet niet wat de balie heeft uitgedeeld. Tot er internet is, { $units ->
+    [one] wordt nog 1 beperkt voordeel
+   *[other] worden nog { $units } beperkte voordelen
+} uitgedeeld.
 trouble-hub-restored = De centrale is hersteld uit een oudere kopie. { $entries ->
     [one] 1 scan is
    *[other] { $entries } scans zijn

@@ -122,6 +122,12 @@ impl Texts {
                 fl!(loader, "trouble-ledger-written-again", entries = entries)
             }
             Trouble::NameUsedTwice => fl!(loader, "trouble-name-used-twice"),
+            Trouble::FolderOlder { units } => {
+                fl!(loader, "trouble-folder-older", units = units)
+            }
+            Trouble::UnitsLimited { units } => {
+                fl!(loader, "trouble-units-limited", units = units)
+            }
             Trouble::PassListDamaged { passes, of, .. } => {
                 fl!(loader, "trouble-pass-list-damaged", passes = passes, of = of)
             }
@@ -233,6 +239,8 @@ pub(crate) fn every_trouble() -> Vec<Trouble> {
         Trouble::LedgerDamaged { saved: 7, lost: 3 },
         Trouble::LedgerWrittenAgain { entries: 80 },
         Trouble::NameUsedTwice,
+        Trouble::FolderOlder { units: 18 },
+        Trouble::UnitsLimited { units: 2 },
         Trouble::PassListDamaged { detail: "a page".to_owned(), passes: 1, of: 2 },
         Trouble::PassListOfEarlierVersion { passes: 2 },
         Trouble::PassListLacking,
