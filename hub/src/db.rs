@@ -3,7 +3,7 @@
 //!
 //! Only this room and [`crate::records`] know SQL. What differs between the engines is here: how a write begins, which
 //! rows are locked, how many rows are written at once ([`Statement::rows`]), how others hear of it ([`news`]), how what
-//! leaves the hub is numbered ([`numbers`]), and what an error says of the world ([`Says`]).
+//! leaves the hub is numbered (`numbers.rs`), and what an error says of the world ([`Says`]).
 
 mod backup;
 mod beside;
