@@ -70,6 +70,7 @@ pub(crate) fn known(tops: Tops) -> KnownDesk {
         request_key: None,
         card_keys: None,
         used_twice: false,
+        is_held: false,
         tops,
     }
 }

@@ -177,6 +177,7 @@ impl Hub {
             request_key: None,
             card_keys: None,
             used_twice: false,
+            is_held: false,
             tops: self.committed.tops(),
         }
     }

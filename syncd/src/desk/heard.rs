@@ -322,8 +322,7 @@ impl Desk {
             | Item::Reward(_)
             | Item::Policy(_)
             | Item::Coupon(_)
-            | Item::CardSystem(_)
-            | Item::Gone(_) => None,
+            | Item::CardSystem(_) => None,
         });
         for subject in subjects {
             if self.book.by_subject.contains_key(&subject) {
