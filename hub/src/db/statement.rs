@@ -65,6 +65,19 @@ impl<const N: usize> From<[u8; N]> for Value {
     }
 }
 
+/// A text whose values come behind so many others. On SQLite those of a list or of rows have no names: it looks a name
+/// up among all names, so that binding thousands of names takes millions of steps.
+fn behind(text: &str, many: usize) -> String {
+    let mut parts = text.split('$');
+    let mut made = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+        let place = part[..digits].parse::<usize>().unwrap_or_default() + many;
+        let _ = write!(made, "${place}{}", &part[digits..]);
+    }
+    made
+}
+
 /// What stands for `:list` or `:rows`.
 #[derive(Debug, Clone, Default)]
 pub(super) enum Many {
@@ -135,44 +148,37 @@ impl Statement {
             Many::None => vec![(Text::of(self.text), self.values)],
             Many::List(list) => {
                 let pieces = list.chunks(MOST_IN_LIST).map(|some| {
-                    let mut values = self.values.clone();
-                    let first = values.len() + 1;
-                    values.extend_from_slice(some);
                     let many = some.len().next_power_of_two();
+                    let mut values = Vec::with_capacity(many + self.values.len());
+                    values.extend_from_slice(some);
                     // The last one again: who is asked for twice is found once.
-                    values.extend(
-                        std::iter::repeat_n(&some[some.len() - 1], many - some.len()).cloned(),
-                    );
-                    let mut places = String::with_capacity(many * 6);
-                    for place in first..first + many {
-                        let _ = write!(places, "{}${place}", if place == first { "" } else { "," });
-                    }
-                    (Text::Made(self.text.replace(":list", &places)), values)
+                    let last = &some[some.len() - 1];
+                    values.extend(std::iter::repeat_n(last, many - some.len()).cloned());
+                    values.extend(self.values.iter().cloned());
+                    let mut places = "?,".repeat(many);
+                    places.pop();
+                    (Text::Made(behind(&self.text, many).replace(":list", &places)), values)
                 });
                 pieces.collect()
             }
             Many::Rows(rows) => {
                 let width = rows.first().map_or(1, Vec::len).max(1);
                 let most = MOST_ROWS.min(MOST_PARAMETERS / width);
+                let mut row = "?,".repeat(width);
+                row.pop();
                 let mut rows = rows.into_iter();
                 let mut pieces = Vec::new();
                 while rows.len() > 0 {
                     // In powers of two: few texts, each prepared once.
                     let many = 1 << rows.len().min(most).ilog2();
-                    let mut values = self.values.clone();
-                    let mut place = values.len();
-                    let mut places = String::with_capacity(many * width * 6);
-                    places.push_str("VALUES ");
-                    for row in rows.by_ref().take(many) {
-                        places.push_str(if values.len() == self.values.len() { "(" } else { ",(" });
-                        for (at, value) in row.into_iter().enumerate() {
-                            place += 1;
-                            let _ = write!(places, "{}${place}", if at == 0 { "" } else { "," });
-                            values.push(value);
-                        }
-                        places.push(')');
-                    }
-                    pieces.push((Text::Made(self.text.replace(":rows", &places)), values));
+                    let mut values = Vec::with_capacity(many * width + self.values.len());
+                    values.extend(rows.by_ref().take(many).flatten());
+                    values.extend(self.values.iter().cloned());
+                    let mut places = format!("({row}),").repeat(many);
+                    places.pop();
+                    let places = format!("VALUES {places}");
+                    let text = behind(&self.text, many * width).replace(":rows", &places);
+                    pieces.push((Text::Made(text), values));
                 }
                 pieces
             }
@@ -245,7 +251,8 @@ mod tests {
     fn lists_and_rows_are_cut_into_few_shapes() {
         let pieces = sql("SELECT 1 WHERE $1 IN (:list)").bind(7i64).list([1i64, 2, 3]).for_sqlite();
         let (Text::Made(text), values) = &pieces[0] else { panic!("{pieces:?}") };
-        assert_eq!(text, "SELECT 1 WHERE $1 IN ($2,$3,$4,$5)");
+        assert_eq!(text, "SELECT 1 WHERE $5 IN (?,?,?,?)");
+        assert_eq!(values[4], 7i64.into());
         assert_eq!(values.len(), 5);
         let rows: Vec<Vec<Value>> = (0..1300i64).map(|n| vec![n.into(), "x".into()]).collect();
         let pieces = sql("WITH a (n, x) AS (:rows) SELECT 1").rows(rows).for_sqlite();
