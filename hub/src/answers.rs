@@ -2,6 +2,8 @@
 //! nothing is decided about what a desk is told.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crdt_model::ids::{DeviceId, PassId, VenueId};
 use crdt_model::time::UnixMillis;
@@ -55,6 +57,8 @@ pub(crate) struct Answers {
     pub(crate) db: Db,
     pub(crate) taker: Taker,
     pub(crate) public_key: Vec<u8>,
+    /// Whether the hub's own clock is in doubt: looked at when a desk comes, for it is told with the welcome.
+    pub(crate) clock_doubtful: Arc<AtomicBool>,
 }
 
 impl Answers {
@@ -202,6 +206,7 @@ impl Answers {
             found = registry::enrolled(db, &self.public_key).await?;
         }
         let Some(known) = found else { return Ok(None) };
+        self.clock_doubtful.store(clock::doubt(db).await?.is_some(), Ordering::Relaxed);
         let request_key = Some(request_key(db).await?.public_key());
         let card_keys = card_keys::announced(db, known.device).await?;
         let mut reading = db.read().await?;

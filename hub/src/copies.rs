@@ -15,9 +15,9 @@ use crdt_model::time::UnixMillis;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::db::storage::Storage;
 use crate::db::{Db, HubError};
 use crate::records::devices;
-use crate::storage::Storage;
 
 /// Between two looks at who is heard.
 const LOOK_EACH: Duration = Duration::from_secs(1);

@@ -17,6 +17,7 @@ pub mod news;
 mod numbers;
 mod row;
 mod statement;
+pub mod storage;
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
@@ -41,7 +42,7 @@ use engine::{Pool, Transaction};
 use news::{News, NewsRoom};
 use numbers::{Numbered, Numbering, OwnRun};
 
-use crate::storage::Storage;
+use crate::db::storage::Storage;
 use crate::surroundings::{Surroundings, System};
 
 /// How often a writer tries again where another process writes, 60 ms at a time: ten minutes in all.

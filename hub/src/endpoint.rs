@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock;
+use crate::db::storage::{LOOK_EACH, Storage};
 use crate::db::{Db, HubError, HubFolder};
 use crate::ledgers::Taker;
 use crate::restored;
 use crate::session::{self, FIRST_WORD, Shared};
 use crate::status;
-use crate::storage::{LOOK_EACH, Storage};
 
 /// Lines at once: a region's desks several times over; more are turned away until some end.
 const MAX_LINES: usize = 4096;

@@ -29,5 +29,4 @@ pub mod secrets;
 pub mod session;
 pub mod status;
 pub mod stock;
-pub mod storage;
 pub mod surroundings;

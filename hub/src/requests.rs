@@ -10,7 +10,7 @@ use crdt_model::ids::{ChipNumber, DeviceId, Identification, UitpasNumber};
 use crdt_model::time::day_number;
 use sync_protocol::request::{Registration, Request, RequestAnswer, RequestError, SealedRequest};
 
-use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
+use crate::db::{DatabaseError, Db, HubError, Writing};
 use crate::holders::{self, HolderProblem, Sealed, Sealing, Step};
 use crate::import::{coupons, granted_by_residence, telling_digits};
 use crate::ledgers::fold_passes;
@@ -275,7 +275,7 @@ impl AtHub<'_> {
         let (municipality, birth_year) = (new.postal_code, i32::from(new.date_of_birth.year()));
         let pass = record.pass;
         passes::write_holder_facts(self.writing, pass.0, municipality, Some(birth_year)).await?;
-        let cards = cards_in_use(self.writing, self.lookup, &record).await?;
+        let cards = passes::cards_in_use(self.writing, self.lookup, &record).await?;
         let holder =
             HolderRow { name: new.name, date_of_birth: Some(new.date_of_birth), picture: None };
         let step = holders::keep(self.writing, self.lookup, pass, &cards, &holder).await?;
@@ -337,7 +337,7 @@ impl AtHub<'_> {
         // The emptied one first: a desk that takes them in this order finds the card at its new pass.
         self.write(&from_stock).await?;
         self.write(&record).await?;
-        let cards = cards_in_use(self.writing, self.lookup, &record).await?;
+        let cards = passes::cards_in_use(self.writing, self.lookup, &record).await?;
         let step = holders::seal_anew(self.writing, record.pass, &cards).await?;
         self.step(&record, step).await?;
         Ok(self.settle(&record).await?)
@@ -347,20 +347,6 @@ impl AtHub<'_> {
     async fn settle(&mut self, record: &PassRecord) -> Result<(), HubError> {
         fold_passes(self.writing, &std::iter::once(record.pass.0).collect()).await
     }
-}
-
-/// The cards of a pass that are in use.
-pub(crate) async fn cards_in_use(
-    reading: &mut Reading,
-    lookup: &LookupKey,
-    record: &PassRecord,
-) -> Result<Vec<Identification>, HubError> {
-    let texts = passes::cards(reading, record.pass.0).await?;
-    let cards = texts.iter().filter_map(|text| text.parse::<Identification>().ok());
-    let in_use = |card: &Identification| {
-        record.card_status(&CardName(lookup.card_key(card))) == CardStatus::Active
-    };
-    Ok(cards.filter(in_use).collect())
 }
 
 /// A physical card has a number and a chip, which stand in the record one by one: whichever of them

@@ -18,11 +18,11 @@ use tokio::time::{Instant, sleep_until};
 use crate::answers::{Answer, Answers, Identified};
 use crate::copies::{Lines, Place};
 use crate::db::news::{Heard, Subscription};
+use crate::db::storage::{Storage, StorageTrouble};
 use crate::db::{Db, HubError};
 use crate::ledgers::Taker;
 use crate::records::runs;
 use crate::registry;
-use crate::storage::{Storage, StorageTrouble};
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -102,7 +102,7 @@ pub(crate) async fn serve(
     let begun = Instant::now();
     let clock = clock_of(&shared);
     let mut session = Session {
-        answers: Answers { db, taker, public_key },
+        answers: Answers { db, taker, public_key, clock_doubtful: shared.clock_doubtful.clone() },
         machine: HubSession::new(Ticks(0), clock),
         begun,
         send,
@@ -147,9 +147,34 @@ enum Woken {
     Late,
 }
 
+/// How long a session waits for what may wake it.
+enum Until {
+    /// Not at all.
+    Now,
+    /// Until then.
+    Late(Instant),
+    /// As long as it takes.
+    Woken,
+}
+
+impl Until {
+    async fn comes(self) {
+        match self {
+            Self::Now => {}
+            Self::Late(late) => sleep_until(late).await,
+            Self::Woken => std::future::pending().await,
+        }
+    }
+}
+
 impl Session {
     async fn run(&mut self, mut receive: RecvStream) -> Result<(), SessionEnd> {
         loop {
+            // What has come is taken up before the desk is told more: a large catalogue on its way holds up no
+            // acknowledgement, and no revocation.
+            if self.finding.is_none() {
+                self.wait(Until::Now, &mut receive).await?;
+            }
             self.tick();
             match self.machine.step() {
                 Step::Send(bytes) => self.send(&bytes).await?,
@@ -160,7 +185,11 @@ impl Session {
                     let finding = self.answers.clone().find(self.desk.clone(), need);
                     self.finding = Some(Box::pin(finding));
                 }
-                Step::Wait { until } => self.wait(until, &mut receive).await?,
+                Step::Wait { until: None } => self.wait(Until::Woken, &mut receive).await?,
+                Step::Wait { until: Some(until) } => {
+                    let late = self.begun + Duration::from_millis(until.0);
+                    self.wait(Until::Late(late), &mut receive).await?;
+                }
                 Step::End(end) => return Err(end.into()),
             }
         }
@@ -175,12 +204,7 @@ impl Session {
         self.send.write_all(bytes).await.map_err(|error| SessionEnd::Line(error.to_string()))
     }
 
-    async fn wait(
-        &mut self,
-        until: Option<Ticks>,
-        receive: &mut RecvStream,
-    ) -> Result<(), SessionEnd> {
-        let late = until.map(|until| self.begun + Duration::from_millis(until.0));
+    async fn wait(&mut self, until: Until, receive: &mut RecvStream) -> Result<(), SessionEnd> {
         let woken = {
             let (finding, news) = (&mut self.finding, &mut self.news);
             let (trouble, place) = (&mut self.trouble, &mut self.place);
@@ -197,7 +221,7 @@ impl Session {
                 trouble = troubled(trouble) => Woken::Trouble(trouble),
                 heard = heard(news), if !finds => Woken::Heard(heard),
                 used_twice = used_twice(place) => Woken::UsedTwice(used_twice),
-                () = sleep_until(late.unwrap_or(self.begun)), if late.is_some() => Woken::Late,
+                () = until.comes() => Woken::Late,
             }
         };
         self.tick();

@@ -11,10 +11,10 @@ use service::tasks::Failures;
 use tokio::sync::watch;
 
 use crate::clock::{self, Doubt};
+use crate::db::storage::{self, StorageTrouble};
 use crate::db::{HubError, HubFolder};
 use crate::records::runs;
 use crate::registry::{self, Device};
-use crate::storage::{self, StorageTrouble};
 
 /// The status file's size. It is filled once and then written in place, so that a full disk, too, takes what
 /// is to be said about it.

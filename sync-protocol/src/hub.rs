@@ -150,6 +150,8 @@ pub struct HubSession {
     knows_beats: bool,
     /// The desk told its [`crate::message::Hello::run`].
     knows_copies: bool,
+    /// Whether its name is used twice, to be said once it is noted that it came.
+    used_twice: Option<bool>,
     /// The desk told [`crate::message::Hello::seen`], and was told this run last.
     run: Option<Version>,
     tells_runs: bool,
@@ -178,6 +180,7 @@ impl HubSession {
             beats: false,
             knows_beats: false,
             knows_copies: false,
+            used_twice: None,
             run: None,
             tells_runs: false,
             has: None,
@@ -329,6 +332,10 @@ impl HubSession {
         }
         if let Some(note) = self.notes.pop_front() {
             return Some((Need::Note(note), Asked::Done));
+        }
+        if let Some(used_twice) = self.used_twice.take() {
+            self.say(&HubMessage::UsedTwice(used_twice));
+            return None;
         }
         if let Phase::Open(feed) = &mut self.phase {
             match feed.next_again() {

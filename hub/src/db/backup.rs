@@ -10,7 +10,7 @@ use super::layout::{self, Kind, Table};
 use super::row::Row;
 use super::statement::{Value, made};
 use super::{Db, HubError, HubFolder};
-use crate::storage::Storage;
+use crate::db::storage::Storage;
 
 /// Rows that are copied in one go.
 const ROWS_AT_ONCE: usize = 1_000;

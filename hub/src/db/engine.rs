@@ -13,7 +13,7 @@ use sqlx::{Arguments, AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
 use super::error::DatabaseError;
 use super::row::Row;
 use super::statement::{Statement, Text, Value};
-use crate::storage::Storage;
+use crate::db::storage::Storage;
 
 /// How long a connection of SQLite waits for another process that writes, before it is asked again. The shorter, the
 /// closer together SQLite's own tries are: an import in another process leaves gaps of some 30 ms.

@@ -12,7 +12,7 @@ use ring::signature::{Ed25519KeyPair, KeyPair};
 
 use super::{Beside, Db, HubError, system};
 
-use crate::storage::Storage;
+use crate::db::storage::Storage;
 
 /// How often a starting server tries to take its lock.
 const LOCK_TRIES: u32 = 10;

@@ -253,10 +253,12 @@ fn of_numbered(numbered: &Numbered, number: u64) -> Vec<News> {
 }
 
 pub(super) async fn after_commit(db: &Db, numbered: Numbered) -> Result<Option<u64>, HubError> {
+    if let Some(number) = numbered.reached.and_then(|reached| u64::try_from(reached).ok()) {
+        db.note_reached(number);
+        return Ok(Some(number));
+    }
     if numbered.places == 0 && !numbered.told {
-        let number = numbered.reached.and_then(|reached| u64::try_from(reached).ok());
-        number.into_iter().for_each(|number| db.note_reached(number));
-        return Ok(number);
+        return Ok(None);
     }
     let numbering = &db.0.numbering;
     let own = numbering.committed.fetch_add(1, Ordering::SeqCst) + 1;

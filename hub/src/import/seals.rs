@@ -7,8 +7,7 @@ use tokio::task::JoinSet;
 use super::{CatalogueFile, HolderRow, ImportError, together};
 use crate::db::{Db, HubError, Reading};
 use crate::holders::{self, HolderProblem, Sealed, Step};
-use crate::records::passes;
-use crate::requests::cards_in_use;
+use crate::records::passes::{self, cards_in_use};
 
 /// Holders whose sealed parts are written in one transaction.
 const AT_ONCE: usize = 64;

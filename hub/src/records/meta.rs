@@ -26,9 +26,3 @@ pub(crate) async fn keep_first(
     writing.execute(sql(keep).bind(name).bind(value)).await?;
     Ok(())
 }
-
-/// Forgets the value of this name.
-pub(crate) async fn forget(writing: &mut Writing, name: &str) -> Result<(), HubError> {
-    writing.execute(sql("DELETE FROM meta WHERE name = $1").bind(name)).await?;
-    Ok(())
-}

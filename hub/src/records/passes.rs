@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crdt_model::catalogue::{CardStatus, HolderStatus, PassRecord};
+use crdt_model::catalogue::{CardName, CardStatus, HolderStatus, LookupKey, PassRecord};
 use crdt_model::ids::Identification;
 
 use super::encoded;
@@ -228,4 +228,18 @@ pub(crate) async fn debts(reading: &mut Reading) -> Result<Vec<(u64, u64)>, HubE
     let select = "SELECT id, debt FROM pass WHERE debt > 0 ORDER BY debt DESC, id";
     let rows = reading.all(sql(select)).await?;
     rows.iter().map(|row| Ok((row.get("id")?, row.get("debt")?))).collect()
+}
+
+/// The cards of a pass that are in use.
+pub(crate) async fn cards_in_use(
+    reading: &mut Reading,
+    lookup: &LookupKey,
+    record: &PassRecord,
+) -> Result<Vec<Identification>, HubError> {
+    let texts = cards(reading, record.pass.0).await?;
+    let all = texts.iter().filter_map(|text| text.parse::<Identification>().ok());
+    let in_use = |card: &Identification| {
+        record.card_status(&CardName(lookup.card_key(card))) == CardStatus::Active
+    };
+    Ok(all.filter(in_use).collect())
 }

@@ -128,7 +128,7 @@ impl HubSession {
             self.open_run(run);
         }
         if self.knows_copies {
-            self.say(&HubMessage::UsedTwice(known.used_twice));
+            self.used_twice = Some(known.used_twice);
         }
         let lost = lost || restored.is_some();
         if let Some(located) = located.filter(|located| located.restored.is_some()) {

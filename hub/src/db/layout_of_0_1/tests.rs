@@ -9,7 +9,7 @@ use sqlx::SqlitePool;
 
 use super::*;
 use crate::db::Db;
-use crate::storage::Storage;
+use crate::db::storage::Storage;
 use crate::surroundings::System;
 
 const HOUR: i64 = 3_600_000;

@@ -14,8 +14,7 @@ use rustix::fs::StatVfsMountFlags;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::db::{DatabaseError, Db, HubError, Says};
-use crate::records::meta;
+use super::{DatabaseError, Db, HubError, Says, sql};
 
 /// Between two looks whether the disk takes something again.
 pub(crate) const LOOK_EACH: Duration = Duration::from_secs(1);
@@ -185,12 +184,10 @@ pub(crate) async fn look(folder: &Path, db: &Db) -> Result<Option<StorageTrouble
 /// # Errors
 /// [`HubError`].
 async fn try_to_store(db: &Db) -> Result<(), HubError> {
-    let mut writing = db.write().await?;
-    meta::keep(&mut writing, "tried", &[0; TRIED_BYTES]).await?;
-    writing.commit().await?;
-    let mut writing = db.write().await?;
-    meta::forget(&mut writing, "tried").await?;
-    writing.commit().await.map(drop)
+    let keep = "INSERT INTO meta (name, value) VALUES ('tried', $1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    db.write_one(sql(keep).bind(vec![0; TRIED_BYTES])).await?;
+    db.write_one(sql("DELETE FROM meta WHERE name = 'tried'")).await.map(drop)
 }
 
 #[cfg(test)]
