@@ -21,6 +21,7 @@ use crate::db::{DatabaseError, Db, HubError, Reading, Writing};
 use crate::holders::{self, HolderProblem};
 use crate::ledgers::TIME_ZONE;
 use crate::records::{catalogue, venues};
+use crate::restored;
 use crate::secrets::lookup_key;
 
 /// Passes that are written in one transaction. Desks' entries wait for one: some hundredths of a second.
@@ -170,6 +171,8 @@ fn cards_of(pass: &PassRow) -> impl Iterator<Item = (&'static str, Identificatio
 /// # Errors
 /// [`ImportError`].
 pub async fn import(db: &Db, file: &CatalogueFile) -> Result<Imported, ImportError> {
+    // In a process of its own, while no server runs, nobody else has looked.
+    restored::compare(db).await?;
     let lookup = lookup_key(db).await?;
     passes::judge(db, file).await?;
     let mut writing = db.write().await?;

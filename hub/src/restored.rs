@@ -20,26 +20,55 @@ use crate::db::{Db, HubError, Writing};
 use crate::records::{devices, invitations, notices, runs, stock as kept};
 use crate::stock;
 
-/// Opens this process's run; and where the journal knows what the database does not, does that again first.
+/// Does again what the journal knows and the database does not, and opens this process's run.
 ///
 /// # Errors
 /// [`HubError`].
 pub async fn begin(db: &Db) -> Result<(), HubError> {
-    let Some(beside) = db.beside() else { return db.open_run().await };
+    compare(db).await?;
+    db.open_run().await?;
+    let Some(beside) = db.beside() else { return Ok(()) };
+    let last = last_run(&beside.lines()?);
+    if let Some(run) = runs::last(&mut db.read().await?).await?
+        && Some(run.id) != last
+    {
+        beside.append(&[Line::Run { id: run.id }])?;
+    }
+    Ok(())
+}
+
+fn last_run(lines: &[Line]) -> Option<u64> {
+    lines.iter().rev().find_map(|line| match line {
+        Line::Run { id } => Some(*id),
+        Line::Revoked { .. }
+        | Line::InvitationUsed { .. }
+        | Line::Granted { .. }
+        | Line::Passes { .. } => None,
+    })
+}
+
+/// Compares the database with the journal beside it: what it lacks is done again. Before a process numbers anything, for
+/// an older copy would number again what desks were told.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn compare(db: &Db) -> Result<(), HubError> {
+    let Some(beside) = db.beside() else { return Ok(()) };
     let lines = beside.lines()?;
+    // Before the database is asked: others may number meanwhile.
+    let reached = beside.reached();
     let mut writing = db.write_to_whatever_stands_there().await?;
     let stands_at = runs::reached(&mut writing).await?;
-    let last = lines.iter().rev().find_map(|line| match line {
-        Line::Run { id } => Some(*id),
-        _ => None,
-    });
+    let last = last_run(&lines);
     let lost_run = match last {
         Some(id) if runs::known(&mut writing, &[id]).await?.is_empty() => Some(id),
         // The copy was taken in that run, and the run went on.
-        Some(id) if beside.reached().is_some_and(|reached| reached > stands_at) => Some(id),
+        Some(id) if reached.is_some_and(|reached| reached > stands_at) => Some(id),
         _ => None,
     };
-    if let Some(run) = lost_run {
+    if let Some(run) = lost_run
+        && !runs::is_noted(&mut writing, run).await?
+    {
         tracing::error!(
             "the database was put back from an older copy: what desks hold comes back from them, and nothing limited is granted before they have stated what they were granted. Import again what was imported since"
         );
@@ -50,11 +79,8 @@ pub async fn begin(db: &Db) -> Result<(), HubError> {
     }
     writing.commit().await?;
     db.goes_on_from(stands_at);
-    db.open_run().await?;
-    if let Some(run) = runs::last(&mut db.read().await?).await?
-        && Some(run.id) != last
-    {
-        beside.append(&[Line::Run { id: run.id }])?;
+    if lost_run.is_some() {
+        beside.goes_on_from(stands_at)?;
     }
     Ok(())
 }

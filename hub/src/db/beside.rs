@@ -65,7 +65,7 @@ pub struct Beside {
     key: HubKey,
     journal: PathBuf,
     /// Kept open, so that a commit costs one small write and no search for a file.
-    reached: Mutex<Option<File>>,
+    reached: Mutex<Option<(File, u64)>>,
     reached_path: PathBuf,
 }
 
@@ -141,14 +141,34 @@ impl Beside {
     pub fn note_reached(&self, number: u64) {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_none() {
+            let highest = self.reached().unwrap_or_default();
             let mut options = OpenOptions::new();
             let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            *kept = opened.open(&self.reached_path).ok();
+            *kept = opened.open(&self.reached_path).ok().map(|file| (file, highest));
         }
-        if let Some(file) = &*kept {
+        if let Some((file, highest)) = &mut *kept
+            && number > *highest
+        {
+            *highest = number;
             let text = number.to_string();
             let _ = file.write_all_at(format!("{} {text:>20}\n", checksum(&text)).as_bytes(), 0);
         }
+    }
+
+    /// The database was put back, and that is noted: it goes on from where it stands.
+    ///
+    /// # Errors
+    /// [`HubError::Disk`].
+    pub fn goes_on_from(&self, number: u64) -> Result<(), HubError> {
+        let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        *kept = None;
+        match fs::remove_file(&self.reached_path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(error)),
+            _ => {}
+        }
+        drop(kept);
+        self.note_reached(number);
+        Ok(())
     }
 
     /// The highest number that was ever given, where it is known.

@@ -153,7 +153,7 @@ async fn look(
     let Some(day) = date_of_day_number(batch.day) else {
         return set_apart("its day is outside the calendar");
     };
-    if !is_its_writer(&devices, batch, venue) {
+    if !is_its_writer(&devices, batch, venue) && !is_of_this_hub(db, batch) {
         return set_apart(NO_WRITER);
     }
     let held = lists::positions(&mut reading, [&key]).await?.remove(&key).unwrap_or_default();
@@ -198,6 +198,14 @@ fn is_its_writer(devices: &HashMap<DeviceId, Writer>, batch: &Batch, venue: &Ven
         && devices.get(&device).is_some_and(|it| it.public_key == batch.public_key)
 }
 
+/// Whether this hub itself wrote it: an operator's correction, which desks give back to a database that has lost it.
+fn is_of_this_hub(db: &Db, batch: &Batch) -> bool {
+    db.beside().is_some_and(|beside| {
+        let key = beside.key().public_key();
+        batch.public_key == key && batch.writer.writer().device == DeviceId::of_public_key(key)
+    })
+}
+
 /// Writes batches that were judged, in one transaction: all of them, or none. With what became of each comes the number
 /// up to which all is visible afterwards.
 async fn write_together(
@@ -224,7 +232,12 @@ async fn write_together(
         let reason = match &it.what {
             What::SetApart(reason) => reason,
             // Revoked since it was judged.
-            What::Merge { .. } if !is_its_writer(&devices, &it.batch, &it.venue) => NO_WRITER,
+            What::Merge { .. }
+                if !is_its_writer(&devices, &it.batch, &it.venue)
+                    && !is_of_this_hub(db, &it.batch) =>
+            {
+                NO_WRITER
+            }
             What::Merge { ledger, held, extension, entries } => {
                 let list = it.key();
                 let stands = positions.get(&list).copied().unwrap_or_default();
@@ -239,6 +252,10 @@ async fn write_together(
                 let writer = devices.get(&extension.writer().device);
                 let all_held_at = writer.and_then(|it| it.all_held_at).map(UnixMillis);
                 let batch = &it.batch;
+                if is_of_this_hub(db, batch) {
+                    let (device, key) = (extension.writer().device, &batch.public_key);
+                    devices::add(&mut writing, device, it.venue.as_str(), "hub", key, true).await?;
+                }
                 came.push(Came { ledger, batch, extension, entries, time, all_held_at });
                 let sequence = extension.head().sequence;
                 written.push(Written::Taken(Taken::Held { sequence, new: true }));
@@ -389,13 +406,16 @@ struct Job {
 }
 
 /// Should the writing task fail, those who wait are told, and the next who comes begins anew.
-struct Ending<'a>(&'a Taker);
+struct Ending<'a> {
+    taker: &'a Taker,
+    /// Nothing waited when it ended: by now another task may be at work.
+    well: bool,
+}
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        let mut waiting = self.0.waiting();
-        if waiting.works {
-            *waiting = Waiting::default();
+        if !self.well {
+            *self.taker.waiting() = Waiting::default();
         }
     }
 }
@@ -449,7 +469,7 @@ impl Taker {
 
     /// Writes what waits, until nothing does.
     async fn work(self) {
-        let _ending = Ending(&self);
+        let mut ending = Ending { taker: &self, well: false };
         loop {
             let jobs = {
                 let mut waiting = self.waiting();
@@ -465,6 +485,7 @@ impl Taker {
                 waiting.jobs.drain(..many).collect::<Vec<_>>()
             };
             if jobs.is_empty() {
+                ending.well = true;
                 return;
             }
             self.write(jobs).await;

@@ -261,7 +261,8 @@ impl Desk {
         session.welcomed(welcome.venue_version);
         self.links.set_diverged(session.peer(), false);
         // A hub without a catalogue replaces nothing.
-        if welcome.catalogue_version > 0 && self.have().0 == welcome.catalogue_version {
+        let has_all = self.have().0 == welcome.catalogue_version && welcome.restored.is_none();
+        if welcome.catalogue_version > 0 && has_all {
             self.note_up_to_date(session.peer(), wall);
         }
         let told = crate::enrolment::Enrolment {

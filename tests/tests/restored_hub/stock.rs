@@ -44,7 +44,7 @@ struct World {
     older: OlderCopy,
     /// Holds [`AHEAD`] units, of which the copy does not know.
     holder: Desk,
-    /// Holds none, and has not been started.
+    /// Holds none, and does not run.
     other: PathBuf,
 }
 
@@ -53,6 +53,13 @@ impl World {
         let (mut hub, [holder, other]) = hub_with_two_desks(world).await;
         let older = hub.older_copy(part);
         let holder = granted(holder, AHEAD).await;
+        if part == Part::Machine {
+            // Nothing beside the machine knows that it was put back but what desks were told since: one of them was.
+            let mut witness = Desk::of_folder(other.clone());
+            import_new(&hub, LAST);
+            witness.learns(LAST).await;
+            witness.stop();
+        }
         Self { hub, older, holder, other }
     }
 }
