@@ -140,7 +140,7 @@ fn clock_of(shared: &Shared) -> HubClock {
 enum Woken {
     Bytes(Vec<u8>),
     HungUp(String),
-    Found(Result<Answer, HubError>),
+    Found(Box<Result<Answer, HubError>>),
     Heard(Option<Heard>),
     Trouble(StorageTrouble),
     UsedTwice(bool),
@@ -211,7 +211,7 @@ impl Session {
             let finds = finding.is_some();
             tokio::select! {
                 biased;
-                found = found(finding) => Woken::Found(found),
+                found = found(finding) => Woken::Found(Box::new(found)),
                 // The machine answers one thing at a time: what comes meanwhile waits on the line.
                 read = receive.read_chunk(READ_BYTES, true), if !finds => match read {
                     Ok(Some(chunk)) => Woken::Bytes(chunk.bytes.to_vec()),
@@ -230,7 +230,7 @@ impl Session {
             Woken::HungUp(why) => return Err(SessionEnd::Line(why)),
             Woken::Found(answer) => {
                 self.finding = None;
-                self.take(answer?);
+                self.take((*answer)?);
             }
             Woken::Heard(Some(heard)) => self.hear(heard).await?,
             Woken::Heard(None) => self.machine.news(News::Stopping),
@@ -285,9 +285,10 @@ impl Session {
             self.machine.news(News::Grants);
             self.machine.news(News::CardKeys);
         }
-        let all = match heard.everything {
-            true => Some(runs::reached(&mut self.shared.db.read().await?).await?),
-            false => None,
+        let all = if heard.everything {
+            Some(runs::reached(&mut self.shared.db.read().await?).await?)
+        } else {
+            None
         };
         if let Some(number) = all.or(heard.venue) {
             self.machine.news(News::Venue(number));

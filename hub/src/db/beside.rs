@@ -101,9 +101,10 @@ impl Beside {
         };
         let mut lines = Vec::new();
         for line in text.lines().filter(|line| !line.is_empty()) {
-            match whole(line) {
-                Some(line) => lines.push(line),
-                None => tracing::warn!("a line of hub.journal cannot be read, and is passed over"),
+            if let Some(line) = whole(line) {
+                lines.push(line);
+            } else {
+                tracing::warn!("a line of hub.journal cannot be read, and is passed over");
             }
         }
         Ok(lines)
@@ -162,9 +163,10 @@ impl Beside {
     pub fn goes_on_from(&self, number: u64) -> Result<(), HubError> {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         *kept = None;
-        match fs::remove_file(&self.reached_path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.failed(error)),
-            _ => {}
+        if let Err(error) = fs::remove_file(&self.reached_path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(self.failed(error));
         }
         drop(kept);
         self.note_reached(number);

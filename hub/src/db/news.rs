@@ -100,6 +100,7 @@ pub struct Subscription {
 
 /// What moved since it was last asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Heard {
     /// The venue's log, up to this number.
     pub venue: Option<u64>,

@@ -55,6 +55,7 @@ pub enum Moves<'a> {
 
 /// What a transaction has numbered, or will have.
 #[derive(Debug, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Numbered {
     /// How far the sequence had come, on SQLite.
     reached: Option<i64>,
