@@ -359,7 +359,7 @@ impl Writing {
 
     /// Something of a device moved: its grants, its card keys, or that it was revoked.
     pub fn device_moved(&mut self, device: DeviceId) {
-        self.tell(News::Device(device));
+        self.tell(News::Device { device });
     }
 
     /// Something of all devices moved: the card keys.
