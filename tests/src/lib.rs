@@ -147,6 +147,7 @@ impl Hub {
     ///
     /// # Panics
     /// Where the database is a file, or it does not start.
+    #[must_use]
     pub fn another(&self, world: &Path, name: &str) -> Self {
         let database = self.database.clone();
         assert!(database.is_some(), "one file is served by one process");
@@ -229,7 +230,9 @@ impl Hub {
     /// An invitation for a desk of this name, which tries these addresses in their order.
     pub fn invite_to(&self, name: &str, addresses: &[&str]) -> String {
         let mut arguments = vec!["device", "invite", "--venue", VENUE, "--name", name, "--plain"];
-        addresses.iter().for_each(|address| arguments.extend(["--address", address]));
+        for address in addresses {
+            arguments.extend(["--address", address]);
+        }
         self.run(&arguments).trim().to_owned()
     }
 
