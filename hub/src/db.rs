@@ -22,7 +22,7 @@ pub mod storage;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crdt_model::ids::DeviceId;
 use crdt_model::time::UnixMillis;
@@ -180,6 +180,11 @@ impl Db {
         self.0.reached.store(number, Ordering::Relaxed);
     }
 
+    /// The run of this process is of a database that is no more: it opens another before it numbers.
+    pub(crate) fn forgets_its_run(&self) {
+        *self.0.run.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// What moved, for sessions.
     pub fn news(&self) -> &NewsRoom {
         &self.0.news
@@ -204,8 +209,7 @@ impl Db {
     /// # Errors
     /// [`HubError`].
     pub(crate) async fn write_to_whatever_stands_there(&self) -> Result<Writing, HubError> {
-        self.goes_on_from(0);
-        self.write().await
+        self.write_unless_below(0).await
     }
 
     /// Waits for the writer's turn and begins to write. Another process may write, too, and is waited for: desks wait
@@ -214,10 +218,13 @@ impl Db {
     /// # Errors
     /// [`HubError`].
     pub async fn write(&self) -> Result<Writing, HubError> {
+        // Before the database is asked: others may number meanwhile.
+        self.write_unless_below(self.0.reached.load(Ordering::Relaxed)).await
+    }
+
+    async fn write_unless_below(&self, known: u64) -> Result<Writing, HubError> {
         let turn = self.0.turn.clone().acquire_owned().await;
         let turn = turn.map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
-        // Before the database is asked: others may number meanwhile.
-        let known = self.0.reached.load(Ordering::Relaxed);
         let mut tries = 1;
         let transaction = loop {
             match self.0.pool.begin_to_write().await {

@@ -1,8 +1,8 @@
 //! A database that was put back from an older copy, by whatever tool: how the hub finds it out, and what it does then.
 //!
 //! Three things tell it: the journal beside the database, which knows of a run or a number that the database lacks
-//! ([`begin`], at each start); the running server, which has seen a higher number ([`watch`]); and the desks, which were
-//! told by a run that the database does not know ([`note`]). From then on nothing limited is granted before each desk
+//! ([`begin`], at each start); the running server, which has seen a higher number (`watch`); and the desks, which were
+//! told by a run that the database does not know (`note`). From then on nothing limited is granted before each desk
 //! has stated what it holds, or an operator has said that it will not come back ([`waive`]); what desks know of
 //! revocations and invitations is taken up from them ([`crate::notices`]); and each desk is told from the last number
 //! that both know ([`sync_protocol::runs`]).
@@ -80,6 +80,7 @@ pub async fn compare(db: &Db) -> Result<(), HubError> {
     writing.commit().await?;
     db.goes_on_from(stands_at);
     if lost_run.is_some() {
+        db.forgets_its_run();
         beside.goes_on_from(stands_at)?;
     }
     Ok(())
@@ -105,7 +106,7 @@ async fn do_again(writing: &mut Writing, line: &Line, restored: bool) -> Result<
         // Its desk may have given them back since, or they may have gone to another desk: it states that.
         Line::Granted { grant, reward, device, units } if restored => {
             let granted = GrantedUnits { grant: *grant, reward: *reward, units: *units };
-            take_up_grant(writing, *device, granted).await?;
+            take_up_grant(writing, *device, granted, true).await?;
         }
         Line::Granted { .. } => {}
         Line::Passes { up_to } => {
@@ -115,19 +116,50 @@ async fn do_again(writing: &mut Writing, line: &Line, restored: bool) -> Result<
     Ok(())
 }
 
+/// Whether a grant is settled with the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Booked {
+    /// It is booked, or is none.
+    Settled,
+    /// What it is of is not here yet: an operator imports it again.
+    NotYet,
+}
+
 /// Books a grant that the database lacks as its desk's. Where units of it are another grant's, whose desk has not stated
 /// what it holds, both are booked: the later one counts, and what that desk states settles it.
 async fn take_up_grant(
     writing: &mut Writing,
     device: DeviceId,
     granted: GrantedUnits,
-) -> Result<(), HubError> {
-    let Some(mut of_reward) = stock::lock(writing, granted.reward).await? else { return Ok(()) };
+    from_journal: bool,
+) -> Result<Booked, HubError> {
+    let GrantedUnits { grant, reward, units } = granted;
+    if i64::try_from(grant.0).is_err() {
+        return Ok(Booked::Settled);
+    }
+    // A number that is another desk's, or of another reward, is not the desk's to state.
+    if let Some(known) = kept::of_grant(writing, grant).await?
+        && known != (reward, device)
+    {
+        tracing::error!(grant = grant.0, %device, "a desk states a grant that is another's");
+        return Ok(Booked::Settled);
+    }
     if devices::enrolment(writing, device).await?.is_none() {
-        return Ok(());
+        // It was enrolled since, and comes with what the hub signed then: nothing is granted before.
+        if !notices::is_revoked(writing, device).await? {
+            runs::hold(writing, device).await?;
+        }
+        return Ok(Booked::NotYet);
+    }
+    let Some(mut of_reward) = stock::lock(writing, reward).await? else {
+        return Ok(Booked::NotYet);
+    };
+    // The journal is the hub's own word. A desk's raises no total: it may have been raised since the copy.
+    if !from_journal && units.end().saturating_sub(1) > of_reward.total {
+        return Ok(Booked::NotYet);
     }
     match of_reward.restate(device, granted) {
-        Ok(false) => return Ok(()),
+        Ok(false) => return Ok(Booked::Settled),
         Ok(true) => {}
         Err(StockError::Overlaps { held_by, .. }) if held_by != granted.grant => {
             let other = of_reward.grants.get(&held_by).map(|it| it.device);
@@ -137,20 +169,20 @@ async fn take_up_grant(
             };
             if !unsettled {
                 tracing::error!(grant = granted.grant.0, %device, other = held_by.0, "a desk states units that are another grant's");
-                return Ok(());
+                return Ok(Booked::Settled);
             }
             of_reward.book(device, granted);
         }
         Err(error) => {
             tracing::error!(grant = granted.grant.0, %device, %error, "a desk states a grant that cannot be");
-            return Ok(());
+            return Ok(Booked::Settled);
         }
     }
     if let Some(grant) = of_reward.grants.get(&granted.grant) {
         stock::keep_total(writing, &of_reward).await?;
         kept::keep_grant(writing, grant).await?;
     }
-    Ok(())
+    Ok(Booked::Settled)
 }
 
 /// A desk states what it holds. What it holds and the database lacks is booked as its; what the database knows as its and
@@ -174,9 +206,16 @@ pub async fn take_statement(
         return Ok(());
     }
     settle_what_is_not_stated(&mut writing, device, &grants).await?;
+    let mut booked = Vec::new();
     for it in &grants {
         let granted = GrantedUnits { grant: it.grant, reward: it.reward, units: it.units };
-        take_up_grant(&mut writing, device, granted).await?;
+        booked.push(take_up_grant(&mut writing, device, granted, false).await?);
+    }
+    if booked.contains(&Booked::NotYet) {
+        // It states it again in its next session, and until then nothing is granted.
+        tracing::warn!(%device, "a desk holds units of a reward that this database does not know, or knows fewer of: import again what was imported since the copy");
+        writing.commit().await?;
+        return Ok(());
     }
     runs::release(&mut writing, device).await?;
     writing.device_moved(device);
@@ -224,13 +263,15 @@ async fn settle_what_is_not_stated(
 /// [`HubError`].
 pub(crate) async fn note(db: &Db, run: u64) -> Result<(), HubError> {
     let mut writing = db.write().await?;
-    if runs::is_noted(&mut writing, run).await? {
+    // Once for each run of this database: whoever says names of runs again and again holds up nobody.
+    let present = runs::last(&mut writing).await?.map_or(run, |last| last.id);
+    if runs::is_noted(&mut writing, present).await? {
         return Ok(());
     }
     tracing::error!(
         "the database was put back from an older copy, says a desk: what desks hold comes back from them, and nothing limited is granted before they have stated what they were granted. Import again what was imported since"
     );
-    runs::note_restored(&mut writing, run).await?;
+    runs::note_restored(&mut writing, present).await?;
     writing.asks_all_anew();
     writing.commit().await?;
     Ok(())
@@ -253,10 +294,11 @@ pub async fn waive(db: &Db, device: DeviceId) -> Result<bool, HubError> {
 /// [`HubError`]: it is to be called again.
 pub(crate) async fn watch(db: &Db) -> Result<(), HubError> {
     let mut put_back = db.news().put_back();
+    // Also where this was called again, for it failed: the database may just have been away.
     loop {
+        begin(db).await?;
         if put_back.changed().await.is_err() {
             return Ok(());
         }
-        begin(db).await?;
     }
 }

@@ -1,4 +1,4 @@
-//! One desk's session over QUIC: a driver of [`HubSession`]. It moves bytes, looks up what is asked ([`Answers`]), and
+//! One desk's session over QUIC: a driver of [`HubSession`]. It moves bytes, looks up what is asked (`Answers`), and
 //! tells what moved; what a desk is told, and in which order, the machine decides.
 
 use std::pin::Pin;

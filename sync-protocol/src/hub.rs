@@ -28,10 +28,11 @@ use crate::feed::{Feed, Found, HubClock, Need, News, NextAgain, NotAsked, Note, 
 use crate::frame::{FrameReader, frame};
 use crate::heartbeat::{BEAT_EVERY, DESK_SILENCE, Ticks};
 use crate::message::{
-    Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, HubBeat, HubMessage, PROTOCOL_VERSION,
-    Quarantined, Resend, WriterBytes,
+    Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, HubBeat, HubMessage, MOST_NAMES,
+    PROTOCOL_VERSION, Quarantined, Resend, WriterBytes,
 };
-use crate::version::Version;
+use crate::notice::MOST_NOTICES_AT_ONCE;
+use crate::version::{MOST_PAIRS, Seen, Version};
 use greeting::Greeting;
 
 /// How long the hub waits for a Hello: 10 s. Anybody may open a line; nobody may keep one without a word.
@@ -428,6 +429,12 @@ impl HubSession {
                 (Need::Closing(closing), Asked::Units { wanted: false })
             }
             DeskMessage::Stated(stated) => (Need::Stated(stated), Asked::Stated),
+            DeskMessage::Notices(notices) if notices.len() > MOST_NOTICES_AT_ONCE => {
+                return out_of_turn("so many notices at once");
+            }
+            DeskMessage::Again(names, _) if names.len() > MOST_NAMES => {
+                return out_of_turn("so many names at once");
+            }
             DeskMessage::Notices(notices) => (Need::KeepNotices(notices), Asked::Done),
             DeskMessage::CardKeys(key) => (Need::KeepSealingKey(key), Asked::SealingKey),
             DeskMessage::Have(catalogue, venue) => {
@@ -463,7 +470,14 @@ impl HubSession {
                 self.phase = Phase::Enrolling;
                 Some((Need::Enrol(enrol), Asked::Enrol))
             }
-            DeskMessage::Hello(hello) => {
+            DeskMessage::Hello(mut hello) => {
+                // None of ours says more.
+                if let Some(seen) = &mut hello.seen {
+                    let Seen { catalogue, venue, holders, any, notices } = seen;
+                    for list in [catalogue, venue, holders, any, notices] {
+                        list.truncate(MOST_PAIRS);
+                    }
+                }
                 self.knows_copies = hello.run.is_some();
                 self.knows_beats = hello.run.is_some();
                 self.tells_runs = hello.seen.is_some();

@@ -65,7 +65,7 @@ pub struct Beside {
     key: HubKey,
     journal: PathBuf,
     /// Kept open, so that a commit costs one small write and no search for a file.
-    reached: Mutex<Option<(File, u64)>>,
+    reached: Mutex<Option<File>>,
     reached_path: PathBuf,
 }
 
@@ -142,17 +142,15 @@ impl Beside {
     pub fn note_reached(&self, number: u64) {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_none() {
-            let highest = self.reached().unwrap_or_default();
             let mut options = OpenOptions::new();
             let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            *kept = opened.open(&self.reached_path).ok().map(|file| (file, highest));
+            *kept = opened.open(&self.reached_path).ok();
         }
-        if let Some((file, highest)) = &mut *kept
-            && number > *highest
+        // Looked at each time, for other processes write it, too.
+        if let Some(file) = &*kept
+            && read_from(file).is_none_or(|known| known < number)
         {
-            *highest = number;
-            let text = number.to_string();
-            let _ = file.write_all_at(format!("{} {text:>20}\n", checksum(&text)).as_bytes(), 0);
+            let _ = file.write_all_at(line_of(number).as_bytes(), 0);
         }
     }
 
@@ -162,28 +160,37 @@ impl Beside {
     /// [`HubError::Disk`].
     pub fn goes_on_from(&self, number: u64) -> Result<(), HubError> {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = None;
-        if let Err(error) = fs::remove_file(&self.reached_path)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(self.failed(error));
-        }
-        drop(kept);
-        self.note_reached(number);
+        // In place: other processes have it open.
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = opened.open(&self.reached_path).map_err(|error| self.failed(error))?;
+        file.write_all_at(line_of(number).as_bytes(), 0).map_err(|error| self.failed(error))?;
+        *kept = Some(file);
         Ok(())
     }
 
     /// The highest number that was ever given, where it is known.
     pub fn reached(&self) -> Option<u64> {
-        let text = fs::read_to_string(&self.reached_path).ok()?;
-        let (sum, number) = text.lines().next()?.split_once(' ')?;
-        let number = number.trim();
-        (checksum(number) == sum).then(|| number.parse().ok()).flatten()
+        read_from(&File::open(&self.reached_path).ok()?)
     }
 
     fn failed(&self, error: io::Error) -> HubError {
         HubError::Disk { path: self.journal.clone(), error }
     }
+}
+
+/// How the highest number is written: as long each time, so that one write replaces the one before.
+fn line_of(number: u64) -> String {
+    let text = number.to_string();
+    format!("{} {text:>20}\n", checksum(&text))
+}
+
+fn read_from(file: &File) -> Option<u64> {
+    let mut line = [0; CHECKSUM + 1 + 20];
+    file.read_exact_at(&mut line, 0).ok()?;
+    let (sum, number) = std::str::from_utf8(&line).ok()?.split_once(' ')?;
+    let number = number.trim();
+    (checksum(number) == sum).then(|| number.parse().ok()).flatten()
 }
 
 fn checksum(text: &str) -> String {

@@ -44,8 +44,10 @@ pub(super) fn put_cursor(
             // All of it is asked for anew.
             _ if value == 0 => list.clear(),
             Some(run) if value < before => go_back(list, Version { run, number: value }),
-            Some(run) => note(list, Version { run, number: value }),
-            None => {}
+            // Only what goes on: while the hub is told again what it lost, the cursor stands where another database had
+            // come to, and this run has told no such number.
+            Some(run) if value > before => note(list, Version { run, number: value }),
+            Some(_) | None => {}
         }
     })?;
     writing.put(Tree::Meta, cursor.key(), &value.to_be_bytes())
