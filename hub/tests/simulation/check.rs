@@ -111,7 +111,7 @@ async fn check_requests(world: &World, db: &Db) {
     for (place, desk) in world.desks.iter().enumerate() {
         if !world.revoked.contains(&place) {
             for id in desk.disk.requests.keys() {
-                assert!(done.contains(&id.0.to_vec()), "request {id} is done");
+                assert!(done.contains(id.0.as_slice()), "request {id} is done");
             }
         }
     }

@@ -28,7 +28,7 @@ const AHEAD: u32 = 6;
 pub(crate) struct Asked {
     sealed: SealedRequest,
     /// The number under which the hub answered, once it has.
-    pub(crate) answered: Option<Option<u64>>,
+    pub(crate) answered: Option<u64>,
 }
 
 /// What survives a crash.
@@ -238,7 +238,7 @@ impl Desk {
             DeskEvent::Told(version) => note(&mut self.disk.any, version),
             DeskEvent::Answered(answer) => {
                 if let Some(asked) = self.disk.requests.get_mut(&answer.id) {
-                    asked.answered = Some(answer.number);
+                    asked.answered = Some(answer.number.expect("this hub numbers its answers"));
                 }
             }
             DeskEvent::Acknowledged { day, writer, sequence } => {
@@ -450,7 +450,7 @@ impl DeskView for Desk {
     }
 
     fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
-        self.requests_where(|it| it.answered.is_some_and(|at| at.is_some_and(|at| at > number)))
+        self.requests_where(|it| it.answered.is_some_and(|at| at > number))
     }
 
     fn names_beyond(&self, catalogue: u64, _: u64) -> Vec<ItemName> {

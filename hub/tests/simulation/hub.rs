@@ -212,7 +212,9 @@ impl Hub {
         if whole {
             from.put(folder, &BESIDE);
         } else if self.planted == Planted::JournalIgnored {
-            BESIDE.iter().for_each(|name| remove(&folder.join(name)));
+            for name in BESIDE {
+                remove(&folder.join(name));
+            }
         }
         self.answered.clear();
         self.start().await;

@@ -3,6 +3,8 @@
 //!
 //! `./dev sim` runs as many as one likes; `docs/simulation.md` says what was found.
 
+#![allow(clippy::unwrap_used, reason = "a world ends with the first thing that is wrong")]
+
 mod check;
 mod desk;
 mod hub;
@@ -50,18 +52,15 @@ fn live_all(start: u64, seeds: u64) -> (Counts, Vec<u64>) {
             }
             let lived = catch_unwind(AssertUnwindSafe(|| live(seed, Planted::Nothing)));
             let mut all = all.lock().unwrap();
-            match lived {
-                Ok((counts, _)) => {
-                    for (what, count) in counts {
-                        *all.0.entry(what).or_default() += count;
-                    }
+            if let Ok((counts, _)) = lived {
+                for (what, count) in counts {
+                    *all.0.entry(what).or_default() += count;
                 }
-                Err(_) => {
-                    eprintln!(
-                        "seed {seed} failed. It is lived again with:\n  STEMPEL_SIM_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary_id(hub::simulation) & test(every_world)'"
-                    );
-                    all.1.push(seed);
-                }
+            } else {
+                eprintln!(
+                    "seed {seed} failed. This lives it through again:\n  STEMPEL_SIM_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary_id(hub::simulation) & test(every_world)'"
+                );
+                all.1.push(seed);
             }
         }
     };
