@@ -16,7 +16,7 @@ use sync_protocol::runs::{Run, RunTable};
 use sync_protocol::version::Version;
 
 use crate::copies::note_used_twice;
-use crate::db::news::Heard;
+use crate::db::news::{Heard, Subscription};
 use crate::db::{Db, HubError, Reading};
 use crate::ledgers::{Taken as Became, Taker};
 use crate::records::devices::{self, Contact};
@@ -55,8 +55,8 @@ pub struct Answer {
     pub found: Found,
     /// The run, with the number from which it counts.
     pub run: Option<Version>,
-    /// Who the desk is, where that was asked.
-    pub identified: Option<Identified>,
+    /// Who the desk is, where that was asked; and what it hears of what moves since it was looked up.
+    pub identified: Option<(Identified, Subscription)>,
 }
 
 /// Looks things up for the session of whoever holds a key.
@@ -84,8 +84,8 @@ impl Answers {
         let mut identified = None;
         let found = match (need, &desk) {
             (Need::Desk(hello), _) => match self.identify(&hello).await? {
-                Some((known, desk)) => {
-                    identified = Some(desk);
+                Some((known, desk, hears)) => {
+                    identified = Some((desk, hears));
                     Found::Desk(Box::new(known))
                 }
                 None => Found::NotEnrolled,
@@ -235,7 +235,10 @@ impl Answers {
     }
 
     /// Who says this hello: nobody where its key is of no desk that may take part.
-    async fn identify(&self, hello: &Hello) -> Result<Option<(KnownDesk, Identified)>, HubError> {
+    async fn identify(
+        &self,
+        hello: &Hello,
+    ) -> Result<Option<(KnownDesk, Identified, Subscription)>, HubError> {
         let db = &self.db;
         let mut found = registry::enrolled(db, &self.public_key).await?;
         if found.is_none()
@@ -245,6 +248,8 @@ impl Answers {
             found = registry::enrolled(db, &self.public_key).await?;
         }
         let Some(known) = found else { return Ok(None) };
+        // Before it is looked up how far everything has come: what moves from now on is heard.
+        let hears = db.news().subscribe(known.venue.clone(), known.device);
         self.clock_doubtful.store(clock::doubt(db).await?.is_some(), Ordering::Relaxed);
         let request_key = Some(request_key(db).await?.public_key());
         let card_keys = card_keys::announced(db, known.device).await?;
@@ -272,7 +277,7 @@ impl Answers {
             tops,
         };
         let (device, venue) = (known.device, known.venue.clone());
-        Ok(Some((desk, Identified { device, venue, known, came_back })))
+        Ok(Some((desk, Identified { device, venue, known, came_back }, hears)))
     }
 
     async fn note(&self, desk: &Identified, note: Note) -> Result<(), HubError> {

@@ -216,6 +216,8 @@ impl Db {
     pub async fn write(&self) -> Result<Writing, HubError> {
         let turn = self.0.turn.clone().acquire_owned().await;
         let turn = turn.map_err(|_| HubError::Record("the hub is stopping".to_owned()))?;
+        // Before the database is asked: others may number meanwhile.
+        let known = self.0.reached.load(Ordering::Relaxed);
         let mut tries = 1;
         let transaction = loop {
             match self.0.pool.begin_to_write().await {
@@ -231,7 +233,7 @@ impl Db {
         let mut reading = Reading { transaction, surroundings: self.0.surroundings.clone() };
         // In each turn: whatever was written to a database that was put back would be told as if it were the newest.
         let reached: u64 = reading.value(sql(numbers::REACHED)).await?.unwrap_or_default();
-        if reached < self.0.reached.load(Ordering::Relaxed) {
+        if reached < known {
             self.0.news.publish(&[News::PutBack]);
             return Err(HubError::PutBack);
         }
@@ -357,7 +359,7 @@ impl Writing {
 
     /// Something of a device moved: its grants, its card keys, or that it was revoked.
     pub fn device_moved(&mut self, device: DeviceId) {
-        self.tell(News::Device(device));
+        self.tell(News::Device { device });
     }
 
     /// Something of all devices moved: the card keys.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crdt_model::ids::DeviceId;
 use quinn::{Connection, RecvStream, SendStream};
 use sync_protocol::feed::{HubClock, News};
 use sync_protocol::heartbeat::Ticks;
@@ -27,6 +28,16 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How long a line may take to open its stream. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_millis(sync_protocol::hub::FIRST_WORD);
+
+/// What others' taps change in the catalogue is told so much later for each desk that is linked: at two hundred desks once
+/// a second …
+const PAGE_FOR_EACH: Duration = Duration::from_millis(5);
+
+/// … but at the soonest after this, half of it more or less,
+const PAGE_SOONEST: Duration = Duration::from_millis(100);
+
+/// and at the latest after this.
+const PAGE_LATEST: Duration = Duration::from_secs(8);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -75,6 +86,8 @@ struct Session {
     finding: Option<Finding>,
     /// What moves, once it is known for whom.
     news: Option<Subscription>,
+    /// How far the catalogue has come, and when the desk is told: many taps make one page.
+    catalogue: Option<(u64, Instant)>,
     trouble: watch::Receiver<Option<StorageTrouble>>,
     /// Its place among the lines, where the desk has told its run.
     place: Option<Place>,
@@ -108,6 +121,7 @@ pub(crate) async fn serve(
         desk: None,
         finding: None,
         news: None,
+        catalogue: None,
         trouble: storage.trouble(),
         place: None,
         daemon: None,
@@ -142,6 +156,7 @@ enum Woken {
     Heard(Option<Heard>),
     Trouble(StorageTrouble),
     UsedTwice(bool),
+    Page,
     Late,
 }
 
@@ -206,6 +221,7 @@ impl Session {
         let woken = {
             let (finding, news) = (&mut self.finding, &mut self.news);
             let (trouble, place) = (&mut self.trouble, &mut self.place);
+            let catalogue = self.catalogue.map(|(_, at)| at);
             let finds = finding.is_some();
             tokio::select! {
                 biased;
@@ -218,6 +234,7 @@ impl Session {
                 },
                 trouble = troubled(trouble) => Woken::Trouble(trouble),
                 heard = heard(news), if !finds => Woken::Heard(heard),
+                () = due(catalogue), if !finds => Woken::Page,
                 used_twice = used_twice(place) => Woken::UsedTwice(used_twice),
                 () = until.comes() => Woken::Late,
             }
@@ -234,14 +251,19 @@ impl Session {
             Woken::Heard(None) => self.machine.news(News::Stopping),
             Woken::Trouble(trouble) => return self.cannot_store(trouble).await,
             Woken::UsedTwice(used_twice) => self.machine.news(News::UsedTwice(used_twice)),
+            Woken::Page => {
+                if let Some((number, _)) = self.catalogue.take() {
+                    self.machine.news(News::Catalogue { number, urgent: false });
+                }
+            }
             Woken::Late => {}
         }
         Ok(())
     }
 
     fn take(&mut self, answer: Answer) {
-        if let Some(desk) = answer.identified {
-            self.news = Some(self.shared.db.news().subscribe(desk.venue.clone(), desk.device));
+        if let Some((desk, hears)) = answer.identified {
+            self.news = Some(hears);
             self.take_place(&desk);
             self.desk = Some(desk);
         }
@@ -275,9 +297,29 @@ impl Session {
         }
         let Some(desk) = &self.desk else { return Ok(()) };
         for news in self.answers.news_of(desk, heard).await? {
-            self.machine.news(news);
+            match news {
+                News::Catalogue { number, urgent: false } => {
+                    let at = self.catalogue.map(|(_, at)| at);
+                    self.catalogue =
+                        Some((number, at.unwrap_or_else(|| self.next_page(desk.device))));
+                }
+                News::Catalogue { .. } => {
+                    self.catalogue = None;
+                    self.machine.news(news);
+                }
+                news => self.machine.news(news),
+            }
         }
         Ok(())
+    }
+
+    /// When a desk is told what others' taps change in the catalogue. The more desks are linked, the more taps share a page,
+    /// and each desk has its own moment: a tap costs the sessions of other venues next to nothing.
+    fn next_page(&self, device: DeviceId) -> Instant {
+        let sessions = u32::try_from(self.shared.db.news().sessions()).unwrap_or(u32::MAX);
+        let each = PAGE_FOR_EACH.saturating_mul(sessions).clamp(PAGE_SOONEST, PAGE_LATEST);
+        let own = f64::from(device.0[0]) / 255.0;
+        Instant::now() + each.mul_f64(0.5 + own)
     }
 
     /// Says goodbye to a desk whose entries cannot be stored. Always an error, for the session is over.
@@ -308,6 +350,13 @@ impl Session {
 async fn found(finding: &mut Option<Finding>) -> Result<Answer, HubError> {
     match finding {
         Some(finding) => finding.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn due(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
         None => std::future::pending().await,
     }
 }

@@ -279,10 +279,22 @@ pub struct StockReport {
     pub losses: u32,
     /// Units that two entries name which both stand: a desk was restored from an image, or copied.
     pub handed_out_twice: u32,
+    /// The desks to which those units were granted: each was copied, or put back.
+    pub handed_out_twice_by: Vec<Doubled>,
     /// Redemptions that no grant allowed.
     pub breaches: Vec<String>,
     /// The grants.
     pub grants: Vec<GrantReport>,
+}
+
+/// Units that a desk and its copy both handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doubled {
+    /// The desk.
+    pub device: DeviceId,
+    /// How many units.
+    pub units: u32,
 }
 
 /// A grant, as operators see it.
@@ -307,6 +319,7 @@ pub async fn report(db: &Db) -> Result<Vec<StockReport>, HubError> {
     let mut reading = db.read().await?;
     let rewards = catalogue::limited_rewards(&mut reading).await?;
     let twice = kept::used_twice(&mut reading).await?;
+    let doubled = kept::doubled_by(&mut reading).await?;
     let of_others = used_by_others(&mut reading).await?;
     let mut report = Vec::with_capacity(rewards.len());
     for (id, record) in rewards {
@@ -323,6 +336,11 @@ pub async fn report(db: &Db) -> Result<Vec<StockReport>, HubError> {
             written_off,
             losses,
             handed_out_twice: twice.get(&id).copied().unwrap_or_default(),
+            handed_out_twice_by: doubled
+                .iter()
+                .filter(|(reward, ..)| *reward == id)
+                .map(|(_, device, units)| Doubled { device: *device, units: *units })
+                .collect(),
             breaches: breaches
                 .iter()
                 .map(breach)

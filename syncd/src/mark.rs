@@ -10,8 +10,8 @@
 //! | `<device>.lock` | locked for as long as a daemon with this desk's key runs |
 //!
 //! What it cannot know: a disk image that is copied whole, with the marks and the computer's id in it, looks like the same
-//! computer. A monotonic counter of a TPM would tell: it belongs into [`Record::Computer`], read at the start and raised
-//! at each [`Record::Handed`]. That is not done; there was no hardware to try it with.
+//! computer. A monotonic counter of a TPM would tell: it belongs into `Record::Computer`, read at the start and raised
+//! at each `Record::Handed`. That is not done; there was no hardware to try it with.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};

@@ -142,6 +142,27 @@ impl Hub {
         hub
     }
 
+    /// Another process of this hub, running: in a folder of its own with the same key, on the same database, which must
+    /// be a server's.
+    ///
+    /// # Panics
+    /// Where the database is a file, or it does not start.
+    #[must_use]
+    pub fn another(&self, world: &Path, name: &str) -> Self {
+        let database = self.database.clone();
+        assert!(database.is_some(), "one file is served by one process");
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("there is a free port");
+        let address = socket.local_addr().expect("it has an address").to_string();
+        drop(socket);
+        let folder = world.join(name);
+        std::fs::create_dir(&folder).expect("the world's folder can be written");
+        let key = std::fs::copy(self.folder.join("hub.key"), folder.join("hub.key"));
+        key.expect("the hub has a key");
+        let mut hub = Self { folder, address, database, clock: None, running: None };
+        hub.go();
+        hub
+    }
+
     /// The arguments that say which hub it is.
     fn place(&self) -> Vec<&str> {
         let folder = self.folder.to_str().expect("the tests' folders have plain names");
@@ -203,17 +224,15 @@ impl Hub {
 
     /// An invitation for a desk of this name.
     pub fn invite(&self, name: &str) -> String {
-        let arguments = [
-            "device",
-            "invite",
-            "--venue",
-            VENUE,
-            "--name",
-            name,
-            "--address",
-            &self.address,
-            "--plain",
-        ];
+        self.invite_to(name, &[&self.address])
+    }
+
+    /// An invitation for a desk of this name, which tries these addresses in their order.
+    pub fn invite_to(&self, name: &str, addresses: &[&str]) -> String {
+        let mut arguments = vec!["device", "invite", "--venue", VENUE, "--name", name, "--plain"];
+        for address in addresses {
+            arguments.extend(["--address", address]);
+        }
         self.run(&arguments).trim().to_owned()
     }
 
@@ -256,8 +275,16 @@ impl Desk {
     /// # Panics
     /// Where any of that fails.
     pub async fn start_without_activity(world: &Path, hub: &Hub, name: &str) -> Self {
+        Self::invited(world, &hub.invite(name), name).await
+    }
+
+    /// A desk, enrolled with this invitation, running, at which no activity is chosen.
+    ///
+    /// # Panics
+    /// Where any of that fails.
+    pub async fn invited(world: &Path, invitation: &str, name: &str) -> Self {
         let folder = world.join(name);
-        enrol(&folder, &hub.invite(name)).await.expect("the invitation is taken");
+        enrol(&folder, invitation).await.expect("the invitation is taken");
         let client = DeskClient::new(folder.join("desk.sock"));
         let marks = folder.with_file_name("marks");
         let mut desk = Self { folder, client, marks, clock: None, running: None };

@@ -99,7 +99,7 @@ pub struct Policy {
     #[cbor(default)]
     pub proofs: Proofs,
     /// How many units of limited rewards a desk may hand out before it has heard the hub, on a computer that does not know
-    /// what the desk has handed out before; `None` means [`UNITS_WITHOUT_HUB`].
+    /// what the desk has handed out before; `None` means 2.
     #[n(9)]
     pub units_without_hub: Option<u32>,
 }

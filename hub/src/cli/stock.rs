@@ -9,7 +9,7 @@ use service::say;
 use super::CliError;
 use crate::db::{HubError, HubFolder};
 use crate::restored;
-use crate::stock::{self, GrantStep};
+use crate::stock::{self, Doubled, GrantStep};
 
 /// What is done with limited rewards.
 #[derive(Debug, Subcommand)]
@@ -66,6 +66,11 @@ pub(super) async fn run(folder: &HubFolder, command: StockCommand) -> Result<(),
                     it.losses,
                     it.handed_out_twice
                 );
+                for Doubled { device, units } in it.handed_out_twice_by {
+                    say!(
+                        "  handed out twice: {units} by desk {device}, which was copied or put back"
+                    );
+                }
                 for grant in it.grants {
                     let units = grant.units;
                     say!(

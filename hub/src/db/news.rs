@@ -52,7 +52,10 @@ pub enum News {
         number: u64,
     },
     /// A device: its grants, its card keys, or that it was revoked.
-    Device(DeviceId),
+    Device {
+        /// The device.
+        device: DeviceId,
+    },
     /// All devices: the card keys.
     Devices,
     /// Nobody knows what: everything is to be looked at.
@@ -131,6 +134,11 @@ fn subscribe<K: Hash + Eq>(
 }
 
 impl NewsRoom {
+    /// How many sessions hear of what concerns all.
+    pub fn sessions(&self) -> usize {
+        self.all.receiver_count()
+    }
+
     /// From now on: what moves of this venue, this device and all.
     pub fn subscribe(&self, venue: VenueId, device: DeviceId) -> Subscription {
         let all = self.all.subscribe();
@@ -158,7 +166,7 @@ impl NewsRoom {
                         sender.send_if_modified(|known| grow(known, *number));
                     }
                 }
-                News::Device(device) => {
+                News::Device { device } => {
                     let all = self.devices.lock().unwrap_or_else(PoisonError::into_inner);
                     if let Some(sender) = all.get(device) {
                         sender.send_modify(|count| *count += 1);
@@ -197,33 +205,42 @@ impl Subscription {
     /// Waits until something moves, and says what. Nothing is lost between two calls, nor where a call is given up.
     /// Nothing where the hub is stopping.
     pub async fn heard(&mut self) -> Option<Heard> {
-        let changed = tokio::select! {
-            changed = self.venue.changed() => changed,
-            changed = self.device.changed() => changed,
-            changed = self.all.changed() => changed,
+        // The mark of the one that wakes is taken with it; the others are asked.
+        let woken = tokio::select! {
+            changed = self.venue.changed() => changed.map(|()| Woken::Venue),
+            changed = self.device.changed() => changed.map(|()| Woken::Device),
+            changed = self.all.changed() => changed.map(|()| Woken::All),
         };
-        changed.ok()?;
-        Some(self.take(true))
+        Some(self.take(woken.ok()?))
     }
 
-    /// What moved since it was last asked, without waiting. `woken` where a wait ended just now, whose own mark is gone.
-    fn take(&mut self, woken: bool) -> Heard {
-        // Whichever woke, its mark was taken: numbers tell of the rest, and looking once more costs little.
-        let venue = *self.venue.borrow_and_update();
+    fn take(&mut self, woken: Woken) -> Heard {
+        let moved = |of: &watch::Receiver<u64>| of.has_changed().unwrap_or_default();
+        let venue = woken == Woken::Venue || moved(&self.venue);
+        let device = woken == Woken::Device || moved(&self.device);
+        let number = *self.venue.borrow_and_update();
         self.device.borrow_and_update();
         let all = *self.all.borrow_and_update();
         let before = std::mem::replace(&mut self.heard, all);
         Heard {
-            venue: (woken && venue > 0).then_some(venue),
+            venue: venue.then_some(number),
             catalogue: (all.catalogue > before.catalogue).then_some(all.catalogue),
             urgent: all.urgent > before.urgent,
             holders: (all.holders > before.holders).then_some(all.holders),
             notices: (all.notices > before.notices).then_some(all.notices),
             put_back: all.put_back > before.put_back,
-            device: woken || all.devices > before.devices,
+            device: device || all.devices > before.devices,
             everything: all.everything > before.everything,
         }
     }
+}
+
+/// Which of its three woke a subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    Venue,
+    Device,
+    All,
 }
 
 /// Leaves the transaction's news for other processes.
@@ -339,6 +356,22 @@ impl Db {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_news_is_read_back_by_another_process_as_it_was_told() {
+        let (venue, device, number) = (venue("here"), DeviceId([1; 16]), 7);
+        for news in [
+            News::Venue { venue, number },
+            News::Catalogue { number, urgent: true },
+            News::Holders { number },
+            News::Notices { number },
+            News::Device { device },
+            News::Devices,
+            News::PutBack,
+        ] {
+            assert_eq!(read_back(&serde_json::to_string(&news).unwrap()), news);
+        }
+    }
+
     fn venue(name: &str) -> VenueId {
         name.parse().unwrap()
     }
@@ -350,7 +383,7 @@ mod tests {
         let mut there = room.subscribe(venue("there"), DeviceId([2; 16]));
         room.publish(&[News::Venue { venue: venue("here"), number: 7 }]);
         assert_eq!(here.heard().await.unwrap().venue, Some(7));
-        room.publish(&[News::Device(DeviceId([1; 16]))]);
+        room.publish(&[News::Device { device: DeviceId([1; 16]) }]);
         assert!(here.heard().await.unwrap().device);
         let silent = tokio::time::timeout(Duration::ZERO, there.heard()).await;
         assert!(silent.is_err(), "nothing of that concerns it: {silent:?}");
@@ -358,6 +391,7 @@ mod tests {
         for session in [&mut here, &mut there] {
             let heard = session.heard().await.unwrap();
             assert_eq!((heard.catalogue, heard.urgent), (Some(9), true));
+            assert!(!heard.device && heard.venue.is_none(), "of nothing else: {heard:?}");
         }
         room.publish(&[News::Catalogue { number: 8, urgent: false }]);
         assert!(tokio::time::timeout(Duration::ZERO, here.heard()).await.is_err(), "it knew that");

@@ -81,6 +81,8 @@ pub(super) struct OwnRun {
 #[derive(Debug, Default)]
 pub(super) struct Numbering {
     committed: AtomicU64,
+    /// How many of them take a number for what has no row.
+    told: AtomicU64,
     /// How many commits are numbered, and the number that was reached.
     numbered: tokio::sync::Mutex<(u64, u64)>,
 }
@@ -262,6 +264,9 @@ pub(super) async fn after_commit(db: &Db, numbered: Numbered) -> Result<Option<u
         return Ok(None);
     }
     let numbering = &db.0.numbering;
+    if numbered.told {
+        numbering.told.fetch_add(1, Ordering::SeqCst);
+    }
     let own = numbering.committed.fetch_add(1, Ordering::SeqCst) + 1;
     let mut done = numbering.numbered.lock().await;
     if done.0 < own {
@@ -340,8 +345,9 @@ async fn number_once(db: &Db) -> Result<u64, HubError> {
             waiting.insert(row.get::<String>("name")?);
         }
     }
-    // For what is told beside the rows ([`Moves::Told`]): a number costs nothing.
-    reached += 1;
+    // One for all that is told beside the rows.
+    let told = db.0.numbering.told.load(Ordering::SeqCst);
+    reached += i64::from(told > 0);
     let mut numbered = Numbered::default();
     for (table, key, order) in NUMBERED.iter().filter(|(table, ..)| waiting.contains(*table)) {
         reached = number_table(&mut transaction, table, key, order, reached, &mut numbered).await?;
@@ -352,6 +358,7 @@ async fn number_once(db: &Db) -> Result<u64, HubError> {
     let news = of_numbered(&numbered, number);
     super::news::notify(db, &mut transaction, &news).await?;
     transaction.commit().await?;
+    db.0.numbering.told.fetch_sub(told, Ordering::SeqCst);
     db.note_reached(number);
     db.0.news.publish(&news);
     Ok(number)

@@ -197,6 +197,23 @@ pub(crate) struct OfAnother {
     pub(crate) writer: Vec<u8>,
 }
 
+/// How many units of each reward two entries name which both stand, by the desk that was granted them: a copy of it, or
+/// an older one, handed them out once more.
+pub(crate) async fn doubled_by(
+    reading: &mut Reading,
+) -> Result<Vec<(u32, DeviceId, u32)>, HubError> {
+    let select = "SELECT twice.reward, g.device, COUNT(*) AS many FROM (
+             SELECT reward, grant_id FROM unit_use WHERE stands
+             GROUP BY reward, grant_id, unit HAVING COUNT(*) > 1) AS twice
+         JOIN stock_grant g ON g.id = twice.grant_id
+         GROUP BY twice.reward, g.device ORDER BY twice.reward, g.device";
+    let rows = reading.all(sql(select)).await?;
+    let found = rows
+        .iter()
+        .map(|row| Ok((row.get("reward")?, DeviceId(row.get("device")?), row.get("many")?)));
+    found.collect()
+}
+
 pub(crate) async fn used_by_others(reading: &mut Reading) -> Result<Vec<OfAnother>, HubError> {
     let select = "SELECT u.reward, u.grant_id, u.unit, u.writer FROM unit_use u
          JOIN stock_grant g ON g.id = u.grant_id

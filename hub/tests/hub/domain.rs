@@ -407,7 +407,10 @@ async fn invariant_5_units_are_granted_used_returned_and_written_off_and_always_
     // The same unit twice, as a desk would that was restored from an image: seen and named.
     two.append(redemption(8, 6, reward, unit));
     two.talk(hub.address, |desk| desk.acknowledged.values().sum::<u64>() == 2).await;
-    assert_eq!(stock(&hub.db).await.handed_out_twice, 1);
+    let doubled = stock(&hub.db).await;
+    assert_eq!(doubled.handed_out_twice, 1);
+    let booked = hub::stock::Doubled { device: two.key.device(), units: 1 };
+    assert_eq!(doubled.handed_out_twice_by, [booked], "it is booked to the device");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -358,9 +358,8 @@ impl Session {
             let newest = table.runs.last().copied();
             table.runs = said.chain(newest).collect();
         }
-        if let Some(desk) = answer.identified {
-            self.news = Some(hub.db.news().subscribe(desk.venue.clone(), desk.device));
-            self.desk = Some(desk);
+        if let Some((desk, hears)) = answer.identified {
+            (self.desk, self.news) = (Some(desk), Some(hears));
         }
         // Before what was found: its numbers are of this run.
         if let Some(run) = answer.run {
