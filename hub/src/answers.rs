@@ -8,13 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crdt_model::ids::{DeviceId, PassId, VenueId};
 use crdt_model::time::UnixMillis;
 use sync_protocol::desk::short_head;
-use sync_protocol::feed::{Found, Known, KnownDesk, LogRow, Need, Note, Standing, Taken, Tops};
+use sync_protocol::feed::{
+    Found, Known, KnownDesk, LogRow, Need, News, Note, Standing, Taken, Tops,
+};
 use sync_protocol::message::{Hello, ListPosition, WriterBytes};
 use sync_protocol::runs::{Run, RunTable};
 use sync_protocol::version::Version;
 
 use crate::copies::note_used_twice;
-use crate::db::news::Subscription;
+use crate::db::news::{Heard, Subscription};
 use crate::db::{Db, HubError, Reading};
 use crate::ledgers::{Taken as Became, Taker};
 use crate::records::devices::{self, Contact};
@@ -35,9 +37,11 @@ const LOST_NOTED_EACH: u64 = 60 * 60 * 1000;
 
 /// The desk of a session, once it is known.
 #[derive(Debug, Clone)]
-pub(crate) struct Identified {
-    pub(crate) device: DeviceId,
-    pub(crate) venue: VenueId,
+pub struct Identified {
+    /// Its id.
+    pub device: DeviceId,
+    /// Its venue.
+    pub venue: VenueId,
     /// As the registry had it at its hello.
     pub(crate) known: Device,
     /// Its daemon's run came back after another one: there are two copies of the desk.
@@ -45,16 +49,19 @@ pub(crate) struct Identified {
 }
 
 /// What was looked up, and the newest run of the database at or after that: numbers in it are of that run.
-pub(crate) struct Answer {
-    pub(crate) found: Found,
-    pub(crate) run: Option<Version>,
+#[derive(Debug)]
+pub struct Answer {
+    /// What was found.
+    pub found: Found,
+    /// The run, with the number from which it counts.
+    pub run: Option<Version>,
     /// Who the desk is, where that was asked; and what it hears of what moves since it was looked up.
-    pub(crate) identified: Option<(Identified, Subscription)>,
+    pub identified: Option<(Identified, Subscription)>,
 }
 
 /// Looks things up for the session of whoever holds a key.
 #[derive(Debug, Clone)]
-pub(crate) struct Answers {
+pub struct Answers {
     pub(crate) db: Db,
     pub(crate) taker: Taker,
     pub(crate) public_key: Vec<u8>,
@@ -63,15 +70,17 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
+    /// For the session of whoever holds this key. `clock_doubtful` is where all sessions note whether the hub's own clock
+    /// is in doubt.
+    pub fn new(db: Db, taker: Taker, public_key: Vec<u8>, clock_doubtful: Arc<AtomicBool>) -> Self {
+        Self { db, taker, public_key, clock_doubtful }
+    }
+
     /// Answers a need of this desk, or of one that is not known yet.
     ///
     /// # Errors
     /// [`HubError`].
-    pub(crate) async fn find(
-        self,
-        desk: Option<Identified>,
-        need: Need,
-    ) -> Result<Answer, HubError> {
+    pub async fn find(self, desk: Option<Identified>, need: Need) -> Result<Answer, HubError> {
         let mut identified = None;
         let found = match (need, &desk) {
             (Need::Desk(hello), _) => match self.identify(&hello).await? {
@@ -90,6 +99,35 @@ impl Answers {
         let run = runs::last(&mut self.db.read().await?).await?;
         let run = run.map(|run| Version { run: run.id, number: run.begins });
         Ok(Answer { found, run, identified })
+    }
+
+    /// What a desk's session is told of what moved. A database that was put back ends the session, which is the driver's
+    /// business.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn news_of(&self, desk: &Identified, heard: Heard) -> Result<Vec<News>, HubError> {
+        let mut news = Vec::new();
+        if heard.device || heard.everything {
+            // Whoever was revoked meanwhile receives nothing more.
+            if !registry::is_enrolled(&self.db, desk.device).await? {
+                return Ok(vec![News::Revoked]);
+            }
+            news.extend([News::Grants, News::CardKeys]);
+        }
+        let all = if heard.everything {
+            Some(runs::reached(&mut self.db.read().await?).await?)
+        } else {
+            None
+        };
+        news.extend(all.or(heard.venue).map(News::Venue));
+        if let Some(number) = all.or(heard.catalogue) {
+            let urgent = heard.urgent || heard.everything;
+            news.push(News::Catalogue { number, urgent });
+        }
+        news.extend(all.or(heard.holders).map(News::Holders));
+        news.extend(all.or(heard.notices).map(News::Notices));
+        Ok(news)
     }
 
     async fn of_desk(&self, desk: &Identified, need: Need) -> Result<Found, HubError> {

@@ -7,7 +7,7 @@
 // What is printed goes through `service::out`: a title must not give the terminal orders.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-mod answers;
+pub mod answers;
 pub mod card_keys;
 pub mod catalogue;
 pub mod cli;

@@ -22,8 +22,6 @@ use crate::db::news::{Heard, Subscription};
 use crate::db::storage::{Storage, StorageTrouble};
 use crate::db::{Db, HubError};
 use crate::ledgers::Taker;
-use crate::records::runs;
-use crate::registry;
 
 /// Bytes that are read from a desk at once.
 const READ_BYTES: usize = 64 * 1024;
@@ -115,7 +113,7 @@ pub(crate) async fn serve(
     let begun = Instant::now();
     let clock = clock_of(&shared);
     let mut session = Session {
-        answers: Answers { db, taker, public_key, clock_doubtful: shared.clock_doubtful.clone() },
+        answers: Answers::new(db, taker, public_key, shared.clock_doubtful.clone()),
         machine: HubSession::new(Ticks(0), clock),
         begun,
         send,
@@ -298,37 +296,19 @@ impl Session {
             return Err(SessionEnd::Line("the database was put back".to_owned()));
         }
         let Some(desk) = &self.desk else { return Ok(()) };
-        if heard.device || heard.everything {
-            // Whoever was revoked meanwhile receives nothing more.
-            if !registry::is_enrolled(&self.shared.db, desk.device).await? {
-                self.machine.news(News::Revoked);
-                return Ok(());
+        for news in self.answers.news_of(desk, heard).await? {
+            match news {
+                News::Catalogue { number, urgent: false } => {
+                    let at = self.catalogue.map(|(_, at)| at);
+                    self.catalogue =
+                        Some((number, at.unwrap_or_else(|| self.next_page(desk.device))));
+                }
+                News::Catalogue { .. } => {
+                    self.catalogue = None;
+                    self.machine.news(news);
+                }
+                news => self.machine.news(news),
             }
-            self.machine.news(News::Grants);
-            self.machine.news(News::CardKeys);
-        }
-        let all = if heard.everything {
-            Some(runs::reached(&mut self.shared.db.read().await?).await?)
-        } else {
-            None
-        };
-        if let Some(number) = all.or(heard.venue) {
-            self.machine.news(News::Venue(number));
-        }
-        if let Some(number) = all.or(heard.catalogue) {
-            if heard.urgent || heard.everything {
-                self.catalogue = None;
-                self.machine.news(News::Catalogue { number, urgent: true });
-            } else {
-                let at = self.catalogue.map_or_else(|| self.next_page(desk.device), |(_, at)| at);
-                self.catalogue = Some((number, at));
-            }
-        }
-        if let Some(number) = all.or(heard.holders) {
-            self.machine.news(News::Holders(number));
-        }
-        if let Some(number) = all.or(heard.notices) {
-            self.machine.news(News::Notices(number));
         }
         Ok(())
     }

@@ -1,0 +1,196 @@
+//! What must hold in a world that has come to rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crdt_model::account::{Account, Placed, fold};
+use crdt_model::catalogue::{CatalogueLimits, Item, ItemName, PassRecord};
+use crdt_model::entry::{Entry, EntryRef, Fact};
+use crdt_model::ids::{DeviceId, Writer};
+use crdt_model::ledger::Ledger;
+use crdt_model::receipt::Receipt;
+use crdt_model::time::{UnixMillis, date_of_day_number};
+use hub::db::{Db, sql};
+use rand::seq::SliceRandom;
+use sync_protocol::catalogue::MAX_PAGE_ITEMS;
+use sync_protocol::desk::DeskView;
+use sync_protocol::notice::Notice;
+
+use crate::hub::{hub_public_key, venue};
+use crate::world::World;
+
+/// How many entries of a list the hub holds.
+pub(crate) async fn held(db: &Db, day: i32, writer: Writer) -> u64 {
+    let select = "SELECT sequence AS found FROM list WHERE venue = $1 AND day = $2 AND writer = $3";
+    let select = sql(select).bind(venue().as_str()).bind(day).bind(writer.to_bytes());
+    db.read().await.unwrap().value(select).await.unwrap().unwrap_or_default()
+}
+
+/// All entries that the hub holds, as they are folded.
+async fn entries(db: &Db) -> Vec<Placed> {
+    let select = "SELECT day, writer, idx, bytes, received, not_before FROM entry
+         ORDER BY day, writer, idx";
+    let rows = db.read().await.unwrap().all(sql(select)).await.unwrap();
+    let placed = rows.iter().map(|row| {
+        let day = date_of_day_number(row.get("day").unwrap()).unwrap();
+        let writer = Writer::from_bytes(row.bytes("writer").unwrap()).unwrap();
+        let index = row.get("idx").unwrap();
+        let entry = Entry::decode(row.bytes("bytes").unwrap(), day, &writer).unwrap();
+        let not_before = row.get::<Option<i64>>("not_before").unwrap().map(UnixMillis);
+        let received = row.get::<Option<i64>>("received").unwrap();
+        let receipt = received.map(|at| Receipt { at: UnixMillis(at), not_before });
+        let place = EntryRef { day, writer, index };
+        let venue = venue().clone();
+        Placed { venue, place, first_place: None, entry, included: false, receipt }
+    });
+    placed.collect()
+}
+
+/// The hub's catalogue.
+async fn items(db: &Db) -> BTreeMap<ItemName, Item> {
+    let (mut from, mut all) = (0, BTreeMap::new());
+    loop {
+        let mut reading = db.read().await.unwrap();
+        let stretch = hub::catalogue::behind(&mut reading, venue(), from, MAX_PAGE_ITEMS).await;
+        let stretch = stretch.unwrap();
+        all.extend(stretch.items.into_iter().map(|it| (it.item.name(), it.item)));
+        from = stretch.to;
+        if stretch.last {
+            return all;
+        }
+    }
+}
+
+pub(crate) async fn all(world: &mut World) {
+    let db = world.hub.db.clone();
+    let placed = entries(&db).await;
+    let at_hub: BTreeMap<EntryRef, Entry> = placed.iter().map(|it| (it.place, it.entry)).collect();
+    assert_eq!(at_hub.len(), placed.len());
+    let held: BTreeSet<EntryRef> = at_hub.keys().copied().collect();
+    let revoked = world.revoked.clone();
+    let living = || world.desks.iter().enumerate().filter(|(place, _)| !revoked.contains(place));
+    let must: BTreeSet<EntryRef> = living().flat_map(|(_, desk)| &desk.shown).copied().collect();
+    let may: BTreeSet<EntryRef> =
+        world.desks.iter().flat_map(|desk| &desk.ever_shown).copied().collect();
+    assert_eq!(must.difference(&held).next(), None, "invariant 1: shown, and not at the hub");
+    assert_eq!(held.difference(&may).next(), None, "invariant 2: at the hub, and never shown");
+    let items = items(&db).await;
+    for (_, desk) in living() {
+        assert_eq!(desk.pending(), [], "pending 0");
+        let ledgers = desk.disk.ledgers.values();
+        let here: BTreeMap<EntryRef, Entry> =
+            ledgers.flat_map(Ledger::entries).map(|(place, entry)| (place, *entry)).collect();
+        let differs = |it: &EntryRef| {
+            here.get(it) != at_hub.get(it) && !(world.put_back && world.is_of_a_revoked(it.writer))
+        };
+        let differing = here.keys().chain(at_hub.keys()).find(|it| differs(it));
+        assert_eq!(differing, None, "invariant 2: everybody holds the union");
+        let has: BTreeMap<_, _> =
+            desk.disk.store.items.iter().map(|(name, (_, it))| (*name, it.clone())).collect();
+        for name in has.keys().chain(items.keys()) {
+            assert_eq!(has.get(name), items.get(name), "{name:?}: the catalogue is the hub's");
+        }
+        for (id, asked) in &desk.disk.requests {
+            assert!(asked.answered.is_some(), "request {id} is answered");
+        }
+    }
+    let records = items.values().filter_map(|it| match it {
+        Item::Pass(record) => Some(record.pass.0),
+        _ => None,
+    });
+    let passes: Vec<u64> = records.filter(|pass| *pass <= crate::template::PASSES).collect();
+    check_requests(world, &db).await;
+    check_accounts(world, &db, &passes, placed, &items).await;
+    check_units(world, &db, &at_hub).await;
+    check_revoked(world, &db).await;
+}
+
+/// What a desk was told that it is done, the hub knows of, also after a restore.
+async fn check_requests(world: &World, db: &Db) {
+    let rows = db.read().await.unwrap().all(sql("SELECT id FROM request")).await.unwrap();
+    let done: BTreeSet<Vec<u8>> = rows.iter().map(|it| it.get("id").unwrap()).collect();
+    for (place, desk) in world.desks.iter().enumerate() {
+        if !world.revoked.contains(&place) {
+            for id in desk.disk.requests.keys() {
+                assert!(done.contains(id.0.as_slice()), "request {id} is done");
+            }
+        }
+    }
+}
+
+/// Invariant 3: what the hub kept as it went along is what the set folds to, in any order.
+async fn check_accounts(
+    world: &mut World,
+    db: &Db,
+    passes: &[u64],
+    mut placed: Vec<Placed>,
+    items: &BTreeMap<ItemName, Item>,
+) {
+    placed.shuffle(&mut world.random);
+    let mut limits = CatalogueLimits::default();
+    for item in items.values() {
+        match item {
+            Item::Activity(it) => limits.add_activities([it]),
+            Item::Reward(it) => limits.add_rewards([it]),
+            _ => {}
+        }
+    }
+    let calendar = hub::ledgers::calendar().unwrap();
+    for pass in passes {
+        let select = sql("SELECT record AS found FROM pass WHERE id = $1").bind(*pass);
+        let record: Option<Vec<u8>> = db.read().await.unwrap().value(select).await.unwrap();
+        let record: PassRecord = minicbor::decode(&record.unwrap()).unwrap();
+        let subject = crdt_model::entry::Subject::Pass(record.pass);
+        let own = placed.iter().filter(|it| it.entry.subject == subject).cloned();
+        let folded = fold(&Account::default(), own, &limits.of(&record), &calendar);
+        assert_eq!(record.account, folded.account, "invariant 3: {subject:?}");
+    }
+}
+
+/// Invariant 5.
+async fn check_units(world: &mut World, db: &Db, at_hub: &BTreeMap<EntryRef, Entry>) {
+    let voided: BTreeSet<EntryRef> = at_hub
+        .values()
+        .filter_map(|it| match it.fact {
+            Fact::Void { target } => Some(target),
+            _ => None,
+        })
+        .collect();
+    let mut by_unit: BTreeMap<u32, Vec<DeviceId>> = BTreeMap::new();
+    for (place, entry) in at_hub.iter().filter(|(place, _)| !voided.contains(place)) {
+        if let Fact::Redemption { unit: Some(unit), .. } = entry.fact {
+            by_unit.entry(unit.unit).or_default().push(place.writer.device);
+        }
+    }
+    let restored: BTreeSet<DeviceId> =
+        world.desks.iter().filter(|desk| desk.was_restored).map(|desk| desk.key.device()).collect();
+    for (unit, devices) in by_unit.iter().filter(|(_, devices)| devices.len() > 1) {
+        // What is known to remain: a desk whose disk was put back, and a hub that was put back journal and all before
+        // the desk that holds the unit came.
+        let known = world.all_put_back || devices.iter().any(|it| restored.contains(it));
+        assert!(known, "invariant 5: unit {unit} was handed out by each of {devices:?}");
+        *world.counts.entry("units handed out twice, as is known to remain").or_default() += 1;
+    }
+    for stock in hub::stock::report(db).await.unwrap() {
+        let sum = stock.active + stock.used + stock.free + stock.written_off;
+        if by_unit.values().all(|devices| devices.len() == 1) && !world.all_put_back {
+            assert_eq!(sum, stock.total, "invariant 5: the stock adds up");
+        }
+    }
+}
+
+/// Invariant 7: a revoked desk stays out, also of a hub that was put back.
+async fn check_revoked(world: &World, db: &Db) {
+    for place in &world.revoked {
+        let device = world.desks[*place].key.device();
+        let living = world.desks.iter().enumerate().filter(|(it, _)| !world.revoked.contains(it));
+        let mut notices = living.flat_map(|(_, desk)| &desk.disk.notices);
+        let known = notices.any(|signed| {
+            let notice = signed.open(hub_public_key()).unwrap();
+            matches!(notice, Notice::Revoked { .. }) && notice.device() == Some(device)
+        });
+        if known || !world.all_put_back {
+            let enrolled = hub::registry::is_enrolled(db, device).await.unwrap();
+            assert!(!enrolled, "invariant 7: a revoked desk is back");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The hub that ships in a simulated world: desks, lines that break at any byte, crashes, restored disks, clocks that are
+//! wrong. Each seed is a world of its own, and the same world each time.
+//!
+//! `./dev sim` runs as many as one likes; `docs/simulation.md` says what was found.
+
+#![allow(clippy::unwrap_used, reason = "a world ends with the first thing that is wrong")]
+
+mod check;
+mod desk;
+mod hub;
+#[path = "../../../sync-protocol/tests/simulation/link.rs"]
+mod link;
+mod template;
+mod world;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::hub::Planted;
+use crate::world::World;
+
+/// Worlds of one run in the tests: what takes some 40 s in the dev profile on two cores.
+const SEEDS: u64 = 200;
+
+/// Seeds in which a planted fault is looked for, at the most.
+const LOOKED_AT: u64 = 400;
+
+/// What happened, and how often.
+type Counts = BTreeMap<&'static str, u64>;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|it| it.parse().unwrap_or_else(|_| panic!("{name} is no number")))
+}
+
+/// Lives one world through.
+fn live(seed: u64, planted: Planted) -> (Counts, u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { World::new(seed, planted).await.run().await })
+}
+
+/// Lives these worlds through, on all cores. Gives what happened in them, and the seeds that failed.
+fn live_all(start: u64, seeds: u64) -> (Counts, Vec<u64>) {
+    let next = AtomicU64::new(start);
+    let all = Mutex::new((Counts::new(), Vec::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= start + seeds {
+                return;
+            }
+            let lived = catch_unwind(AssertUnwindSafe(|| live(seed, Planted::Nothing)));
+            let mut all = all.lock().unwrap();
+            if let Ok((counts, _)) = lived {
+                for (what, count) in counts {
+                    *all.0.entry(what).or_default() += count;
+                }
+            } else {
+                eprintln!(
+                    "seed {seed} failed. This lives it through again:\n  STEMPEL_SIM_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary_id(hub::simulation) & test(every_world)'"
+                );
+                all.1.push(seed);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        for _ in 0..cores {
+            scope.spawn(work);
+        }
+    });
+    all.into_inner().unwrap()
+}
+
+#[test]
+fn every_world_comes_to_rest_and_nothing_is_lost_in_it() {
+    let (start, seeds) = match number("STEMPEL_SIM_SEED") {
+        Some(seed) => (seed, 1),
+        None => {
+            (number("STEMPEL_SIM_START").unwrap_or(0), number("STEMPEL_SIM_SEEDS").unwrap_or(SEEDS))
+        }
+    };
+    let begun = std::time::Instant::now();
+    let (counts, failed) = live_all(start, seeds);
+    println!("{seeds} worlds from seed {start}, in {:.1} s:", begun.elapsed().as_secs_f64());
+    for (what, count) in &counts {
+        println!("{count:>9}  {what}");
+    }
+    assert!(failed.is_empty(), "these seeds failed: {failed:?}");
+}
+
+#[test]
+fn a_seed_is_the_same_world_each_time() {
+    for seed in 0..4 {
+        assert_eq!(live(seed, Planted::Nothing), live(seed, Planted::Nothing), "seed {seed}");
+    }
+}
+
+/// Plants a fault, and looks for the first seed that shows it.
+fn is_found(planted: Planted) {
+    let quiet = std::panic::take_hook();
+    // Each of these panics is wanted.
+    std::panic::set_hook(Box::new(|_| {}));
+    let found = (0..LOOKED_AT).find_map(|seed| {
+        let lived = catch_unwind(AssertUnwindSafe(|| live(seed, planted)));
+        lived.err().map(|why| (seed, why))
+    });
+    std::panic::set_hook(quiet);
+    let Some((seed, why)) = found else { panic!("{planted:?} was not found") };
+    let said = why.downcast_ref::<String>().map(String::as_str);
+    let said = said.or_else(|| why.downcast_ref::<&str>().copied()).unwrap_or_default();
+    println!("{planted:?}: found by seed {seed}: {said}");
+}
+
+#[test]
+fn a_hub_that_acknowledges_before_it_commits_is_found() {
+    is_found(Planted::AcknowledgedBeforeCommit);
+}
+
+#[test]
+fn a_hub_that_ignores_runs_is_found() {
+    is_found(Planted::RunsIgnored);
+}
+
+#[test]
+fn a_hub_that_does_a_request_twice_is_found() {
+    is_found(Planted::RequestDoneTwice);
+}
+
+#[test]
+fn a_hub_that_tells_no_news_is_found() {
+    is_found(Planted::NewsLost);
+}
+
+#[test]
+fn a_restored_hub_that_ignores_its_journal_is_found() {
+    is_found(Planted::JournalIgnored);
+}

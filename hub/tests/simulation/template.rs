@@ -1,0 +1,116 @@
+//! What stands in each world's hub at the beginning: made once, then copied.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crdt_model::catalogue::{
+    Activity, Card, CardName, CardStatus, Membership, MembershipStatus, PassRecord, Programme,
+};
+use crdt_model::ids::{ActivityId, CardSystemId, Identification, PassId};
+use crdt_model::limits::{PeriodLimit, PeriodType};
+use hub::db::{Db, Moves, sql};
+use hub::records::passes::{Imported, write_imported};
+use tokio::sync::Mutex;
+
+use crate::desk;
+use crate::hub::{Files, Simulated, folder, open, venue};
+
+/// Passes that the desks see: few, so that desks meet on their accounts.
+pub(crate) const PASSES: u64 = 8;
+
+/// Passes of a world whose catalogue fits no page: then the deny list goes ahead.
+const MANY: u64 = 1_100;
+
+/// Units of the limited reward.
+pub(crate) const UNITS: u32 = 40;
+
+/// The files of a hub with so many desks, by whether its catalogue is large.
+pub(crate) async fn of(desks: u8, large: bool) -> Arc<Files> {
+    static MADE: Mutex<BTreeMap<(u8, bool), Arc<Files>>> = Mutex::const_new(BTreeMap::new());
+    let mut made = MADE.lock().await;
+    if let Some(files) = made.get(&(desks, large)) {
+        return files.clone();
+    }
+    let folder = folder();
+    let db = open(folder.path(), Simulated::new(1)).await;
+    fill(&db, desks, if large { MANY } else { PASSES }).await;
+    db.close().await;
+    let files = Arc::new(Files::of(folder.path()));
+    made.insert((desks, large), files.clone());
+    files
+}
+
+/// The chip of a pass.
+pub(crate) fn chip(pass: u64) -> Identification {
+    Identification::Chip(format!("04{pass:012X}").parse().unwrap())
+}
+
+/// Keeps an activity under a new number.
+pub(crate) async fn change_activity(db: &Db, id: u32, points: u32) {
+    let event_id = format!("event-{id}");
+    let activity = Activity {
+        checkin_points: points,
+        // An account is folded by the limits of its time: they stay as they are.
+        checkin_limit: Some(PeriodLimit { volume: 2, period_type: PeriodType::Day }),
+        ..Activity::new(ActivityId(id), &event_id, "Story hour", venue().clone())
+    };
+    let mut writing = db.write().await.unwrap();
+    let version = writing.version(Moves::Catalogue).await.unwrap();
+    let keep = "INSERT INTO activity (id, event_id, venue, record, version)
+         VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (id) DO UPDATE SET record = excluded.record, version = excluded.version";
+    let keep = sql(keep).bind(id).bind(&event_id).bind(venue().as_str());
+    let keep = keep.bind(minicbor::to_vec(&activity).unwrap()).bind(version);
+    writing.execute(keep).await.unwrap();
+    writing.commit().await.unwrap();
+}
+
+async fn fill(db: &Db, desks: u8, passes: u64) {
+    hub::registry::add_venue(db, venue(), "De Reede").await.unwrap();
+    for n in 0..desks {
+        let name = format!("Balie {n}");
+        let invitation = hub::registry::invite(db, venue(), &name, Vec::new(), &[0; 32]).await;
+        let key = desk::key(n);
+        let token = invitation.unwrap().token;
+        hub::registry::enrol(db, &token, key.public_key()).await.unwrap().unwrap();
+    }
+    let lookup = hub::secrets::lookup_key(db).await.unwrap();
+    let pass = |number: u64| Imported {
+        record: PassRecord {
+            memberships: vec![Membership {
+                card_system: CardSystemId(1),
+                status: MembershipStatus::Active,
+                ends: None,
+                suspended_until: None,
+                social_tariff: None,
+            }],
+            telling_digits: "0959".to_owned(),
+            cards: vec![Card {
+                name: CardName(lookup.card_key(&chip(number))),
+                status: CardStatus::Active,
+            }],
+            ..PassRecord::new(PassId(number), Programme::Uitpas)
+        },
+        opening_points: 0,
+        subscription: None,
+        municipality: None,
+        birth_year: None,
+    };
+    let all: Vec<Imported> = (1..=passes).map(pass).collect();
+    let mut writing = db.write().await.unwrap();
+    write_imported(&mut writing, &all).await.unwrap();
+    writing.ids("pass", 1, passes).await.unwrap();
+    for number in 1..=PASSES {
+        let card = sql("INSERT INTO card (identification, pass) VALUES ($1, $2)");
+        writing.execute(card.bind(chip(number).to_string()).bind(number)).await.unwrap();
+    }
+    writing.commit().await.unwrap();
+    for id in 1..=3 {
+        change_activity(db, id, 1).await;
+    }
+    let file = format!(
+        r#"{{"rewards": [{{"id": "tas", "title": "Stoffen tas", "type": "POINTS", "points": 1,
+            "maxAvailableUnits": {UNITS}}}]}}"#
+    );
+    hub::import::import(db, &hub::import::read(&file).unwrap()).await.unwrap();
+}
