@@ -10,7 +10,7 @@ use crdt_model::time::day_number;
 use serde::Serialize;
 
 use crate::db::{Db, Facts, HubError, outcome};
-use crate::records::{entries, passes, quarantine, runs};
+use crate::records::{catalogue, entries, passes, quarantine};
 use crate::registry;
 use crate::secrets::lookup_key;
 
@@ -136,7 +136,7 @@ pub struct Totals {
     pub points: u64,
     /// Debts of all passes.
     pub debt: u64,
-    /// The catalogue's version.
+    /// The number of the newest change of the catalogue.
     pub catalogue_version: u64,
 }
 
@@ -153,7 +153,7 @@ pub async fn totals(db: &Db) -> Result<Totals, HubError> {
         passes,
         points,
         debt,
-        catalogue_version: runs::reached(&mut reading).await?,
+        catalogue_version: catalogue::version(&mut reading).await?,
     })
 }
 

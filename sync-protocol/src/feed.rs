@@ -5,7 +5,7 @@
 //! far each of these has come at the hub; it asks ([`Need`]) only where the desk is behind, one thing at a time.
 //!
 //! Where the hub was restored from an older copy, catalogue and sealed parts wait until the desk has named what it took
-//! from the database that is no more ([`again`]), and what it may hand out waits for its statement of what it holds.
+//! from the database that is no more (`feed/again.rs`), and what it may hand out waits for its statement of what it holds.
 
 mod again;
 mod needs;

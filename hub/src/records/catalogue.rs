@@ -78,6 +78,16 @@ pub(crate) async fn denied_behind(
     reading.all(sql(select).bind(from).bind(most as u64)).await?.iter().map(item).collect()
 }
 
+/// The number of the newest change: a desk that has come so far lacks nothing.
+pub(crate) async fn version(reading: &mut Reading) -> Result<u64, HubError> {
+    let select = "SELECT COALESCE(MAX(version), 0) AS found FROM (
+             SELECT MAX(version) AS version FROM pass
+             UNION ALL SELECT MAX(version) FROM activity UNION ALL SELECT MAX(version) FROM reward
+             UNION ALL SELECT MAX(version) FROM policy UNION ALL SELECT MAX(version) FROM coupon
+             UNION ALL SELECT MAX(version) FROM card_system) AS newest";
+    Ok(reading.value(sql(select)).await?.unwrap_or_default())
+}
+
 /// The items of these names as a venue's desks have them, in their order; each with its number, where it has one.
 pub(crate) async fn by_names(
     reading: &mut Reading,
