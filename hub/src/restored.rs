@@ -25,8 +25,14 @@ use crate::stock;
 /// # Errors
 /// [`HubError`].
 pub async fn begin(db: &Db) -> Result<(), HubError> {
-    compare(db).await?;
+    let put_back = compare(db).await?;
     db.open_run().await?;
+    if put_back && let Some(present) = runs::last(&mut db.read().await?).await? {
+        // Desks are going to say the same, and that is no news then.
+        let mut writing = db.write().await?;
+        runs::note_restored(&mut writing, present.id).await?;
+        writing.commit().await?;
+    }
     let Some(beside) = db.beside() else { return Ok(()) };
     let last = last_run(&beside.lines()?);
     if let Some(run) = runs::last(&mut db.read().await?).await?
@@ -48,12 +54,12 @@ fn last_run(lines: &[Line]) -> Option<u64> {
 }
 
 /// Compares the database with the journal beside it: what it lacks is done again. Before a process numbers anything, for
-/// an older copy would number again what desks were told.
+/// an older copy would number again what desks were told. Whether it was put back, as far as the journal tells.
 ///
 /// # Errors
 /// [`HubError`].
-pub async fn compare(db: &Db) -> Result<(), HubError> {
-    let Some(beside) = db.beside() else { return Ok(()) };
+pub async fn compare(db: &Db) -> Result<bool, HubError> {
+    let Some(beside) = db.beside() else { return Ok(false) };
     let lines = beside.lines()?;
     // Before the database is asked: others may number meanwhile.
     let reached = beside.reached();
@@ -83,7 +89,7 @@ pub async fn compare(db: &Db) -> Result<(), HubError> {
         db.forgets_its_run();
         beside.goes_on_from(stands_at)?;
     }
-    Ok(())
+    Ok(lost_run.is_some())
 }
 
 /// Does again what the journal says, where the database lacks it.
