@@ -23,15 +23,18 @@
 //! Nothing here knows the time, and no time frees a unit: the hub cannot tell one that was not used
 //! from one whose use it has not heard of. Only a desk's closing statement gives units back.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::ops::Range;
+mod grants;
+mod holding;
 
-use minicbor::{Decode, Encode};
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
 use thiserror::Error;
 
 use crate::ids::{DeviceId, RewardId};
+
+use grants::used_under;
+pub use grants::{Grant, GrantId, GrantState, GrantedUnits, Unit, Units};
+pub use holding::Holding;
 
 /// Units of one reward at the most: a thousand times the largest in the contract's examples.
 pub const MAX_TOTAL_UNITS: u32 = 1_000_000;
@@ -43,153 +46,6 @@ pub const MAX_GRANT_UNITS: u32 = 10_000;
 /// The part of a reward's total that no desk gets ahead of its visitors, in percent: what is left
 /// for the desk that comes later.
 pub const RESERVE_PERCENT: u8 = 30;
-
-/// A desk asks for more when no more than this part of what it was granted is left, in percent.
-const RUNS_LOW_PERCENT: u64 = 25;
-
-/// The hub's serial number of a grant. A later grant has a higher one.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
-)]
-#[serde(transparent)]
-#[cbor(transparent)]
-pub struct GrantId(#[n(0)] pub u64);
-
-impl fmt::Display for GrantId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A run of numbered units of one reward. Units are numbered from 1.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
-)]
-#[serde(rename_all = "camelCase")]
-pub struct Units {
-    /// The lowest number.
-    #[n(0)]
-    pub first: u32,
-    /// How many.
-    #[n(1)]
-    pub count: u32,
-}
-
-impl Units {
-    /// The run from `first` up to, and without, `end`, unless there is nothing in it.
-    fn between(first: u32, end: u32) -> Option<Self> {
-        let count = end.checked_sub(first).filter(|count| *count > 0)?;
-        Some(Self { first, count })
-    }
-
-    /// The number behind the last unit.
-    pub fn end(self) -> u32 {
-        self.first.saturating_add(self.count)
-    }
-
-    /// Whether this unit is one of them.
-    pub fn contains(self, unit: u32) -> bool {
-        (self.first..self.end()).contains(&unit)
-    }
-
-    /// Their numbers, the lowest first.
-    pub fn iter(self) -> Range<u32> {
-        self.first..self.end()
-    }
-}
-
-/// A unit under the grant that it was handed out by: what a redemption names.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
-)]
-#[serde(rename_all = "camelCase")]
-pub struct Unit {
-    /// The grant.
-    #[n(0)]
-    pub grant: GrantId,
-    /// The unit's number.
-    #[n(1)]
-    pub unit: u32,
-}
-
-/// The numbers of the used units that name this grant, the lowest first.
-fn used_under(used: &BTreeSet<Unit>, grant: GrantId) -> impl Iterator<Item = u32> + '_ {
-    used.range(Unit { grant, unit: 0 }..=Unit { grant, unit: u32::MAX }).map(|used| used.unit)
-}
-
-/// How a grant stands with the hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, Encode, Decode)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[cbor(index_only)]
-pub enum GrantState {
-    /// Its desk hands out its units.
-    #[n(0)]
-    Active,
-    /// Its desk is thought lost. It may still be handing out units, so none of them is free.
-    #[n(1)]
-    Frozen,
-    /// Its desk closed it by a statement of what it had handed out; the rest was given back.
-    #[n(2)]
-    Settled,
-    /// An operator gave its units up, for ever.
-    #[n(3)]
-    WrittenOff,
-}
-
-impl fmt::Display for GrantState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Active => "active",
-            Self::Frozen => "frozen",
-            Self::Settled => "settled",
-            Self::WrittenOff => "written off",
-        })
-    }
-}
-
-/// A grant as the hub keeps it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Grant {
-    /// Its serial number.
-    pub grant: GrantId,
-    /// Of which reward.
-    pub reward: RewardId,
-    /// To which desk.
-    pub device: DeviceId,
-    /// Which units.
-    pub units: Units,
-    /// How it stands.
-    pub state: GrantState,
-    /// The units that the desk's closing statement says it has handed out; set exactly when a
-    /// statement has closed it.
-    pub stated_used: Option<BTreeSet<u32>>,
-    /// The units whose use the hub knew of when the grant was written off; until then, none.
-    pub used_at_write_off: BTreeSet<u32>,
-}
-
-impl Grant {
-    /// The runs that it has not given back. No other grant may have a unit of them.
-    fn held(&self) -> Vec<Units> {
-        match &self.stated_used {
-            Some(stated) => stated.iter().map(|unit| Units { first: *unit, count: 1 }).collect(),
-            None => vec![self.units],
-        }
-    }
-}
-
-/// A grant as it is sent to its desk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode)]
-pub struct GrantedUnits {
-    /// Its serial number.
-    #[n(0)]
-    pub grant: GrantId,
-    /// Of which reward.
-    #[n(1)]
-    pub reward: RewardId,
-    /// Which units.
-    #[n(2)]
-    pub units: Units,
-}
 
 /// Why the hub cannot do something with a stock. The stock is as it was before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -652,59 +508,6 @@ impl Stock {
 /// How many there are. Units are numbered in 32 bits, so their number fits.
 fn number_of(units: impl Iterator<Item = u32>) -> u32 {
     units.map(|_| 1).sum()
-}
-
-/// What a desk has been granted and has used of it.
-///
-/// A grant that the desk closes leaves `grants` for good, on its disk too, before the statement
-/// goes out: a unit that is handed out behind the statement's back may be another desk's by then.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Holding {
-    /// The grants that the desk hands out by, in any order, of any reward.
-    pub grants: Vec<GrantedUnits>,
-    /// The units that its standing redemptions name, under these grants or others.
-    pub used: BTreeSet<Unit>,
-}
-
-impl Holding {
-    /// The unit to hand out next: the lowest that is unused in the oldest grant that has one, so
-    /// that what is given back is in one run.
-    pub fn next_unit(&self, reward: RewardId) -> Option<Unit> {
-        let unused = |of: &GrantedUnits| {
-            let grant = of.grant;
-            let mut units = of.units.iter().map(|unit| Unit { grant, unit });
-            units.find(|unit| !self.used.contains(unit))
-        };
-        self.of(reward).filter_map(unused).min()
-    }
-
-    /// How many units can be handed out without asking.
-    pub fn left(&self, reward: RewardId) -> u32 {
-        let used = |of: &GrantedUnits| {
-            number_of(used_under(&self.used, of.grant).filter(|unit| of.units.contains(*unit)))
-        };
-        self.of(reward).map(|of| of.units.count - used(of)).sum()
-    }
-
-    /// How many units the desk was granted, used or not.
-    pub fn granted(&self, reward: RewardId) -> u32 {
-        self.of(reward).map(|of| of.units.count).sum()
-    }
-
-    /// Whether it is time to ask for more: a quarter is left or less, or nothing was ever granted.
-    pub fn runs_low(&self, reward: RewardId) -> bool {
-        u64::from(self.left(reward)) * 100 <= u64::from(self.granted(reward)) * RUNS_LOW_PERCENT
-    }
-
-    /// What the desk states when it closes this grant: the units that it has handed out by it. It
-    /// follows from the redemptions alone, so it is also right where the grant was forgotten.
-    pub fn closing_statement(&self, grant: GrantId) -> BTreeSet<u32> {
-        used_under(&self.used, grant).collect()
-    }
-
-    fn of(&self, reward: RewardId) -> impl Iterator<Item = &GrantedUnits> {
-        self.grants.iter().filter(move |of| of.reward == reward)
-    }
 }
 
 #[cfg(test)]

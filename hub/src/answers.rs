@@ -12,7 +12,7 @@ use sync_protocol::feed::{
     Found, Known, KnownDesk, LogRow, Need, News, Note, Standing, Taken, Tops,
 };
 use sync_protocol::message::{Hello, ListPosition, WriterBytes};
-use sync_protocol::runs::{Run, RunTable};
+use sync_protocol::runs::{KnownRun, RunTable};
 use sync_protocol::version::Version;
 
 use crate::copies::note_used_twice;
@@ -139,7 +139,7 @@ impl Answers {
         }
         Ok(match need {
             Need::Desk(_) | Need::Enrol(_) => Found::NotEnrolled,
-            Need::Runs => Found::Runs(run_table(&mut reading).await?),
+            Need::Runs(named) => Found::Runs(run_table(&mut reading, named).await?),
             Need::Held(lists) => Found::Held(held(&mut reading, venue, &lists).await?),
             Need::Take(batch) => {
                 drop(reading);
@@ -339,10 +339,13 @@ impl Answers {
     }
 }
 
-async fn run_table(reading: &mut Reading) -> Result<RunTable, HubError> {
-    let newest = runs::newest(reading).await?;
-    let runs = newest.into_iter().map(|(id, begins)| Run { id, begins }).collect();
-    Ok(RunTable { runs, counter: runs::reached(reading).await? })
+async fn run_table(reading: &mut Reading, named: BTreeSet<u64>) -> Result<RunTable, HubError> {
+    let named: Vec<u64> = named.into_iter().collect();
+    let known = runs::known(reading, &named).await?;
+    let known = known.into_iter().map(|run| KnownRun { id: run.id, ends: run.ends }).collect();
+    let present = runs::last(reading).await?;
+    let present = present.map(|run| Version { run: run.id, number: run.begins });
+    Ok(RunTable { known, present })
 }
 
 /// What the hub holds of these lists, in their order.

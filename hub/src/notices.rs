@@ -46,6 +46,22 @@ pub(crate) async fn state_enrolled(
     state(writing, &notice).await
 }
 
+/// Shuts a device out: from now on it adds nothing and is told nothing (invariant 7), and nothing waits any more for what
+/// it was granted before a restore. Whether it took part until now.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn shut_out(writing: &mut Writing, device: DeviceId) -> Result<bool, HubError> {
+    // Also where the database knows no such device: it was enrolled since the copy, and is not enrolled again.
+    notices::note_revoked(writing, device).await?;
+    if !devices::revoke(writing, device).await? {
+        return Ok(false);
+    }
+    runs::release(writing, device).await?;
+    writing.device_moved(device);
+    Ok(true)
+}
+
 /// Takes up what this hub once stated, as its desks tell it: it is done again where the database lacks it. What was not
 /// signed by this hub says nothing.
 ///
@@ -59,28 +75,16 @@ pub async fn take_up(db: &Db, told: &[SignedNotice]) -> Result<(), HubError> {
     if opened.is_empty() {
         return Ok(());
     }
-    let revoked: Vec<Line> = opened
-        .iter()
-        .filter_map(|(notice, _)| match notice {
-            Notice::Revoked { device, .. } => Some(Line::Revoked { device: DeviceId(*device) }),
-            Notice::InvitationUsed { .. } | Notice::Enrolled { .. } => None,
-        })
-        .collect();
     let mut writing = db.write().await?;
-    let mut news = Vec::new();
+    let mut revoked = Vec::new();
     for (notice, signed) in &opened {
         notices::keep(&mut writing, venue_of(notice), signed).await?;
         match notice {
             Notice::Revoked { device, .. } => {
                 let device = DeviceId(*device);
-                notices::note_revoked(&mut writing, device).await?;
-                if devices::revoke(&mut writing, device).await? {
+                if shut_out(&mut writing, device).await? {
                     tracing::warn!(%device, "a desk that had been revoked is revoked again: the database was put back");
-                    runs::release(&mut writing, device).await?;
-                    writing.device_moved(device);
-                    news.extend(
-                        revoked.iter().find(|it| **it == Line::Revoked { device }).cloned(),
-                    );
+                    revoked.push(Line::Revoked { device });
                 }
             }
             Notice::InvitationUsed { token_hash, at } => {
@@ -94,7 +98,7 @@ pub async fn take_up(db: &Db, told: &[SignedNotice]) -> Result<(), HubError> {
         enrol_again(&mut writing, notice).await?;
     }
     writing.commit().await?;
-    beside.append(&news)
+    beside.append(&revoked)
 }
 
 /// Enrols a desk again of which the database knows nothing, though this hub stated that it was enrolled.

@@ -227,24 +227,21 @@ fn shown(it: records::devices::Device, now: UnixMillis) -> Result<Device, HubErr
     })
 }
 
-/// Revokes a device: from now on it adds nothing and receives nothing (invariant 7). Nothing waits any more for what it
-/// was granted before a restore.
+/// Revokes a device: from now on it adds nothing and receives nothing (invariant 7).
 ///
 /// # Errors
 /// [`HubError::NoSuch`].
 pub async fn revoke(db: &Db, device: DeviceId) -> Result<(), HubError> {
     let mut writing = db.write().await?;
-    if !kept::revoke(&mut writing, device).await? {
+    if !notices::shut_out(&mut writing, device).await? {
         return Err(HubError::NoSuch { what: "enrolled device", name: device.to_string() });
     }
-    records::runs::release(&mut writing, device).await?;
     let at = writing.now();
     notices::state(&mut writing, &Notice::Revoked { device: device.0, at }).await?;
     if let Some(beside) = db.beside() {
         // Before the database: whoever was shut out stays so, whatever becomes of it.
         beside.append(&[Line::Revoked { device }])?;
     }
-    writing.device_moved(device);
     writing.commit().await?;
     Ok(())
 }

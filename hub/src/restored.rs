@@ -17,6 +17,7 @@ use sync_protocol::seal::stated_by;
 
 use crate::db::Line;
 use crate::db::{Db, HubError, Writing};
+use crate::notices::shut_out;
 use crate::records::{devices, invitations, notices, runs, stock as kept};
 use crate::stock;
 
@@ -97,11 +98,7 @@ async fn do_again(writing: &mut Writing, line: &Line, restored: bool) -> Result<
     match line {
         Line::Run { .. } => {}
         Line::Revoked { device } => {
-            notices::note_revoked(writing, *device).await?;
-            if devices::revoke(writing, *device).await? {
-                runs::release(writing, *device).await?;
-                writing.device_moved(*device);
-            }
+            shut_out(writing, *device).await?;
         }
         Line::InvitationUsed { token_hash } => {
             let now = writing.now().0;

@@ -5,8 +5,6 @@
 //! up to there the database is the one that told it. A pair of a run that the table does not have was told by a database
 //! that is no more.
 
-use std::sync::Arc;
-
 use crate::version::{GoOn, Restored, Seen, Version};
 
 /// One start of a server on the hub's database.
@@ -18,13 +16,22 @@ pub struct Run {
     pub begins: u64,
 }
 
-/// All runs of a hub's database in the order in which they were opened, and the highest number that it has given.
+/// A run, and how far it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownRun {
+    /// Its random id.
+    pub id: u64,
+    /// Where the next one begins, or for the last how far the sequence has come.
+    pub ends: u64,
+}
+
+/// What a hub's database knows of the runs that a desk names ([`Seen::runs`]).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RunTable {
-    /// The runs. One that is opened later never begins lower.
-    pub runs: Arc<[Run]>,
-    /// The highest number.
-    pub counter: u64,
+    /// Those of the named runs that it knows.
+    pub known: Vec<KnownRun>,
+    /// The present run and where it begins; `None` where none was ever opened.
+    pub present: Option<Version>,
 }
 
 /// Where a hub goes on with a desk.
@@ -51,16 +58,19 @@ struct Place {
 }
 
 impl RunTable {
-    /// The present run and where it begins.
-    pub fn current(&self) -> Option<Version> {
-        self.runs.last().map(|run| Version { run: run.id, number: run.begins })
+    /// That of all runs of a database, in the order in which they were opened, and the highest number that it has given.
+    pub fn of_all(runs: &[Run], counter: u64) -> Self {
+        let ends = runs.iter().skip(1).map(|next| next.begins).chain([counter]);
+        Self {
+            known: runs.iter().zip(ends).map(|(run, ends)| KnownRun { id: run.id, ends }).collect(),
+            present: runs.last().map(|run| Version { run: run.id, number: run.begins }),
+        }
     }
 
     /// Up to which number this pair holds; `None` where the database does not know its run.
     pub fn holds(&self, pair: Version) -> Option<u64> {
-        let place = self.runs.iter().rposition(|run| run.id == pair.run)?;
-        let end = self.runs.get(place + 1).map_or(self.counter, |next| next.begins);
-        Some(pair.number.min(end))
+        let run = self.known.iter().rev().find(|run| run.id == pair.run)?;
+        Some(pair.number.min(run.ends))
     }
 
     /// Where a desk that was told this goes on. What it was told beyond [`Restored::common`] it says again; so nothing
@@ -72,7 +82,7 @@ impl RunTable {
         let all = [any, catalogue, venue, holders, notices];
         let common = all.iter().filter_map(|place| place.common).min();
         Located {
-            run: self.current(),
+            run: self.present,
             go_on: GoOn {
                 catalogue: catalogue.go_on,
                 venue: venue.go_on,

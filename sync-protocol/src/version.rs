@@ -8,6 +8,8 @@
 //! What a desk keeps of it is a list of such pairs, newest first ([`note`]); what a hub makes of the list is
 //! [`crate::runs`]' business.
 
+use std::collections::BTreeSet;
+
 use minicbor::{Decode, Encode};
 
 /// Pairs of one list at the most. A hub that is started anew each day of two weeks and was restored then still finds one
@@ -49,6 +51,15 @@ pub struct Seen {
     pub notices: Vec<Version>,
 }
 
+impl Seen {
+    /// The runs that its pairs name, each once. No list counts for more than [`MOST_PAIRS`].
+    pub fn runs(&self) -> BTreeSet<u64> {
+        let Self { catalogue, venue, holders, any, notices } = self;
+        let lists = [catalogue, venue, holders, any, notices].into_iter();
+        lists.flat_map(|list| list.iter().take(MOST_PAIRS)).map(|pair| pair.run).collect()
+    }
+}
+
 /// The numbers from which the hub goes on telling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Encode, Decode)]
 pub struct GoOn {
@@ -88,20 +99,20 @@ pub fn note(list: &mut Vec<Version>, version: Version) {
     list.truncate(MOST_PAIRS);
 }
 
-/// Sets a desk's list to this version, which may be lower than what stands there: what is beyond is another database's.
-/// To be called when the hub has told again what differs ([`crate::desk::DeskEvent::AgainDone`]).
+/// Sets a desk's list to this version, which may be lower than what stands there: what is beyond is told again.
 pub fn go_back(list: &mut Vec<Version>, version: Version) {
-    list.retain(|pair| pair.number <= version.number && pair.run != version.run);
-    list.insert(0, version);
-    list.truncate(MOST_PAIRS);
+    forget_beyond(list, version.number, version);
 }
 
-/// Sets the list of everything that a desk was told, when the hub has told again what differs: what stands beyond
-/// `common` goes, for it was told by a database that is no more; `told` is the highest that was told in this session.
-pub fn forget_beyond(list: &mut Vec<Version>, common: u64, told: Version) {
-    list.retain(|pair| pair.number <= common && pair.run != told.run);
-    list.insert(0, told);
-    list.truncate(MOST_PAIRS);
+/// Sets a desk's list when a hub that was restored has been told again what it had lost
+/// ([`crate::desk::DeskEvent::AgainDone`]): both know the same up to `common`, and the desk has, or was told, everything up
+/// to `version` of the present run.
+pub fn forget_beyond(list: &mut Vec<Version>, common: u64, version: Version) {
+    // A pair of a database that is no more is beyond, or was told behind one that is, however low its own number: whoever
+    // kept it would say it all again in each session.
+    let gone = list.iter().rposition(|pair| pair.number >= common.min(version.number));
+    list.drain(..gone.map_or(0, |place| place + 1));
+    note(list, version);
 }
 
 #[cfg(test)]
@@ -129,9 +140,13 @@ mod tests {
     fn a_list_that_goes_back_holds_nothing_beyond() {
         let mut list = vec![at(3, 90), at(2, 60), at(1, 30)];
         go_back(&mut list, at(4, 60));
-        assert_eq!(list, [at(4, 60), at(2, 60), at(1, 30)]);
-        let mut told = vec![at(4, 75), at(3, 90), at(2, 60), at(1, 30)];
+        assert_eq!(list, [at(4, 60), at(1, 30)]);
+        let mut told = vec![at(4, 75), at(3, 90), at(2, 59), at(1, 30)];
         forget_beyond(&mut told, 60, at(4, 80));
-        assert_eq!(told, [at(4, 80), at(2, 60), at(1, 30)]);
+        assert_eq!(told, [at(4, 80), at(2, 59), at(1, 30)]);
+        // Run 3 began behind run 2, which the database knows up to 60 only: so it knows nothing of run 3.
+        let mut of_two_restores = vec![at(4, 75), at(3, 50), at(2, 90), at(1, 30)];
+        forget_beyond(&mut of_two_restores, 60, at(4, 80));
+        assert_eq!(of_two_restores, [at(4, 80), at(1, 30)]);
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crdt_model::ids::DeviceId;
 use minicbor::{Decode, Encode};
 use sync_protocol::notice::{MOST_NOTICES, Notice, NoticeError, SignedNotice};
-use sync_protocol::version::{Version, go_back, note};
+use sync_protocol::version::{Version, forget_beyond, note};
 
 use crate::paths::write_durably;
 use crate::proven::{prove, proven};
@@ -87,13 +87,13 @@ impl NoticeFile {
         self.write(kept)
     }
 
-    /// The hub was restored, and tells notices from this version on.
+    /// The hub was restored, has been told again what it had lost beyond `common`, and tells notices from this version on.
     ///
     /// # Errors
     /// Whatever the file system says; what was kept before still is.
-    pub fn go_back(&mut self, version: Version) -> io::Result<()> {
+    pub fn go_back(&mut self, common: u64, version: Version) -> io::Result<()> {
         let mut kept = self.kept.clone();
-        go_back(&mut kept.seen, version);
+        forget_beyond(&mut kept.seen, common, version);
         self.write(kept)
     }
 

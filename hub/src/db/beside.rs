@@ -142,9 +142,7 @@ impl Beside {
     pub fn note_reached(&self, number: u64) {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.is_none() {
-            let mut options = OpenOptions::new();
-            let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            *kept = opened.open(&self.reached_path).ok();
+            *kept = self.open_reached().ok();
         }
         // Looked at each time, for other processes write it, too.
         if let Some(file) = &*kept
@@ -160,13 +158,17 @@ impl Beside {
     /// [`HubError::Disk`].
     pub fn goes_on_from(&self, number: u64) -> Result<(), HubError> {
         let mut kept = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        // In place: other processes have it open.
-        let mut options = OpenOptions::new();
-        let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let file = opened.open(&self.reached_path).map_err(|error| self.failed(error))?;
+        let file = self.open_reached().map_err(|error| self.failed(error))?;
         file.write_all_at(line_of(number).as_bytes(), 0).map_err(|error| self.failed(error))?;
         *kept = Some(file);
         Ok(())
+    }
+
+    /// Opened to be written in place: other processes have it open, too.
+    fn open_reached(&self) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options.open(&self.reached_path)
     }
 
     /// The highest number that was ever given, where it is known.

@@ -40,19 +40,6 @@ fn run(row: &Row) -> Result<Run, HubError> {
     })
 }
 
-/// Runs that a desk may name at the most: of ten years in which a server is started each day, and as many commands write.
-const MOST_RUNS: u64 = 8_192;
-
-/// The newest runs in the order in which they were opened, each with its id and where it begins.
-///
-/// # Errors
-/// [`HubError`].
-pub(crate) async fn newest(reading: &mut Reading) -> Result<Vec<(u64, u64)>, HubError> {
-    let select = sql("SELECT id, begins FROM run ORDER BY number DESC LIMIT $1").bind(MOST_RUNS);
-    let rows = reading.all(select).await?;
-    rows.iter().rev().map(|row| Ok((row.get("id")?, row.get("begins")?))).collect()
-}
-
 /// Those of these runs that the database knows, in their order.
 ///
 /// # Errors

@@ -17,23 +17,24 @@ use crdt_model::stock::GrantedUnits;
 use crdt_model::time::{UnixMillis, day_number, utc_midnight};
 use hub::db::{Db, HubFolder, Moves, Value, sql};
 use jiff::civil::Date;
-use quinn::crypto::rustls::QuicClientConfig;
 use ring::signature::Ed25519KeyPair;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{
-    CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
-};
-use rustls::{DigitallySignedStruct, SignatureScheme};
 use sync_protocol::batch;
 use sync_protocol::card_keys::SealedCardKeys;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, date};
 use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{ALPN, Batch, Closing, Goodbye, SealedPart};
+use sync_protocol::message::{Batch, Closing, Goodbye, SealedPart};
 use sync_protocol::request::{RequestAnswer, SealedRequest};
 use sync_protocol::seal::DeviceKey;
 
 /// How long a test waits for the hub before it fails.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where a hub listens, and the SHA-256 of the key that it proves there.
+#[derive(Debug, Clone, Copy)]
+pub struct Address {
+    pub at: SocketAddr,
+    pub key: [u8; 32],
+}
 
 pub fn venue() -> VenueId {
     "museum-de-reede".parse().unwrap()
@@ -258,16 +259,16 @@ impl TestDesk {
         }
     }
 
-    pub async fn connect(&self, hub: SocketAddr) -> (quinn::Endpoint, quinn::Connection) {
-        let mut endpoint = quinn::Endpoint::client("[::]:0".parse().unwrap()).unwrap();
-        endpoint.set_default_client_config(client_config(&self.der));
-        let connection = endpoint.connect(hub, "hub").unwrap().await.unwrap();
+    pub async fn connect(&self, hub: Address) -> (quinn::Endpoint, quinn::Connection) {
+        let addresses = [hub.at.to_string()];
+        let connected = lines::connect::connect(&self.der, hub.key, &addresses).await;
+        let (endpoint, connection, _) = connected.unwrap();
         (endpoint, connection)
     }
 
     /// Talks to the hub until `done`, which is first asked when the hub has said welcome, or until the
     /// hub says goodbye.
-    pub async fn talk(&mut self, hub: SocketAddr, mut done: impl FnMut(&Self) -> bool) -> Ending {
+    pub async fn talk(&mut self, hub: Address, mut done: impl FnMut(&Self) -> bool) -> Ending {
         let talk = async {
             let (_endpoint, connection) = self.connect(hub).await;
             let (mut send, mut receive) = connection.open_bi().await.unwrap();
@@ -395,65 +396,6 @@ impl DeskView for TestDesk {
     fn closings(&self) -> Vec<Closing> {
         self.closings.clone()
     }
-}
-
-/// Takes any hub: which key it has is the desk's question, and tested there.
-#[derive(Debug)]
-struct AnyHub(rustls::crypto::WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AnyHub {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        unreachable!("TLS 1.3 alone is offered")
-    }
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let key = SubjectPublicKeyInfoDer::from(cert.as_ref());
-        rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, dss, &self.0)
-    }
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
-    fn requires_raw_public_keys(&self) -> bool {
-        true
-    }
-}
-
-fn client_config(der: &[u8]) -> quinn::ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let signing =
-        rustls::crypto::ring::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(der.to_vec()))
-            .unwrap();
-    let public = signing.public_key().unwrap().to_vec();
-    let certified = rustls::sign::CertifiedKey::new(vec![CertificateDer::from(public)], signing);
-    let verifier = AnyHub(provider.signature_verification_algorithms);
-    let resolver = rustls::client::AlwaysResolvesClientRawPublicKeys::new(Arc::new(certified));
-    let mut tls = rustls::ClientConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13])
-        .unwrap()
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(resolver));
-    tls.alpn_protocols = vec![ALPN.to_vec()];
-    quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()))
 }
 
 /// The catalogue as the venue's desks get it, up to a page of it.

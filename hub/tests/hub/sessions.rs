@@ -1,10 +1,9 @@
 //! Whole sessions over QUIC, with the desk's own state machine.
 
-use std::net::SocketAddr;
-
 use crdt_model::catalogue::CardStatus;
 use hub::db::{Db, sql};
 use sync_protocol::frame::{FrameReader, frame};
+use sync_protocol::invitation::key_fingerprint;
 use sync_protocol::message::{
     DeskMessage, Enrol, GoodbyeKind, Hello, HubMessage, PROTOCOL_VERSION,
 };
@@ -12,12 +11,12 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 
 use crate::desk::{
-    Ending, TestDesk, check_in, count, execute, hub_folder, hub_with_passes, points, put_pass,
-    put_passes, venue,
+    Address, Ending, TestDesk, check_in, count, execute, hub_folder, hub_with_passes, points,
+    put_pass, put_passes, venue,
 };
 
 pub struct RunningHub {
-    pub address: SocketAddr,
+    pub address: Address,
     pub db: Db,
     pub folder: TempDir,
     stop: oneshot::Sender<()>,
@@ -37,7 +36,9 @@ impl RunningHub {
             let ready = |address| _ = ready.send(address);
             hub::endpoint::serve(&folder, "[::1]:0".parse().unwrap(), ready, stopped).await
         });
-        Self { address: listening.await.unwrap(), db, folder, stop, task }
+        let (_, public_key) = hub_folder(folder.path()).await.key().unwrap();
+        let address = Address { at: listening.await.unwrap(), key: key_fingerprint(&public_key) };
+        Self { address, db, folder, stop, task }
     }
 }
 

@@ -285,8 +285,9 @@ impl Desk {
 
     fn go_back(&mut self, go_on: GoOn, common: u64, told: Version) {
         let at = |number| Version { run: told.run, number };
-        go_back(&mut self.disk.store.catalogue, at(go_on.catalogue));
-        go_back(&mut self.disk.notices_seen, at(go_on.notices));
+        forget_beyond(&mut self.disk.store.venue, common, at(go_on.venue));
+        forget_beyond(&mut self.disk.store.catalogue, common, at(go_on.catalogue));
+        forget_beyond(&mut self.disk.notices_seen, common, at(go_on.notices));
         forget_beyond(&mut self.disk.any, common, told);
         self.heard.push(Heard::SaidAgain);
     }

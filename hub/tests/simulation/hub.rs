@@ -24,8 +24,9 @@ use sync_protocol::heartbeat::Ticks;
 use sync_protocol::hub::{End, HubSession, Step};
 use sync_protocol::message::{Batch, Hello};
 use sync_protocol::request::RequestId;
-use sync_protocol::runs::Run;
+use sync_protocol::runs::KnownRun;
 use sync_protocol::seal::HubKey;
+use sync_protocol::version::Seen;
 
 use crate::template;
 
@@ -352,11 +353,8 @@ impl Session {
             && hub.planted == Planted::RunsIgnored
         {
             let seen = self.hello.iter().flat_map(|it| &it.seen);
-            let pairs = seen.flat_map(|it| it.any.iter().chain(&it.catalogue).chain(&it.venue));
-            let counter = table.counter;
-            let said = pairs.map(|pair| Run { id: pair.run, begins: counter });
-            let newest = table.runs.last().copied();
-            table.runs = said.chain(newest).collect();
+            let said = seen.flat_map(Seen::runs);
+            table.known = said.map(|id| KnownRun { id, ends: u64::MAX }).collect();
         }
         if let Some((desk, hears)) = answer.identified {
             (self.desk, self.news) = (Some(desk), Some(hears));

@@ -1,6 +1,6 @@
 //! What a hub's session asks of its driver, what the driver answers, and what it tells by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crdt_model::catalogue::{Item, ItemName};
@@ -27,8 +27,8 @@ pub type Known = BTreeMap<(i32, WriterBytes), u64>;
 pub enum Need {
     /// Who holds the key that the line was opened with, and says this? [`Found::Desk`].
     Desk(Box<Hello>),
-    /// The runs of the database: [`Found::Runs`].
-    Runs,
+    /// What the database knows of these runs, each named once: [`Found::Runs`].
+    Runs(BTreeSet<u64>),
     /// Enrol the holder of the key: [`Found::Enrolled`].
     Enrol(Enrol),
     /// What is held of these lists of the desk's venue? [`Found::Held`].

@@ -30,8 +30,10 @@ impl Greeting {
         if self.known.is_none() {
             return Some(Need::Desk(Box::new(self.hello.clone())));
         }
-        if self.hello.seen.is_some() && self.located.is_none() {
-            return Some(Need::Runs);
+        if let Some(seen) = &self.hello.seen
+            && self.located.is_none()
+        {
+            return Some(Need::Runs(seen.runs()));
         }
         if self.held.is_none() {
             return Some(Need::Held(self.hello.pending.clone()));

@@ -1,15 +1,15 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::version::{forget_beyond, go_back, note};
+use crate::version::{forget_beyond, note};
 
 fn at(run: u64, number: u64) -> Version {
     Version { run, number }
 }
 
 fn table(runs: &[(u64, u64)], counter: u64) -> RunTable {
-    let runs = runs.iter().map(|(id, begins)| Run { id: *id, begins: *begins });
-    RunTable { runs: runs.collect(), counter }
+    let runs: Vec<Run> = runs.iter().map(|(id, begins)| Run { id: *id, begins: *begins }).collect();
+    RunTable::of_all(&runs, counter)
 }
 
 /// Runs 1, 2 and 3 began at 0, 100 and 120, and the counter stands at 150.
@@ -64,7 +64,7 @@ struct Line {
 
 impl Line {
     fn table(&self) -> RunTable {
-        RunTable { runs: self.runs.clone().into(), counter: self.things.len() as u64 }
+        RunTable::of_all(&self.runs, self.things.len() as u64)
     }
 }
 
@@ -156,6 +156,8 @@ proptest! {
                     if linked && located.restored.is_some() {
                         let number = line.things.len() as u64;
                         forget_beyond(&mut list, common, at(run, number));
+                        let seen = Seen { any: list.clone(), ..Seen::default() };
+                        prop_assert_eq!(line.table().locate(&seen).restored, None, "said twice");
                     }
                 }
             }
@@ -193,8 +195,10 @@ proptest! {
                         prop_assert!(has.contains(thing), "{thing} would never come");
                     }
                     let run = located.run.unwrap().run;
-                    if located.restored.is_some() {
-                        go_back(&mut list, at(run, located.go_on.catalogue));
+                    if let Some(Restored { common }) = located.restored {
+                        forget_beyond(&mut list, common, at(run, located.go_on.catalogue));
+                        let seen = Seen { catalogue: list.clone(), ..Seen::default() };
+                        prop_assert_eq!(line.table().locate(&seen).restored, None, "told twice");
                     }
                     for (place, thing) in line.things.iter().enumerate().skip(from).take(most) {
                         has.push(*thing);

@@ -232,7 +232,8 @@ impl Desk {
                 }
             }
             DeskEvent::AgainDone { go_on, common, told } => {
-                go_back(&mut store.catalogue, at(go_on.catalogue));
+                forget_beyond(&mut store.venue, common, at(go_on.venue));
+                forget_beyond(&mut store.catalogue, common, at(go_on.catalogue));
                 forget_beyond(&mut self.disk.any, common, told);
             }
         }

@@ -76,14 +76,14 @@ pub(crate) fn known(tops: Tops) -> KnownDesk {
 }
 
 pub(crate) fn runs(counter: u64) -> RunTable {
-    RunTable { runs: [Run { id: 1, begins: 0 }].into(), counter }
+    RunTable::of_all(&[Run { id: 1, begins: 0 }], counter)
 }
 
 /// The answers of a hub that has nothing, and takes everything.
 pub(crate) fn plain(need: &Need) -> Found {
     match need {
         Need::Desk(_) => Found::Desk(Box::new(known(Tops::default()))),
-        Need::Runs => Found::Runs(runs(0)),
+        Need::Runs(_) => Found::Runs(runs(0)),
         Need::Enrol(_) => Found::Enrolled(Err("no".to_owned())),
         Need::Held(lists) => Found::Held(lists.clone()),
         Need::Take(batch) => {

@@ -64,7 +64,7 @@ fn activity(id: u32) -> Item {
 fn full(need: &Need) -> Found {
     match need {
         Need::Desk(_) => Found::Desk(Box::new(known(tops(5_000)))),
-        Need::Runs => Found::Runs(runs(5_000)),
+        Need::Runs(_) => Found::Runs(runs(5_000)),
         Need::Log { .. } => Found::Log { rows: Vec::new(), reached: 5_000 },
         Need::Notices { .. } => Found::Notices { notices: Vec::new(), to: 5_000 },
         Need::Page { .. } => Found::Page {
@@ -91,7 +91,7 @@ fn opened(hello: Hello, answer: impl FnMut(&Need) -> Found) -> (HubSession, Hear
 fn kinds(needs: &[Need]) -> Vec<&'static str> {
     let kind = |need: &Need| match need {
         Need::Desk(_) => "desk",
-        Need::Runs => "runs",
+        Need::Runs(_) => "runs",
         Need::Enrol(_) => "enrol",
         Need::Held(_) => "held",
         Need::Take(_) => "take",

@@ -189,7 +189,7 @@ impl Hub {
             let said = seen.flatten().map(|pair| Run { id: pair.run, begins: counter });
             runs = said.chain(runs.last().copied()).collect();
         }
-        RunTable { runs: runs.into(), counter }
+        RunTable::of_all(&runs, counter)
     }
 
     fn held(&self, list: &ListPosition) -> ListPosition {
@@ -226,7 +226,7 @@ impl Hub {
     fn answer(&mut self, need: Need, session: &Session) -> (Found, bool) {
         let found = match need {
             Need::Desk(_) => Found::Desk(Box::new(self.known(session.device))),
-            Need::Runs => Found::Runs(self.runs(session.hello.as_ref().unwrap())),
+            Need::Runs(_) => Found::Runs(self.runs(session.hello.as_ref().unwrap())),
             Need::Held(lists) => Found::Held(lists.iter().map(|list| self.held(list)).collect()),
             Need::Take(batch) => {
                 let before = self.committed.counter;

@@ -100,7 +100,8 @@ impl Desk {
         if !self.keeps(Peer::Hub) || self.again.unread.load(Ordering::Relaxed) {
             return;
         }
-        let back = self.notices_kept.go_back(Version { run: told.run, number: go_on.notices });
+        let notices = Version { run: told.run, number: go_on.notices };
+        let back = self.notices_kept.go_back(common, notices);
         if let Err(error) = back {
             tracing::warn!(%error, "the hub's notices cannot be kept");
             self.disk_failed(DiskTrouble::of_failed_write(&error));

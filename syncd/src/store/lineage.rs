@@ -92,7 +92,7 @@ impl Store {
             change(writing, |seen| {
                 for (cursor, value) in cursors {
                     if let Some(list) = list_of(seen, cursor) {
-                        go_back(list, Version { run: told.run, number: value });
+                        forget_beyond(list, common, Version { run: told.run, number: value });
                     }
                 }
                 forget_beyond(&mut seen.any, common, told);
