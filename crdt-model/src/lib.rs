@@ -50,4 +50,5 @@ pub mod receipt;
 #[cfg(test)]
 mod samples;
 pub mod stock;
+pub mod surroundings;
 pub mod time;

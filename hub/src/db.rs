@@ -425,10 +425,10 @@ impl Writing {
 
 /// The surroundings of a process.
 pub(crate) fn system() -> Arc<dyn Surroundings> {
-    Arc::new(System::default())
+    Arc::new(System)
 }
 
 /// The system's wall clock, for what is no logic of the hub: command lines, tests.
 pub fn wall_clock() -> UnixMillis {
-    System::default().now()
+    System.now()
 }

@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crdt_model::surroundings::Surroundings;
 use futures_util::future::BoxFuture;
-use rand::RngExt;
 use service::ending::Stop;
+use service::surroundings::System;
 use service::tasks::{Failures, Tasks};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
@@ -89,8 +90,9 @@ pub async fn run(
     }
     let _lock = take_folder(&folder)?;
     let socket = socket.unwrap_or_else(|| folder.socket());
-    let epoch = rand::rng().random();
-    let (desk, key) = tokio::task::block_in_place(|| Desk::open(folder, epoch))?;
+    let system: Arc<dyn Surroundings> = Arc::new(System);
+    let epoch = u32::from_le_bytes(system.random());
+    let (desk, key) = tokio::task::block_in_place(|| Desk::open(folder, epoch, system))?;
     let desk = Arc::new(Mutex::new(desk));
     let door = open_door(&socket, &desk)?;
     let listens = door.socket().to_owned();

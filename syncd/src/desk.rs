@@ -22,8 +22,11 @@ mod units;
 mod unkept;
 mod view;
 
+use std::sync::Arc;
+
 use crdt_model::catalogue::LookupKey;
 use crdt_model::ids::Writer;
+use crdt_model::surroundings::Surroundings;
 use crdt_model::time::{Calendar, UnknownTimeZone};
 use sync_protocol::card_keys::DeskSealingKey;
 use sync_protocol::seal::DeviceKey;
@@ -44,7 +47,6 @@ pub use clock::Reading;
 pub use health::{NextLook, Trials, Tried};
 pub use heard::LinkError;
 pub use refusal::Refusal;
-pub use time::read_clocks;
 
 /// Events that a slow reader of the event stream may be behind before it is told that it missed some.
 const EVENT_BACKLOG: usize = 1024;
@@ -106,11 +108,15 @@ pub struct Desk {
 impl Desk {
     /// Opens the desk in this folder. `epoch` is this run's incarnation: a random number, so that
     /// a desk restored from an image never goes on with a list that another copy may have gone on
-    /// with.
+    /// with. `surroundings` are this computer's clocks and randomness.
     ///
     /// # Errors
     /// [`DeskError`].
-    pub fn open(folder: DeskFolder, epoch: u32) -> Result<(Self, Vec<u8>), DeskError> {
+    pub fn open(
+        folder: DeskFolder,
+        epoch: u32,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Result<(Self, Vec<u8>), DeskError> {
         let enrolment = Enrolment::read(&folder)?;
         let (device_key, der) = key(&folder)?;
         let calendar = Calendar::of(&enrolment.time_zone)?;
@@ -119,7 +125,7 @@ impl Desk {
         let health = health::DeskHealth::default();
         let store = Store::open(&folder.store(), health.alarm());
         let lookup = LookupKey(enrolment.lookup_key);
-        let now = read_clocks();
+        let now = time::read(&*surroundings);
         let writer = Writer { device: device_key.device(), epoch };
         let units = units::Held::open(&folder.stock());
         let incarnation =
@@ -132,7 +138,7 @@ impl Desk {
             units,
             checks: checks::Checks::open(&folder.card_keys(), &DeskSealingKey::of(&device_key)),
             requests: RequestBox::open(&folder.requests()).map_err(DeskError::Requests)?,
-            time: time::Time::new(&folder, now),
+            time: time::Time::new(&folder, surroundings),
             history: history::History::default(),
             links: Links::default(),
             health,

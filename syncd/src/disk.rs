@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
+use crate::durable::sync_all;
 use desk_api::types::Trouble;
 
 /// Why a disk takes no writes. None of it says anything about what is on the disk already.
@@ -147,7 +148,7 @@ pub fn probe(folder: &Path, bytes: usize) -> Result<(), DiskTrouble> {
                 .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8)
                 .collect();
             file.write_all(&noise)?;
-            file.sync_all()
+            sync_all(&file, &path)
         });
     let removed = match fs::remove_file(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -15,7 +15,7 @@ use sync_protocol::message::GoodbyeKind;
 use thiserror::Error;
 use tokio::sync::{Notify, watch};
 
-use crate::desk::{Desk, LinkError, read_clocks};
+use crate::desk::{Desk, LinkError};
 use crate::links::{Peer, Session};
 use desk_api::types::HubLink;
 use lines::connect::{CONNECT_TIMEOUT, ConnectError, connect};
@@ -201,7 +201,8 @@ async fn link_once(
     let (send, receive) = connection.open_bi().await.map_err(line)?;
     let (session, mut said, wakes, sessions) = {
         let mut desk = lock(desk);
-        let (start, said) = desk.begin_session(Peer::Hub, read_clocks());
+        let clocks = desk.read_clocks();
+        let (start, said) = desk.begin_session(Peer::Hub, clocks);
         (DeskSession::start(&start, &*desk), said, desk.wakes(), desk.sessions())
     };
     let session = Mutex::new(session);
@@ -257,7 +258,7 @@ async fn keep_beating(
         let acknowledged_packets = connection.stats().frame_rx.acks;
         let (now, pulse) = {
             let mut desk = lock(desk);
-            let clocks = read_clocks();
+            let clocks = desk.read_clocks();
             desk.look(clocks);
             let waiting = desk.pending_count();
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
@@ -298,7 +299,7 @@ async fn receive_frames(
         tokio::task::block_in_place(|| {
             let mut desk = lock(desk);
             let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
-            let clocks = read_clocks();
+            let clocks = desk.read_clocks();
             session.heard(clocks.steady);
             let (events, outcome) = session.receive(&buffer[..count], &*desk);
             desk.take_up(said, events, clocks)?;

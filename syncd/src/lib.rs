@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod desk;
 pub mod disk;
 mod door;
+pub mod durable;
 pub mod enrol;
 pub mod enrolment;
 pub mod hub_link;

@@ -23,6 +23,7 @@ use crdt_model::ids::DeviceId;
 use crdt_model::stock::{GrantId, Unit};
 use ring::digest::{Context, SHA256};
 
+use crate::durable::sync_data;
 use crate::paths::write_durably;
 use crate::proven::{prove, proven};
 
@@ -376,7 +377,7 @@ impl Mark {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(file) = &mut self.file else { return self.replace() };
         file.write_all(bytes)?;
-        file.sync_data()
+        sync_data(file, &self.path)
     }
 
     /// Writes the file anew, whole or not at all.

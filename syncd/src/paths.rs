@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use desk_api::place::socket_in;
 use etcetera::BaseStrategy;
 
+use crate::durable::{sync_all, sync_names};
+
 /// The desk's folder.
 ///
 /// | name | what |
@@ -154,7 +156,7 @@ pub fn write_durably(path: &Path, contents: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = open_in_its_folder(&options, &beside)?;
     file.write_all(contents)?;
-    file.sync_all()?;
+    sync_all(&file, &beside)?;
     fs::rename(&beside, path)?;
     sync_folder_of(path)
 }
@@ -178,5 +180,5 @@ pub(crate) fn open_in_its_folder(options: &OpenOptions, path: &Path) -> io::Resu
 /// # Errors
 /// Whatever the file system says.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent().map_or(Ok(()), sync_names)
 }

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
 use crdt_model::decide::{Reason, VerdictKind};
+use crdt_model::time::UnixMillis;
 use desk_api::types::{Answer, Health, HubLink, Status, Trouble};
 use stempel_tests::faked_clock::FakedClock;
 use stempel_tests::{Desk, Hub, catalogue, pass_number};
-use syncd::desk::read_clocks;
 
 /// Right, as far as a test can say: far more than a measurement is off, far less than any clock here.
 const ABOUT: i64 = 10 * 60_000;
@@ -26,11 +26,12 @@ fn trouble(status: &Status) -> Option<&Trouble> {
 async fn counts_now(desk: &Desk, pass: u32) -> Answer {
     let answer = desk.client.tap(&pass_number(pass)).await.unwrap();
     assert_eq!(answer.verdict, VerdictKind::Ok, "{answer:?}");
-    let off = answer.at - read_clocks().wall.0;
+    let here = UnixMillis(jiff::Timestamp::now().as_millisecond());
+    let off = answer.at - here.0;
     assert!(off.abs() < ABOUT, "off by {off} ms");
     let days = [-ABOUT, ABOUT].map(|off| {
         let calendar = crdt_model::time::Calendar::of("Europe/Brussels").unwrap();
-        calendar.day(read_clocks().wall.plus(off))
+        calendar.day(here.plus(off))
     });
     assert!(days.contains(&answer.entry.unwrap().day), "{:?}", answer.entry);
     answer

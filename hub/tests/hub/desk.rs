@@ -58,7 +58,7 @@ pub async fn hub_folder(folder: &Path) -> HubFolder {
     let name: String =
         folder.to_string_lossy().chars().filter(char::is_ascii_alphanumeric).collect();
     let name = format!("t_{}", name.to_lowercase());
-    let plain = Db::open_address(&server, Arc::new(hub::surroundings::System::default())).await;
+    let plain = Db::open_address(&server, Arc::new(hub::surroundings::System)).await;
     let mut writing = plain.unwrap().write().await.unwrap();
     let create: &'static str = format!("CREATE SCHEMA IF NOT EXISTS {name}").leak();
     writing.execute(sql(create)).await.unwrap();

@@ -268,7 +268,7 @@ async fn numbers_follow_the_order_of_writing() {
 /// What a simulation runs on: a database that has one connection.
 #[tokio::test]
 async fn a_hub_in_memory_takes_files_entries_and_requests() {
-    let db = Db::in_memory(Arc::new(hub::surroundings::System::default())).await.unwrap();
+    let db = Db::in_memory(Arc::new(hub::surroundings::System)).await.unwrap();
     let file = hub::import::read(sample_world::dataset::CATALOGUE).unwrap();
     let done = hub::import::import(&db, &file).await.unwrap();
     assert!(done.changed > 18, "{done:?}");

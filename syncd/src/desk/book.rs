@@ -7,7 +7,6 @@ use crdt_model::ids::Writer;
 use crdt_model::ledger::Ledger;
 use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
 use jiff::civil::Date;
-use rand::RngExt;
 use sync_protocol::desk::OwnList;
 
 use super::clock::{self, DeskClock, Reading};
@@ -146,16 +145,11 @@ impl Book {
 
     /// From now on this desk writes to another list, where `ended` is known at that time: within a list time never goes
     /// backwards.
-    fn begin_another_list(&mut self, ended: Option<UnixMillis>) {
+    fn begin_another_list(&mut self, ended: Option<UnixMillis>, random: u32) {
         self.ended_at.extend(ended.map(|at| (self.writer, at)));
-        self.writer.epoch = new_epoch(self.writer.epoch);
+        let epoch = &mut self.writer.epoch;
+        *epoch = if random == *epoch { random.wrapping_add(1) } else { random };
     }
-}
-
-/// The number of another list of this desk.
-fn new_epoch(other_than: u32) -> u32 {
-    let random: u32 = rand::rng().random();
-    if random == other_than { random.wrapping_add(1) } else { random }
 }
 
 impl Desk {
@@ -242,7 +236,8 @@ impl Desk {
             // The clock was put back. Within a list time never goes backwards, so this begins another one.
             tracing::warn!("the clock was put back; a new list begins");
             let ended = self.time.clock.is_confident().then_some(entry.at);
-            self.book.begin_another_list(ended);
+            let random = u32::from_le_bytes(self.time.surroundings.random());
+            self.book.begin_another_list(ended, random);
             self.incarnation.note_epoch(self.book.writer.epoch);
         }
         let day = self.calendar.day(entry.at);

@@ -132,8 +132,8 @@ impl Checks {
         }
     }
 
-    fn add(&mut self, chip: ChipNumber, outcome: Outcome) -> CardCheckView {
-        let name = HEXLOWER.encode(&rand::rng().random::<[u8; 16]>());
+    fn add(&mut self, name: [u8; 16], chip: ChipNumber, outcome: Outcome) -> CardCheckView {
+        let name = HEXLOWER.encode(&name);
         let (state, view) = self.state_of(chip, name.clone(), outcome);
         if self.known.len() >= MOST {
             self.known.pop_front();
@@ -205,7 +205,7 @@ impl Desk {
     ) -> CardCheckView {
         let card = Presented { chip: request.chip_number, speaks: request.speaks };
         let keys = Arc::clone(&self.checks.keys);
-        let mut random = rand::rng();
+        let mut random = self.time.surroundings.stream();
         let taken = if request.again { None } else { self.may_be_taken(card.chip, wall) };
         let outcome = if let (true, Some(why)) = (request.make, taken) {
             Outcome::NotMade(why)
@@ -216,7 +216,7 @@ impl Desk {
         } else {
             Outcome::Check(Check::begin(&keys, card, random.random()))
         };
-        self.checks.add(card.chip, outcome)
+        self.checks.add(random.random(), card.chip, outcome)
     }
 
     /// Why this chip number may be that of a pass; nothing where it is free.

@@ -13,7 +13,7 @@ use crdt_model::stock::{GrantId, Holding, Unit};
 use crdt_model::time::UnixMillis;
 use sync_protocol::heartbeat::Ticks;
 
-use super::{Desk, read_clocks};
+use super::Desk;
 use crate::ledger_files::LedgerFiles;
 use crate::links::{Peer, Session};
 use crate::mark::{ComputerId, Mark, Standing};
@@ -205,7 +205,7 @@ impl Desk {
         {
             return;
         }
-        let since = read_clocks().steady.since(self.incarnation.began);
+        let since = self.read_clocks().steady.since(self.incarnation.began);
         let now = self.time.clock.latest();
         let began = now.plus(-i64::try_from(since).unwrap_or(i64::MAX));
         let tolerance = self.knowledge.policy.clock_tolerance;

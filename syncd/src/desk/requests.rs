@@ -19,7 +19,7 @@ impl Desk {
     pub fn request(&mut self, body: RequestBody, wall: UnixMillis) -> Result<RequestView, Refusal> {
         let hub = self.enrolment.request_key.ok_or(Refusal::NoRequestKey)?;
         let (request, to_pay) = self.request_of(body, wall)?;
-        let mut random = rand::rng();
+        let mut random = self.time.surroundings.stream();
         let id = RequestId(random.random());
         let sealed = seal_request(&request, id, &hub, self.key.public_key(), &mut random)?;
         let view = self

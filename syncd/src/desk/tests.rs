@@ -36,7 +36,7 @@ pub(super) fn desk(folder: &std::path::Path) -> Desk {
 
 pub(super) fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
     let folder = DeskFolder::new(folder).with_marks(folder.join("marks"));
-    Desk::open(folder, epoch).unwrap().0
+    Desk::open(folder, epoch, Arc::new(service::surroundings::System)).unwrap().0
 }
 
 /// An activity that was over in 1980.

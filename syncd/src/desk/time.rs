@@ -1,8 +1,9 @@
 //! What time it is at the desk: this computer's clocks, the hub's, and what the desk itself wrote.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::Arc;
 
 use crdt_model::catalogue::Policy;
+use crdt_model::surroundings::Surroundings;
 use crdt_model::time::UnixMillis;
 use sync_protocol::heartbeat::Ticks;
 
@@ -20,6 +21,8 @@ const HUB_CLOCK_KEPT_EACH: i64 = 60_000;
 /// What is known of the time.
 #[derive(Debug)]
 pub(super) struct Time {
+    /// This computer's clocks, and its randomness.
+    pub(super) surroundings: Arc<dyn Surroundings>,
     /// What time it is: everything that decides by time goes by this.
     pub(super) clock: DeskClock,
     /// The hub's clock as it was kept last for the next start.
@@ -30,31 +33,23 @@ pub(super) struct Time {
 
 impl Time {
     /// What is known before anything was read.
-    pub(super) fn new(folder: &DeskFolder, now: Reading) -> Self {
+    pub(super) fn new(folder: &DeskFolder, surroundings: Arc<dyn Surroundings>) -> Self {
+        let now = read(&*surroundings);
         let tolerance = Policy::default().clock_tolerance;
         Self {
             clock: DeskClock::new(now, Evidence::default(), tolerance),
             hub_clock_kept: UnixMillis(0),
             kept_clock: KeptClock::open(folder.clock(), boot()),
+            surroundings,
         }
     }
 }
 
-/// This computer's clocks.
-pub fn read_clocks() -> Reading {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    // The clock since the start of the computer goes on while that sleeps; Linux alone has it under this name.
-    #[cfg(target_os = "linux")]
-    let steady = rustix::time::ClockId::Boottime;
-    #[cfg(not(target_os = "linux"))]
-    let steady = rustix::time::ClockId::Monotonic;
-    let steady = rustix::time::clock_gettime(steady);
-    let milliseconds =
-        steady.tv_sec.saturating_mul(1000).saturating_add(steady.tv_nsec / 1_000_000);
-    Reading {
-        wall: UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
-        steady: Ticks(u64::try_from(milliseconds).unwrap_or_default()),
-    }
+/// Both clocks, as they stand.
+pub(super) fn read(surroundings: &dyn Surroundings) -> Reading {
+    let steady = surroundings.steady().as_millis();
+    let steady = Ticks(u64::try_from(steady).unwrap_or(u64::MAX));
+    Reading { wall: surroundings.now(), steady }
 }
 
 impl Desk {
@@ -67,10 +62,15 @@ impl Desk {
         Evidence { hub, own: clock::newest_believed(hub, self.book.own_times()) }
     }
 
+    /// This computer's clocks.
+    pub fn read_clocks(&self) -> Reading {
+        read(&*self.time.surroundings)
+    }
+
     /// Looks at this computer's clocks, says where something is the matter with them, and gives the time that the
     /// desk goes by.
     pub fn now(&mut self) -> UnixMillis {
-        self.look(read_clocks())
+        self.look(self.read_clocks())
     }
 
     pub(crate) fn look(&mut self, reading: Reading) -> UnixMillis {

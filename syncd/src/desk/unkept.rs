@@ -100,7 +100,8 @@ mod tests {
     fn an_answer_and_grants_whose_files_cannot_be_written_end_no_session_and_are_written_later() {
         let folder = tempfile::tempdir().unwrap();
         let mut desk = desk(folder.path());
-        desk.begin_session(Peer::Hub, crate::desk::read_clocks());
+        let clocks = desk.read_clocks();
+        desk.begin_session(Peer::Hub, clocks);
         let session = desk.sessions();
         let id = RequestId([1; 16]);
         let request = SealedRequest { id, sealed: vec![1; 40] };

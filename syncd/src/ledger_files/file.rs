@@ -9,6 +9,7 @@ use crdt_model::ledger::Ledger;
 
 use super::aside::{Aside, keep_aside};
 use super::salvage::{Damage, Repair};
+use crate::durable::{sync_all, sync_data};
 use crate::paths::{sync_folder_of, write_durably};
 
 /// Which file this is, whatever its name: its device and its number there.
@@ -57,11 +58,12 @@ impl LedgerFile {
             return Ok(false);
         }
         let Some(file) = &self.file else { return Ok(false) };
-        let written = file.write_all_at(chunks, self.length).and_then(|()| file.sync_data());
+        let written =
+            file.write_all_at(chunks, self.length).and_then(|()| sync_data(file, &self.path));
         if let Err(error) = written {
             // After a failed write or sync nobody knows what is on the disk: cut back to what was
             // known, and open the file anew next time.
-            let cut = file.set_len(self.length).and_then(|()| file.sync_all());
+            let cut = file.set_len(self.length).and_then(|()| sync_all(file, &self.path));
             if let Err(error) = cut {
                 tracing::error!(%error, "a ledger file could not be cut back after a failed append");
             }
@@ -93,7 +95,7 @@ impl LedgerFile {
         }
         // What a failed append left behind the end.
         file.set_len(self.length)?;
-        file.sync_all()?;
+        sync_all(&file, &self.path)?;
         sync_folder_of(&self.path)?;
         (self.id, self.file) = (Some(id), Some(file));
         Ok(true)

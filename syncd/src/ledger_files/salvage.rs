@@ -22,6 +22,7 @@ use super::LedgerFile;
 use super::aside::{Aside, keep_aside};
 use super::missing::{Missing, MissingRun};
 use crate::disk::DiskTrouble;
+use crate::durable::sync_all;
 
 /// What had to be put right when a file was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,7 +136,7 @@ fn repair(
             let aside = keep_aside(path, Aside::Tail, bytes.get(at..).unwrap_or_default())?;
             let file = OpenOptions::new().write(true).open(path)?;
             file.set_len(at as u64)?;
-            file.sync_all()?;
+            sync_all(&file, path)?;
             Ok((LedgerFile::loaded(ledger.clone(), path.to_owned(), at as u64)?, aside))
         }
         Plan::WriteAgain => {

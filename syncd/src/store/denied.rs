@@ -16,6 +16,7 @@ use crdt_model::ids::{CardKey, PassId};
 use ring::digest::{Context, SHA256};
 
 use super::record::first_eight;
+use crate::durable::sync_data;
 use crate::paths::{open_in_its_folder, sync_folder_of, write_durably};
 
 /// A change in the log.
@@ -200,7 +201,8 @@ impl Denied {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = open_in_its_folder(&options, &self.path)?;
-        let written = file.write_all_at(block, self.length).and_then(|()| file.sync_data());
+        let written =
+            file.write_all_at(block, self.length).and_then(|()| sync_data(&file, &self.path));
         if written.is_err() {
             cut(&file, self.length);
         } else if new {

@@ -17,6 +17,7 @@ use sled::transaction::{
 use super::StoreError;
 use super::check::Check;
 use super::record::{CHECKSUM_BYTES, Tally, Tree, checksum, closed, opened};
+use crate::durable::sync_data;
 use crate::paths::write_durably;
 use crate::proven::{prove, proven};
 
@@ -263,7 +264,7 @@ impl Shelf {
         };
         // sled's flush is sync_file_range, which a power cut does not respect.
         let file = self.folder.join("db");
-        File::open(&file).and_then(|file| file.sync_data()).map_err(disk(&file))?;
+        File::open(&file).and_then(|opened| sync_data(&opened, &file)).map_err(disk(&file))?;
         let path = written_out_path(&self.folder);
         let bytes = prove(encoded(&self.tally));
         write_durably(&path, &bytes).map_err(disk(&path))?;

@@ -9,10 +9,11 @@ use std::path::Path;
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
-/// Which rooms each room may use: those on the floors below it. `service` is beside the floors: it knows none of them.
+/// Which rooms each room may use: those on the floors below it. `service` is beside the floors: of them it knows only what
+/// surroundings are.
 const ARROWS: [(&str, &[&str]); 14] = [
     ("crdt-model", &[]),
-    ("service", &[]),
+    ("service", &["crdt-model"]),
     ("catalogue-file", &["crdt-model"]),
     ("sync-protocol", &["crdt-model"]),
     ("hardware", &["crdt-model"]),

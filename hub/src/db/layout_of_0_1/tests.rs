@@ -35,7 +35,7 @@ async fn of_0_1(file: &Path, steps: &[i64]) -> SqlitePool {
 
 async fn open(file: &Path) -> Db {
     let storage = Arc::new(Storage::new(file.parent().unwrap()));
-    Db::open_file(file, storage, Arc::new(System::default())).await.unwrap()
+    Db::open_file(file, storage, Arc::new(System)).await.unwrap()
 }
 
 async fn found<T: crate::db::Column>(db: &Db, select: &'static str) -> T {
