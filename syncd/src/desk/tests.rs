@@ -39,6 +39,11 @@ pub(super) fn opened(folder: &std::path::Path, epoch: u32) -> Desk {
     Desk::open(folder, epoch, Arc::new(service::surroundings::System)).unwrap().0
 }
 
+/// This computer's clocks.
+pub(super) fn read_clocks() -> Reading {
+    super::time::read(&service::surroundings::System)
+}
+
 /// An activity that was over in 1980.
 fn closed_activity() -> Activity {
     let venue = "museum-de-reede".parse().unwrap();
@@ -84,7 +89,7 @@ fn a_card_is_not_made_where_the_pass_list_cannot_tell_whether_its_number_is_free
 fn a_clock_that_was_ahead_for_a_moment_does_not_take_the_desk_along() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks().wall;
+    let now = read_clocks().wall;
     let ahead = now.plus(400 * DAY);
     let written = |desk: &mut Desk, wall| {
         let at = desk.next_at(wall);
@@ -110,7 +115,7 @@ fn a_clock_that_was_ahead_for_a_moment_does_not_take_the_desk_along() {
 fn what_the_hub_folded_long_ago_counts_once() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks().wall;
+    let now = read_clocks().wall;
     let place = desk.append(check_in(now.plus(-60 * DAY))).unwrap();
     let first = day_number(desk.calendar.day(now)) - 41;
     let record = PassRecord { folded_from: first, ..PassRecord::new(PassId(7), Programme::Uitpas) };
@@ -124,7 +129,7 @@ fn what_the_hub_folded_long_ago_counts_once() {
 fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks().wall;
+    let now = read_clocks().wall;
     let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.plus(n))).unwrap()).collect();
     let grant = |grant| GrantedUnits {
         grant: GrantId(grant),
@@ -152,7 +157,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
         assert_eq!(desk.units.holding.left(RewardId(1)), 0);
     }
     let mut desk = opened(folder.path(), 5);
-    let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+    let (_, mut session) = desk.begin_session(Peer::Hub, read_clocks());
     session.welcomed(9);
     desk.granted(vec![grant(1)]).unwrap();
     session.grants_listed();
@@ -160,7 +165,7 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
     desk.note_whole(&session);
     assert!(desk.book.files.is_incomplete(), "something is still on its way");
     desk.knowledge.store.set_cursor(Cursor::Venue, 9).unwrap();
-    let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+    let (_, mut session) = desk.begin_session(Peer::Hub, read_clocks());
     session.welcomed(9);
     desk.note_whole(&session);
     assert!(desk.book.files.is_incomplete(), "the hub may know of grants that this disk forgot");
@@ -183,12 +188,12 @@ fn a_desk_that_lost_a_part_of_its_ledgers_knows_it_until_the_hub_has_shared_all(
 fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks().wall;
+    let now = read_clocks().wall;
     desk.append(check_in(now.plus(1_000))).unwrap();
     desk.knowledge.store.set_cursor(Cursor::HubClock, u64::try_from(now.0).unwrap()).unwrap();
     drop(desk);
     let mut desk = opened(folder.path(), 2);
-    let asleep = Reading { wall: UnixMillis(0), ..super::read_clocks() };
+    let asleep = Reading { wall: UnixMillis(0), ..read_clocks() };
     let at = desk.look(asleep);
     assert!(at >= now.plus(1_000) && at < now.plus(60_000), "{at:?} {now:?}");
     assert!(desk.next_at(at) > now.plus(1_000));
@@ -202,7 +207,7 @@ fn a_clock_that_is_behind_what_the_hub_said_does_not_take_entries_back() {
     assert_eq!(desk.catalogue_age(at), i64::MAX);
     desk.knowledge.activities = vec![closed_activity()];
     assert!(desk.activities()[0].open);
-    let awake = desk.look(super::read_clocks());
+    let awake = desk.look(read_clocks());
     assert_eq!(desk.status().clock, Health::Fine);
     assert!(desk.catalogue_age(awake) < 60_000 && !desk.activities()[0].open);
 }
@@ -214,7 +219,7 @@ fn what_was_written_while_the_clock_was_ahead_counts_on_the_day_on_which_it_was_
     let mut desk = desk(folder.path());
     let right = desk.time.clock.latest();
     let reading = |desk: &Desk, off| {
-        let clocks = super::read_clocks();
+        let clocks = read_clocks();
         assert!(desk.time.clock.latest().since(right) < 2 * DAY + 3_600_000);
         Reading { wall: clocks.wall.plus(off), ..clocks }
     };
@@ -238,7 +243,7 @@ fn what_was_written_while_the_clock_was_ahead_counts_on_the_day_on_which_it_was_
 fn a_list_that_is_shorter_than_what_the_hub_acknowledged_is_a_loss() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let place = desk.append(check_in(super::read_clocks().wall)).unwrap();
+    let place = desk.append(check_in(read_clocks().wall)).unwrap();
     desk.knowledge.store.acknowledge(place.day, &place.writer, 1).unwrap();
     desk.knowledge.store.flush().unwrap();
     drop(desk);
@@ -266,7 +271,7 @@ fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hu
     assert!(desk.book.files.is_incomplete() && desk.salvaged.asked_anew);
     assert_eq!(desk.units.holding.left(reward), 0);
     let said_all = |desk: &mut Desk| {
-        let (_, mut session) = desk.begin_session(Peer::Hub, super::read_clocks());
+        let (_, mut session) = desk.begin_session(Peer::Hub, read_clocks());
         session.welcomed(9);
         session.grants_listed();
         session
@@ -290,7 +295,7 @@ fn a_loss_that_is_noticed_while_the_desk_runs_stops_its_grants_until_what_the_hu
 fn an_entry_that_the_hub_has_counts_once_where_this_disk_has_a_copy_of_it_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let yesterday = super::read_clocks().wall.plus(-DAY);
+    let yesterday = read_clocks().wall.plus(-DAY);
     let places: Vec<_> =
         (0..3).map(|n| desk.append(check_in(yesterday.plus(n))).unwrap()).collect();
     desk.knowledge.store.acknowledge(places[0].day, &places[0].writer, 3).unwrap();
@@ -315,7 +320,7 @@ fn an_entry_that_the_hub_has_counts_once_where_this_disk_has_a_copy_of_it_alone(
 fn what_a_restored_hub_had_lost_is_counted_when_it_has_said_all_that_it_holds() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks();
+    let now = read_clocks();
     let places: Vec<_> = (0..3).map(|n| desk.append(check_in(now.wall.plus(n))).unwrap()).collect();
     let (day, writer) = (places[0].day, places[0].writer);
     let (_, mut session) = desk.begin_session(Peer::Hub, now);
@@ -358,7 +363,7 @@ fn a_closing_statement_about_a_frozen_grant_is_kept_until_the_hub_has_heard_it()
 fn a_link_to_a_neighbour_takes_nothing_back_that_the_hub_said() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
-    let now = super::read_clocks();
+    let now = read_clocks();
     let neighbour = Peer::Neighbour(crdt_model::ids::DeviceId([9; 16]));
     let offline = || HubLink::Offline { why: "the line broke".to_owned() };
     let (_, mut hub) = desk.begin_session(Peer::Hub, now);
@@ -392,7 +397,7 @@ fn what_is_to_be_sent_wakes_every_link() {
     let folder = tempfile::tempdir().unwrap();
     let mut desk = desk(folder.path());
     let (mut hub, mut neighbour) = (desk.wakes(), desk.wakes());
-    desk.append(check_in(super::read_clocks().wall)).unwrap();
+    desk.append(check_in(read_clocks().wall)).unwrap();
     for link in [&mut hub, &mut neighbour] {
         assert!(link.has_changed().unwrap());
         link.mark_unchanged();

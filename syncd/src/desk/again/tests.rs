@@ -20,8 +20,7 @@ use sync_protocol::version::Restored;
 use sync_protocol::{batch, catalogue};
 
 use super::*;
-use crate::desk::read_clocks;
-use crate::desk::tests::{check_in, desk, opened};
+use crate::desk::tests::{check_in, desk, opened, read_clocks};
 use crate::links::Session;
 use desk_api::types::Trouble;
 
