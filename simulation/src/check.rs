@@ -3,19 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crdt_model::account::{Account, Placed, fold};
-use crdt_model::catalogue::{CatalogueLimits, Item, ItemName, PassRecord};
+use crdt_model::catalogue::{CardStatus, CatalogueLimits, Item, ItemName, PassRecord};
 use crdt_model::entry::{Entry, EntryRef, Fact};
-use crdt_model::ids::{DeviceId, Writer};
-use crdt_model::ledger::Ledger;
+use crdt_model::holder::SealedHolder;
+use crdt_model::ids::{DeviceId, PassId, Writer};
 use crdt_model::receipt::Receipt;
 use crdt_model::time::{UnixMillis, date_of_day_number};
+use desk_api::types::RequestState;
 use hub::db::{Db, sql};
 use rand::seq::SliceRandom;
 use sync_protocol::catalogue::MAX_PAGE_ITEMS;
 use sync_protocol::desk::DeskView;
 use sync_protocol::notice::Notice;
+use sync_protocol::request::RequestId;
 
+use crate::desk::has;
 use crate::hub::{hub_public_key, venue};
+use crate::template::{self, PASSES};
 use crate::world::World;
 
 /// How many entries of a list the hub holds.
@@ -60,6 +64,37 @@ async fn items(db: &Db) -> BTreeMap<ItemName, Item> {
     }
 }
 
+/// The places of all entries that the hub holds.
+pub(crate) async fn places(db: &Db) -> Vec<EntryRef> {
+    entries(db).await.into_iter().map(|it| it.place).collect()
+}
+
+/// The passes that the hub has blocked, of those that desks see tapped.
+pub(crate) async fn blocked(db: &Db) -> BTreeSet<u64> {
+    let blocked = items(db).await.into_values().filter_map(|item| match item {
+        Item::Pass(record) if record.pass.0 <= PASSES => {
+            let is = record.cards.iter().any(|card| card.status == CardStatus::Blocked);
+            is.then_some(record.pass.0)
+        }
+        _ => None,
+    });
+    blocked.collect()
+}
+
+/// The catalogue is on its way to a desk, and whoever was blocked when it called is refused there already.
+pub(crate) async fn denials(world: &mut World, desk: usize) {
+    for pass in world.denied[desk].clone() {
+        let entry = world.desks[desk].tap(&template::chip(pass).to_string());
+        assert_eq!(entry, None, "pass {pass} is blocked, and the catalogue comes first");
+        *world.counts.entry("blocked passes refused ahead of the catalogue").or_default() += 1;
+    }
+}
+
+/// The hub's own device, which writes corrections.
+fn hub_device() -> DeviceId {
+    DeviceId::of_public_key(hub_public_key())
+}
+
 pub(crate) async fn all(world: &mut World) {
     let db = world.hub.db.clone();
     let placed = entries(&db).await;
@@ -72,32 +107,36 @@ pub(crate) async fn all(world: &mut World) {
     let may: BTreeSet<EntryRef> =
         world.desks.iter().flat_map(|desk| &desk.ever_shown).copied().collect();
     assert_eq!(must.difference(&held).next(), None, "invariant 1: shown, and not at the hub");
-    assert_eq!(held.difference(&may).next(), None, "invariant 2: at the hub, and never shown");
-    let items = items(&db).await;
+    let strange = held.difference(&may).find(|it| it.writer.device != hub_device());
+    assert_eq!(strange, None, "invariant 2: at the hub, and never shown");
+    let keys = hub::card_keys::version(&db).await.unwrap();
     for (_, desk) in living() {
-        assert_eq!(desk.pending(), [], "pending 0");
-        let ledgers = desk.disk.ledgers.values();
-        let here: BTreeMap<EntryRef, Entry> =
-            ledgers.flat_map(Ledger::entries).map(|(place, entry)| (place, *entry)).collect();
-        let differs = |it: &EntryRef| {
-            here.get(it) != at_hub.get(it) && !(world.put_back && world.is_of_a_revoked(it.writer))
-        };
-        let differing = here.keys().chain(at_hub.keys()).find(|it| differs(it));
-        assert_eq!(differing, None, "invariant 2: everybody holds the union");
-        let has: BTreeMap<_, _> =
-            desk.disk.store.items.iter().map(|(name, (_, it))| (*name, it.clone())).collect();
-        for name in has.keys().chain(items.keys()) {
-            assert_eq!(has.get(name), items.get(name), "{name:?}: the catalogue is the hub's");
+        let real = desk.real().expect("a desk starts");
+        assert_eq!(real.pending_count(), 0, "pending 0");
+        assert_eq!(real.card_keys_version(), keys, "the card keys are the hub's");
+        let out = |it: &EntryRef| world.put_back && world.is_of_a_revoked(it.writer);
+        let lacking = held.iter().find(|it| !has(real, it) && !out(it));
+        assert_eq!(lacking, None, "invariant 2: everybody holds the union");
+        let own = real.own_lists().into_iter().map(|list| (list.day, list.writer));
+        let others = real.others().into_iter().map(|list| (list.day, list.writer));
+        for (day, writer) in own.chain(others) {
+            let here = real.entries(day, &writer, 0, usize::MAX);
+            for (index, bytes) in (0..).zip(here) {
+                let place = EntryRef { day, writer, index };
+                let there = at_hub.get(&place).map(|it| it.encode(day, &writer));
+                assert!(there == Some(bytes) || out(&place), "invariant 2: {place} differs");
+            }
         }
-        for (id, asked) in &desk.disk.requests {
-            assert!(asked.answered.is_some(), "request {id} is answered");
+        for request in real.requests() {
+            assert!(request.state != RequestState::Waiting, "request {} is answered", request.id);
         }
     }
+    let items = items(&db).await;
     let records = items.values().filter_map(|it| match it {
         Item::Pass(record) => Some(record.pass.0),
         _ => None,
     });
-    let passes: Vec<u64> = records.filter(|pass| *pass <= crate::template::PASSES).collect();
+    let passes: Vec<u64> = records.filter(|pass| *pass <= PASSES).collect();
     check_requests(world, &db).await;
     check_accounts(world, &db, &passes, placed, &items).await;
     check_units(world, &db, &at_hub).await;
@@ -107,12 +146,53 @@ pub(crate) async fn all(world: &mut World) {
 /// What a desk was told that it is done, the hub knows of, also after a restore.
 async fn check_requests(world: &World, db: &Db) {
     let rows = db.read().await.unwrap().all(sql("SELECT id FROM request")).await.unwrap();
-    let done: BTreeSet<Vec<u8>> = rows.iter().map(|it| it.get("id").unwrap()).collect();
+    let done = rows.iter().map(|it| RequestId(it.get("id").unwrap()).to_string());
+    let done: BTreeSet<String> = done.collect();
     for (place, desk) in world.desks.iter().enumerate() {
         if !world.revoked.contains(&place) {
-            for id in desk.disk.requests.keys() {
-                assert!(done.contains(id.0.as_slice()), "request {id} is done");
+            for request in desk.real().into_iter().flat_map(syncd::desk::Desk::requests) {
+                assert!(done.contains(&request.id), "request {} is done", request.id);
             }
+        }
+    }
+}
+
+/// What the desks keep of the catalogue is the hub's, item by item. They are ended for that.
+pub(crate) async fn stores(world: &mut World) {
+    let items = items(&world.hub.db).await;
+    let select = sql("SELECT pass, sealed FROM holder ORDER BY pass");
+    let rows = world.hub.db.read().await.unwrap().all(select).await.unwrap();
+    let sealed: Vec<(PassId, SealedHolder)> = rows
+        .iter()
+        .map(|row| {
+            let sealed = minicbor::decode(row.bytes("sealed").unwrap()).unwrap();
+            (PassId(row.get("pass").unwrap()), sealed)
+        })
+        .collect();
+    for place in 0..world.desks.len() {
+        if world.revoked.contains(&place) {
+            continue;
+        }
+        let store = world.desks[place].ended();
+        let mut has: BTreeMap<ItemName, Item> = BTreeMap::new();
+        let offers = store.activities().into_iter().map(Item::Activity);
+        let offers = offers.chain(store.rewards().into_iter().map(Item::Reward));
+        has.extend(offers.map(|item| (item.name(), item)));
+        let passes = items.keys().filter_map(|name| match name {
+            ItemName::Pass(pass) => store.pass(*pass).map(Item::Pass),
+            _ => None,
+        });
+        has.extend(passes.map(|item| (item.name(), item)));
+        for (name, item) in &items {
+            assert_eq!(has.get(name), Some(item), "{name:?}: the catalogue is the hub's");
+        }
+        for name in has.keys() {
+            assert!(items.contains_key(name), "{name:?} is gone from the hub");
+        }
+        let passes = items.keys().filter(|name| matches!(name, ItemName::Pass(_))).count() as u64;
+        assert_eq!(store.passes(), passes, "the catalogue has no other passes");
+        for (pass, sealed) in &sealed {
+            assert_eq!(store.holder(*pass).as_ref(), Some(sealed), "the sealed part of {pass:?}");
         }
     }
 }
@@ -183,7 +263,7 @@ async fn check_revoked(world: &World, db: &Db) {
     for place in &world.revoked {
         let device = world.desks[*place].key.device();
         let living = world.desks.iter().enumerate().filter(|(it, _)| !world.revoked.contains(it));
-        let mut notices = living.flat_map(|(_, desk)| &desk.disk.notices);
+        let mut notices = living.flat_map(|(_, desk)| desk.real()).flat_map(DeskView::notices);
         let known = notices.any(|signed| {
             let notice = signed.open(hub_public_key()).unwrap();
             matches!(notice, Notice::Revoked { .. }) && notice.device() == Some(device)

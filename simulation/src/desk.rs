@@ -1,461 +1,484 @@
-//! A desk in memory: what lies on its disk, and a session that goes with every crash.
+//! A desk that ships: `syncd`'s own desk on its own files, and a session that goes with every crash. What drives it here is
+//! to it what `syncd::hub_link` and the desk API are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use crdt_model::catalogue::{Item, ItemName};
-use crdt_model::entry::{Entry, EntryRef, Fact};
-use crdt_model::ids::{RewardId, VenueId, Writer};
-use crdt_model::ledger::{Ledger, LedgerId, Position};
-use crdt_model::stock::{GrantId, GrantedUnits, Unit};
-use crdt_model::time::{UnixMillis, date_of_day_number};
+use crdt_model::entry::EntryRef;
+use crdt_model::ids::Writer;
+use crdt_model::surroundings::Surroundings;
+use crdt_model::time::UnixMillis;
+use desk_api::types::{Answer, HubLink, RedemptionRequest, RequestBody, TapRequest};
 use jiff::civil::Date;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 use sync_protocol::catalogue;
-use sync_protocol::desk::{DeskEvent, DeskSession, DeskStart, DeskView, OwnList, SealedList, date};
-use sync_protocol::ledger_sync::{Judgement, judge};
-use sync_protocol::message::{CataloguePage, Closing, Seal, Share, StatedGrant, Wanted};
-use sync_protocol::notice::SignedNotice;
-use sync_protocol::request::{RequestId, SealedRequest};
+use sync_protocol::desk::{DeskEvent, DeskSession, DeskView};
+use sync_protocol::heartbeat::Pulse;
+use sync_protocol::message::GoodbyeKind;
 use sync_protocol::seal::DeviceKey;
-use sync_protocol::version::{GoOn, Seen, Version, forget_beyond, go_back, note};
+use syncd::desk::{Desk as Real, LinkError, Refusal};
+use syncd::durable::{Watching, watch};
+use syncd::enrolment::Enrolment;
+use syncd::links::{Peer, Session};
+use syncd::paths::DeskFolder;
+use syncd::store::Store;
 
-use crate::hub::{REWARD, hub_public_key, venue};
+use crate::disk::{Disk, Image, PowerCut, image_of, put};
+use crate::hub::{Planted, Simulated, folder, hub_public_key, pkcs8};
 
-/// Units that a desk asks for ahead.
-const AHEAD: u32 = 6;
+/// The desk's folder, and that of its mark, below the disk's.
+const DESK: &str = "desk";
+const MARKS: &str = "marks";
 
-/// A request on the disk.
-#[derive(Debug, Clone)]
-pub(crate) struct Asked {
-    sealed: SealedRequest,
-    /// The number under which the hub answered, once it has.
-    pub(crate) answered: Option<u64>,
+/// The seed of the key of the desk with this number.
+fn seed(n: u8) -> [u8; 32] {
+    [n + 1; 32]
 }
 
-/// What survives a crash.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Disk {
-    pub(crate) ledgers: BTreeMap<Date, Ledger>,
-    /// The neighbours' seals, with their keys.
-    seals: BTreeMap<(Date, Writer), (Vec<u8>, Vec<Seal>)>,
-    pub(crate) requests: BTreeMap<RequestId, Asked>,
-    /// What the hub told of anything.
-    any: Vec<Version>,
-    pub(crate) grants: Vec<GrantedUnits>,
-    /// Those of them that are given back.
-    closing: BTreeSet<GrantId>,
-    pub(crate) notices: BTreeSet<SignedNotice>,
-    notices_seen: Vec<Version>,
-    /// The rest is sled's: it may vanish.
-    pub(crate) store: Store,
+/// The key of the desk with this number.
+pub(crate) fn key(n: u8) -> DeviceKey {
+    DeviceKey::from_seed(&seed(n)).unwrap()
 }
 
-/// What may vanish, all of it at once.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Store {
-    pub(crate) acknowledged: BTreeMap<(Date, Writer), u64>,
-    venue: Vec<Version>,
-    catalogue: Vec<Version>,
-    /// The catalogue, each item with the number under which it came.
-    pub(crate) items: BTreeMap<ItemName, (u64, Item)>,
+/// A desk's clocks, which are the world's but for its skew, and the world's randomness.
+#[derive(Debug)]
+struct Here {
+    world: Arc<Simulated>,
+    skew: AtomicI64,
 }
 
-fn newest(list: &[Version]) -> u64 {
-    list.first().map_or(0, |pair| pair.number)
+impl Surroundings for Here {
+    fn now(&self) -> UnixMillis {
+        UnixMillis(self.world.clock.load(Ordering::Relaxed) + self.skew.load(Ordering::Relaxed))
+    }
+
+    fn steady(&self) -> Duration {
+        // A computer runs for a while before its desk is started.
+        self.world.steady() + Duration::from_hours(1)
+    }
+
+    fn fill(&self, bytes: &mut [u8]) {
+        self.world.fill(bytes);
+    }
 }
 
 /// What a desk heard that the world compares at once.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    Acknowledged { day: Date, writer: Writer, sequence: u64 },
-    SetApart { writer: Writer, reason: String },
+    Acknowledged {
+        day: Date,
+        writer: Writer,
+        sequence: u64,
+    },
+    SetApart {
+        writer: Writer,
+        reason: String,
+    },
     Restored,
-    DenyList,
+    OutOfTurn,
     SaidAgain,
     NotEnrolled,
+    /// The catalogue is on its way, and more of it is to come.
+    FirstPage,
+}
+
+/// How a desk ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// The daemon is killed: what it has written is there.
+    Killed,
+    /// The power goes: what it has not made durable may be gone.
+    PowerCut,
+    /// The daemon is killed, and somebody removes its store.
+    LostStore,
+}
+
+struct Talk {
+    session: DeskSession,
+    said: Session,
+    /// The desk's number of its sessions when this one began.
+    sessions: u64,
+    paged: bool,
 }
 
 pub(crate) struct Desk {
     pub(crate) key: DeviceKey,
-    pub(crate) disk: Disk,
-    epoch: u32,
-    /// Its clock is so far from the world's, in milliseconds.
-    pub(crate) skew: i64,
-    last_at: i64,
-    pub(crate) session: Option<DeskSession>,
+    // Before the folder that it lies in.
+    real: Option<Real>,
+    talk: Option<Talk>,
+    _watching: Watching,
+    folder: tempfile::TempDir,
+    pub(crate) disk: Arc<Disk>,
+    here: Arc<Here>,
+    planted: Planted,
+    random: ChaCha8Rng,
+    /// Signs of life of the hub on this line, as QUIC gives them.
+    pub(crate) signs: u64,
     pub(crate) heard: Vec<Heard>,
     /// What a volunteer was shown, and no restored image took away.
     pub(crate) shown: BTreeSet<EntryRef>,
     /// What was ever shown.
     pub(crate) ever_shown: BTreeSet<EntryRef>,
-    /// Its disk was once an older image again: it may hand out a unit a second time.
+    /// Its whole disk was once an older image again, mark and all: it may hand out a unit a second time.
     pub(crate) was_restored: bool,
+    /// What it asked of the hub.
+    pub(crate) asked: BTreeSet<String>,
 }
 
 impl Desk {
-    pub(crate) fn new(n: u8, skew: i64) -> Self {
-        Self {
+    /// The desk with this number, enrolled so; its clock is so far from the world's, in milliseconds.
+    pub(crate) fn new(
+        n: u8,
+        skew: i64,
+        world: Arc<Simulated>,
+        enrolment: &Enrolment,
+        planted: Planted,
+    ) -> Self {
+        let folder = folder();
+        fs::create_dir(folder.path().join(DESK)).unwrap();
+        fs::create_dir(folder.path().join(MARKS)).unwrap();
+        let place = DeskFolder::new(folder.path().join(DESK));
+        fs::write(place.key(), pkcs8(&seed(n))).unwrap();
+        enrolment.write(&place).unwrap();
+        let disk = Arc::new(Disk::new(folder.path(), planted == Planted::NothingIsSynced));
+        let random = ChaCha8Rng::seed_from_u64(u64::from_le_bytes(world.bytes()));
+        let mut desk = Self {
             key: key(n),
-            disk: Disk::default(),
-            epoch: 1,
-            skew,
-            last_at: 0,
-            session: None,
+            real: None,
+            talk: None,
+            _watching: watch(folder.path(), disk.clone()),
+            folder,
+            disk,
+            here: Arc::new(Here { world, skew: AtomicI64::new(skew) }),
+            planted,
+            random,
+            signs: 0,
             heard: Vec::new(),
             shown: BTreeSet::new(),
             ever_shown: BTreeSet::new(),
             was_restored: false,
+            asked: BTreeSet::new(),
+        };
+        desk.start();
+        desk
+    }
+
+    fn place(&self) -> DeskFolder {
+        DeskFolder::new(self.folder.path().join(DESK)).with_marks(self.folder.path().join(MARKS))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The daemon is started, unless it runs. On a full disk it may not be able to.
+    pub(crate) fn start(&mut self) {
+        if self.real.is_none() {
+            let epoch = u32::from_le_bytes(self.here.world.bytes());
+            match Real::open(self.place(), epoch, self.here.clone()) {
+                Ok((real, _)) => self.real = Some(real),
+                Err(error) => {
+                    assert!(
+                        self.disk.full.load(Ordering::Relaxed),
+                        "a desk does not start: {error}"
+                    );
+                }
+            }
         }
     }
 
-    pub(crate) fn writer(&self) -> Writer {
-        Writer { device: self.key.device(), epoch: self.epoch }
+    /// The daemon, where it runs.
+    pub(crate) fn real(&self) -> Option<&Real> {
+        self.real.as_ref()
     }
 
-    /// Records this, at its own clock.
-    pub(crate) fn append(&mut self, world: i64, mut entry: Entry) {
-        self.last_at = (world + self.skew).max(self.last_at + 1);
-        entry.at = UnixMillis(self.last_at);
-        // It is afternoon on each of these days: the day is the same in Brussels.
-        let day = i32::try_from(self.last_at.div_euclid(86_400_000)).unwrap();
-        let day = date_of_day_number(day).unwrap();
-        let writer = self.writer();
-        let ledger = ledger(&mut self.disk.ledgers, day);
-        let extension = ledger.appended(writer, &entry).unwrap();
-        ledger.extend(&extension).unwrap();
-        let place = EntryRef { day, writer, index: extension.first_index() };
+    pub(crate) fn has_session(&self) -> bool {
+        self.talk.is_some()
+    }
+
+    /// Sets its clock.
+    pub(crate) fn set_clock(&self, skew: i64) {
+        self.here.skew.store(skew, Ordering::Relaxed);
+    }
+
+    /// Does something at the desk. The power may go in the middle of it; then there is no answer.
+    fn at_desk<T>(&mut self, what: impl FnOnce(&mut Real) -> T) -> Option<T> {
+        let real = self.real.as_mut()?;
+        match catch_unwind(AssertUnwindSafe(|| what(real))) {
+            Ok(done) => Some(done),
+            Err(why) if why.is::<PowerCut>() => {
+                self.end(Ending::PowerCut);
+                self.start();
+                None
+            }
+            Err(why) => resume_unwind(why),
+        }
+    }
+
+    fn note(&mut self, answer: Result<Answer, Refusal>) -> Option<EntryRef> {
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Refusal::NoSuchEntry) => return None,
+            Err(error) => {
+                assert!(self.disk.full.load(Ordering::Relaxed), "a desk refuses: {error}");
+                return None;
+            }
+        };
+        let place = answer.entry?;
         self.shown.insert(place);
         self.ever_shown.insert(place);
+        Some(place)
     }
 
-    /// The units that its own entries name, taken back or not.
-    fn used(&self) -> BTreeSet<Unit> {
-        let device = self.key.device();
-        let entries = self.disk.ledgers.values().flat_map(Ledger::entries);
-        let own = entries.filter(|(place, _)| place.writer.device == device);
-        own.filter_map(|(_, entry)| match entry.fact {
-            Fact::Redemption { unit, .. } => unit,
-            _ => None,
-        })
-        .collect()
+    /// A visitor holds a card to the reader. The entry, where one was written.
+    pub(crate) fn tap(&mut self, card: &str) -> Option<EntryRef> {
+        let tap = TapRequest { pass: card.to_owned(), checkin_code: None, check: None };
+        let answer = self.at_desk(|desk| {
+            let now = desk.now();
+            desk.tap(&tap, now)
+        })?;
+        self.note(answer)
     }
 
-    /// The unit to hand out next.
-    pub(crate) fn next_unit(&self) -> Option<Unit> {
-        let used = self.used();
-        let held = self.disk.grants.iter().filter(|it| !self.disk.closing.contains(&it.grant));
-        let mut units = held.flat_map(|it| it.units.iter().map(|unit| (it.grant, unit)));
-        let unit = units.find(|(grant, unit)| !used.contains(&Unit { grant: *grant, unit: *unit }));
-        unit.map(|(grant, unit)| Unit { grant, unit })
+    /// A visitor would like a unit of the limited reward.
+    pub(crate) fn redeem(&mut self, card: &str, reward: &str) -> Option<EntryRef> {
+        let asked =
+            RedemptionRequest { pass: card.to_owned(), reward_id: reward.to_owned(), check: None };
+        let answer = self.at_desk(|desk| {
+            let now = desk.now();
+            if let Ok(Some(reward)) = desk.ask_for_unit(&asked, now) {
+                desk.stop_waiting(reward);
+            }
+            desk.redeem(&asked, now)
+        })?;
+        self.note(answer)
+    }
+
+    /// Takes an entry back.
+    pub(crate) fn void(&mut self, target: Option<EntryRef>) -> Option<EntryRef> {
+        let answer = self.at_desk(|desk| {
+            let now = desk.now();
+            desk.void(target, now)
+        })?;
+        self.note(answer)
+    }
+
+    /// Chooses the activity that its check-ins are for.
+    pub(crate) fn choose(&mut self, event_id: &str) {
+        let chosen = self.at_desk(|desk| desk.choose_activity(event_id));
+        if let Some(Err(error)) = chosen {
+            let known = matches!(error, Refusal::NoSuchActivity);
+            assert!(known || self.disk.full.load(Ordering::Relaxed), "{error}");
+        }
+    }
+
+    /// A card is reported lost.
+    pub(crate) fn ask(&mut self, card: &str) {
+        let body = RequestBody::ReportLost { pass: card.to_owned() };
+        let asked = self.at_desk(|desk| {
+            let now = desk.now();
+            desk.request(body, now)
+        });
+        match asked {
+            Some(Ok(view)) => drop(self.asked.insert(view.id)),
+            Some(Err(error)) => {
+                assert!(self.disk.full.load(Ordering::Relaxed), "a desk refuses: {error}");
+            }
+            None => {}
+        }
     }
 
     /// It hands out nothing more of what it holds, and tells the hub so. Whether it held anything.
     pub(crate) fn give_back(&mut self) -> bool {
-        self.disk.closing = self.disk.grants.iter().map(|it| it.grant).collect();
-        !self.disk.closing.is_empty()
+        let given = self.at_desk(Real::give_stock_back);
+        given.is_some_and(|given| given.is_ok_and(|given| given.iter().any(|it| it.granted > 0)))
     }
 
-    pub(crate) fn ask(&mut self, sealed: SealedRequest) {
-        self.disk.requests.insert(sealed.id, Asked { sealed, answered: None });
+    /// What the daemon does by itself from time to time.
+    pub(crate) fn look_after(&mut self) {
+        self.at_desk(|desk| {
+            desk.now();
+            let tried = desk.trials().run();
+            desk.look_after(&tried);
+            desk.check_ledger_files();
+        });
     }
 
-    /// The daemon is killed and started again: a new epoch. `store` says whether sled survived.
-    pub(crate) fn crash(&mut self, store: bool) {
-        self.session = None;
-        self.epoch += 1;
-        if !store {
-            self.disk.store = Store::default();
+    /// It ends, and its session with it.
+    pub(crate) fn end(&mut self, how: Ending) {
+        self.talk = None;
+        let left = match how {
+            Ending::PowerCut => self.disk.after_a_power_cut(&mut self.random),
+            Ending::Killed => image_of(self.path()),
+            Ending::LostStore => {
+                let mut left = image_of(self.path());
+                left.retain(|path, _| !path.starts_with(Path::new(DESK).join("store")));
+                left
+            }
+        };
+        self.lie_there(&left);
+    }
+
+    fn lie_there(&mut self, left: &Image) {
+        // What it would still write out goes to files that are removed.
+        self.real = None;
+        put(self.path(), left);
+        self.disk.is_durable();
+    }
+
+    /// A copy of its disk, as it is now.
+    pub(crate) fn image(&self) -> Image {
+        image_of(self.path())
+    }
+
+    /// The folder is an older copy again, or with its mark the whole disk. What was written since is the desk's no longer.
+    pub(crate) fn put_back(&mut self, image: &Image, whole: bool) {
+        self.talk = None;
+        let mut left = image.clone();
+        if !whole {
+            let marks = image_of(self.path());
+            left.retain(|path, _| !path.starts_with(MARKS));
+            let kept = self.planted != Planted::MarkForgotten;
+            left.extend(marks.into_iter().filter(|(path, _)| kept && path.starts_with(MARKS)));
+        }
+        self.was_restored |= whole;
+        self.lie_there(&left);
+        self.start();
+        let real = self.real.as_ref();
+        self.shown.retain(|place| real.is_some_and(|desk| has(desk, place)));
+    }
+
+    /// It is stopped, as an operator stops it, and its store opened.
+    pub(crate) fn ended(&mut self) -> Store {
+        self.hang_up();
+        if let Some(mut real) = self.real.take() {
+            real.close();
+        }
+        Store::open(&self.place().store(), Arc::default())
+    }
+
+    /// Calls the hub.
+    pub(crate) fn connect(&mut self) {
+        self.hang_up();
+        let sessions = self.at_desk(|desk| {
+            desk.set_hub_key(hub_public_key().try_into().unwrap());
+            let clocks = desk.read_clocks();
+            let (start, said) = desk.begin_session(Peer::Hub, clocks);
+            let session = DeskSession::start(&start, &*desk);
+            Talk { session, said, sessions: desk.sessions(), paged: false }
+        });
+        self.talk = sessions;
+    }
+
+    /// Its session is over.
+    pub(crate) fn hang_up(&mut self) {
+        if self.talk.take().is_some() {
+            self.at_desk(|desk| {
+                let (now, why) = (desk.now(), "the line broke".to_owned());
+                desk.set_link(Peer::Hub, HubLink::Offline { why }, now);
+            });
         }
     }
 
-    /// The disk is an older image again. What was written since is the desk's no longer.
-    pub(crate) fn restore(&mut self, image: &Disk) {
-        self.disk = image.clone();
-        self.crash(true);
-        self.was_restored = true;
-        let disk = &self.disk;
-        let there =
-            |at: &EntryRef| disk.ledgers.get(&at.day).is_some_and(|it| it.entry(at).is_some());
-        self.shown.retain(there);
-    }
-
-    pub(crate) fn connect(&mut self, world: i64) {
-        let start = DeskStart {
-            software: "simulated".to_owned(),
-            clock: UnixMillis(world + self.skew),
-            catalogue_version: newest(&self.disk.store.catalogue),
-            venue_version: newest(&self.disk.store.venue),
-            holders_version: 0,
-            run: Some(self.epoch),
-        };
-        self.session = Some(DeskSession::start(&start, self));
-    }
-
     pub(crate) fn next_frame(&mut self) -> Option<Vec<u8>> {
-        let mut session = self.session.take()?;
-        let frame = session.next_frame(self);
-        self.session = Some(session);
+        let mut talk = self.talk.take()?;
+        let signs = self.signs;
+        let (goes_on, frame) = self.at_desk(|desk| {
+            let clocks = desk.read_clocks();
+            desk.now();
+            let pulse = talk.session.tick(clocks.steady, clocks.wall, desk.pending_count(), signs);
+            let over = matches!(pulse, Pulse::Silent { .. }) || desk.sessions() != talk.sessions;
+            let frame = if over { None } else { talk.session.next_frame(&*desk) };
+            (!over, frame)
+        })?;
+        self.talk = Some(talk);
+        if !goes_on {
+            self.hang_up();
+        }
         frame
     }
 
     /// Takes bytes; `false` where the session is over.
     pub(crate) fn receive(&mut self, bytes: &[u8]) -> bool {
-        let Some(mut session) = self.session.take() else { return false };
-        let (events, outcome) = session.receive(bytes, self);
-        outcome.expect("the hub says nothing that is wrong");
-        let run = session.run().map_or(0, |run| run.run);
-        for event in events {
-            if !self.take_up(event, run) {
-                return false;
+        let Some(mut talk) = self.talk.take() else { return false };
+        let planted = self.planted;
+        let mut heard = Vec::new();
+        let taken = self.at_desk(|desk| {
+            let clocks = desk.read_clocks();
+            talk.session.heard(clocks.steady);
+            let (events, outcome) = talk.session.receive(bytes, &*desk);
+            outcome.expect("the hub says nothing that is wrong");
+            let mut passed = Vec::with_capacity(events.len());
+            for event in events {
+                hear(&event, &mut talk.paged, &mut heard);
+                passed.extend(spoilt(planted, event));
             }
-        }
-        session.have(newest(&self.disk.store.catalogue), newest(&self.disk.store.venue));
-        self.session = Some(session);
-        true
-    }
-
-    fn take_up(&mut self, event: DeskEvent, run: u64) -> bool {
-        let at = |number| Version { run, number };
-        match event {
-            DeskEvent::Holders(_)
-            | DeskEvent::CardKeys(_)
-            | DeskEvent::UsedTwice(_)
-            | DeskEvent::Compared
-            // A restored image: the hub shares what is lacking.
-            | DeskEvent::Behind { .. }
-            | DeskEvent::HubClock { .. } => {}
-            DeskEvent::Granted { grants, .. } => {
-                // The hub no longer lists what it has heard to be given back.
-                self.disk.closing.retain(|it| grants.iter().any(|granted| granted.grant == *it));
-                self.disk.grants = grants;
+            let taken = desk.take_up(&mut talk.said, passed, clocks);
+            let (catalogue, venue) = desk.have();
+            talk.session.have(catalogue, venue);
+            taken
+        });
+        self.heard.extend(heard);
+        match taken {
+            Some(Ok(())) => {
+                self.talk = Some(talk);
+                return true;
             }
-            DeskEvent::Notices { notices, to } => {
-                for signed in notices {
-                    signed.open(hub_public_key()).expect("the hub's own notices");
-                    self.disk.notices.insert(signed);
-                }
-                note(&mut self.disk.notices_seen, at(to));
-            }
-            DeskEvent::Told(version) => note(&mut self.disk.any, version),
-            DeskEvent::Answered(answer) => {
-                if let Some(asked) = self.disk.requests.get_mut(&answer.id) {
-                    asked.answered = Some(answer.number.expect("this hub numbers its answers"));
-                }
-            }
-            DeskEvent::Acknowledged { day, writer, sequence } => {
-                let length = self.position_at_end(day, &writer).sequence;
-                assert!(sequence <= length, "nothing is acknowledged that is not here");
-                let known = self.disk.store.acknowledged.entry((day, writer)).or_default();
-                *known = (*known).max(sequence);
-                self.heard.push(Heard::Acknowledged { day, writer, sequence });
-            }
-            DeskEvent::AcknowledgementsLost => self.disk.store.acknowledged.clear(),
-            DeskEvent::Diverged { day, writer, .. } => panic!("{writer} diverged on {day}"),
-            DeskEvent::Shared(share) => {
-                if !self.take_share(&share) {
-                    return false;
-                }
-                note(&mut self.disk.store.venue, at(share.venue_version));
-            }
-            DeskEvent::Advanced(number) => note(&mut self.disk.store.venue, at(number)),
-            DeskEvent::Quarantined(set_apart) => {
-                let writer = set_apart.writer.writer();
-                self.heard.push(Heard::SetApart { writer, reason: set_apart.reason });
-            }
-            DeskEvent::Ended(goodbye) => {
-                use sync_protocol::message::GoodbyeKind;
-                assert_eq!(goodbye.kind, GoodbyeKind::NotEnrolled, "{}", goodbye.sentence);
+            Some(Err(LinkError::Ended { kind: GoodbyeKind::NotEnrolled, .. })) => {
                 self.heard.push(Heard::NotEnrolled);
-                return false;
             }
-            DeskEvent::Welcomed(welcome) => {
-                let go_on = welcome.go_on.expect("this hub knows runs");
-                go_back(&mut self.disk.store.venue, at(go_on.venue));
-                if welcome.restored.is_none() {
-                    go_back(&mut self.disk.store.catalogue, at(go_on.catalogue));
-                    go_back(&mut self.disk.notices_seen, at(go_on.notices));
-                } else {
-                    self.heard.push(Heard::Restored);
-                }
-            }
-            DeskEvent::Page(page) => self.take_page(&page, run),
-            DeskEvent::AgainDone { go_on, common, told } => self.go_back(go_on, common, told),
-        }
-        true
-    }
-
-    fn go_back(&mut self, go_on: GoOn, common: u64, told: Version) {
-        let at = |number| Version { run: told.run, number };
-        forget_beyond(&mut self.disk.store.venue, common, at(go_on.venue));
-        forget_beyond(&mut self.disk.store.catalogue, common, at(go_on.catalogue));
-        forget_beyond(&mut self.disk.notices_seen, common, at(go_on.notices));
-        forget_beyond(&mut self.disk.any, common, told);
-        self.heard.push(Heard::SaidAgain);
-    }
-
-    /// `false` where something lies between what is here and what came: then all is asked for again.
-    fn take_share(&mut self, share: &Share) -> bool {
-        let (day, writer) = (date(share.batch.day).unwrap(), share.batch.writer.writer());
-        let own = writer.device == self.key.device();
-        let Disk { store, ledgers, seals, .. } = &mut self.disk;
-        let ledger = ledger(ledgers, day);
-        match judge(&share.batch, &ledger.id().clone(), ledger.position(&writer)) {
-            Judgement::Merge(extension) => {
-                ledger.extend(&extension).unwrap();
-                if own {
-                    store.acknowledged.insert((day, writer), extension.head().sequence);
-                } else {
-                    let kept = seals.entry((day, writer));
-                    let kept = kept.or_insert_with(|| (share.batch.public_key.clone(), Vec::new()));
-                    kept.1.push(share.batch.seal.clone());
-                }
-            }
-            Judgement::Held => {}
-            Judgement::Lacking { .. } => {
-                store.venue.clear();
-                return false;
-            }
-            Judgement::Quarantine(reason) => panic!("the hub shares what is sealed: {reason}"),
-        }
-        true
-    }
-
-    fn take_page(&mut self, page: &CataloguePage, run: u64) {
-        let store = &mut self.disk.store;
-        assert!(page.from <= newest(&store.catalogue), "no page is left out");
-        for item in catalogue::unpack(&page.items).unwrap() {
-            match item {
-                Item::Gone(name) => drop(store.items.remove(&name)),
-                item => drop(store.items.insert(item.name(), (page.stamp(), item))),
+            Some(Err(LinkError::OutOfStep)) => {}
+            None => return false,
+            Some(Err(error)) => {
+                assert!(self.disk.full.load(Ordering::Relaxed), "a link ends: {error}");
             }
         }
-        if page.stamp.is_none() {
-            note(&mut store.catalogue, Version { run, number: page.to });
-        } else if !page.again_done {
-            self.heard.push(Heard::DenyList);
-        }
-    }
-
-    fn position_at_end(&self, day: Date, writer: &Writer) -> Position {
-        self.disk.ledgers.get(&day).map(|ledger| ledger.position(writer)).unwrap_or_default()
-    }
-
-    fn requests_where(&self, which: impl Fn(&Asked) -> bool) -> Vec<SealedRequest> {
-        let asked = self.disk.requests.values().filter(|it| which(it));
-        asked.map(|it| it.sealed.clone()).collect()
+        self.talk = Some(talk);
+        self.hang_up();
+        false
     }
 }
 
-/// The key of the desk with this number.
-pub(crate) fn key(n: u8) -> DeviceKey {
-    DeviceKey::from_seed(&[n + 1; 32]).unwrap()
+/// Whether a desk has this entry.
+pub(crate) fn has(desk: &Real, place: &EntryRef) -> bool {
+    desk.entries(place.day, &place.writer, place.index, 1).len() == 1
 }
 
-fn ledger(ledgers: &mut BTreeMap<Date, Ledger>, day: Date) -> &mut Ledger {
-    ledgers.entry(day).or_insert_with(|| Ledger::new(LedgerId { venue: venue().clone(), day }))
-}
-
-impl DeskView for Desk {
-    fn venue(&self) -> &VenueId {
-        venue()
-    }
-
-    fn key(&self) -> &DeviceKey {
-        &self.key
-    }
-
-    fn pending(&self) -> Vec<OwnList> {
-        let mut lists = self.own_lists();
-        lists.retain(|it| it.acknowledged < self.position_at_end(it.day, &it.writer).sequence);
-        lists
-    }
-
-    fn own_lists(&self) -> Vec<OwnList> {
-        let device = self.key.device();
-        let lists = self.disk.ledgers.iter();
-        let lists = lists.flat_map(|(day, it)| it.writers().map(move |writer| (*day, writer)));
-        let acknowledged = &self.disk.store.acknowledged;
-        lists
-            .filter(|(_, writer)| writer.device == device)
-            .map(|(day, writer)| {
-                let acknowledged = acknowledged.get(&(day, writer)).copied().unwrap_or(0);
-                OwnList { day, writer, acknowledged }
-            })
-            .collect()
-    }
-
-    fn acknowledged(&self) -> u64 {
-        let device = self.key.device();
-        let own = self.disk.store.acknowledged.iter();
-        own.filter(|((_, writer), _)| writer.device == device).map(|(_, sequence)| sequence).sum()
-    }
-
-    fn position_at(&self, day: Date, writer: &Writer, sequence: u64) -> Option<Position> {
-        match self.disk.ledgers.get(&day) {
-            Some(ledger) => ledger.position_at(writer, sequence),
-            None => (sequence == 0).then(Position::default),
+fn hear(event: &DeskEvent, paged: &mut bool, heard: &mut Vec<Heard>) {
+    heard.push(match event {
+        DeskEvent::Acknowledged { day, writer, sequence } => {
+            Heard::Acknowledged { day: *day, writer: *writer, sequence: *sequence }
         }
-    }
+        DeskEvent::Quarantined(it) => {
+            Heard::SetApart { writer: it.writer.writer(), reason: it.reason.clone() }
+        }
+        DeskEvent::Welcomed(welcome) if welcome.restored.is_some() => Heard::Restored,
+        DeskEvent::Page(page) if page.stamp.is_some() => Heard::OutOfTurn,
+        DeskEvent::Page(page) if !page.last && !std::mem::replace(paged, true) => Heard::FirstPage,
+        DeskEvent::AgainDone { .. } => Heard::SaidAgain,
+        _ => return,
+    });
+}
 
-    fn entries(&self, day: Date, writer: &Writer, from: u64, most: usize) -> Vec<Vec<u8>> {
-        let ledger = self.disk.ledgers.get(&day);
-        ledger.map_or_else(Vec::new, |it| it.entry_bytes_of(writer, from).take(most).collect())
-    }
-
-    fn requests(&self) -> Vec<SealedRequest> {
-        self.requests_where(|it| it.answered.is_none())
-    }
-
-    fn wanted(&self) -> Vec<Wanted> {
-        let low = self.next_unit().is_none() && self.disk.closing.is_empty();
-        let wanted = Wanted { reward: RewardId(REWARD), units: AHEAD, now: false };
-        low.then_some(wanted).into_iter().collect()
-    }
-
-    fn closings(&self) -> Vec<Closing> {
-        let used = self.used();
-        let used = |grant| used.iter().filter(move |it| it.grant == grant).map(|it| it.unit);
-        let closing = self.disk.closing.iter();
-        closing.map(|grant| self.key.sign_closing(*grant, used(*grant).collect())).collect()
-    }
-
-    fn seen(&self) -> Option<Seen> {
-        let Store { venue, catalogue, .. } = self.disk.store.clone();
-        let (any, notices) = (self.disk.any.clone(), self.disk.notices_seen.clone());
-        Some(Seen { catalogue, venue, any, notices, ..Seen::default() })
-    }
-
-    fn others(&self) -> Vec<SealedList> {
-        let kept = self.disk.seals.iter();
-        kept.map(|((day, writer), (public_key, seals))| SealedList {
-            day: *day,
-            writer: *writer,
-            seals: seals.clone(),
-            public_key: public_key.clone(),
-        })
-        .collect()
-    }
-
-    fn notices(&self) -> Vec<SignedNotice> {
-        self.disk.notices.iter().cloned().collect()
-    }
-
-    fn stated(&self) -> Vec<StatedGrant> {
-        let used = self.used();
-        let stated = |it: &GrantedUnits| StatedGrant {
-            grant: it.grant,
-            reward: it.reward,
-            units: it.units,
-            used: used.iter().filter(|used| used.grant == it.grant).map(|it| it.unit).collect(),
-        };
-        self.disk.grants.iter().map(stated).collect()
-    }
-
-    fn answered_beyond(&self, number: u64) -> Vec<SealedRequest> {
-        self.requests_where(|it| it.answered.is_some_and(|at| at > number))
-    }
-
-    fn names_beyond(&self, catalogue: u64, _: u64) -> Vec<ItemName> {
-        let items = self.disk.store.items.iter();
-        items.filter(|(_, (stamp, _))| *stamp > catalogue).map(|(name, _)| *name).collect()
+/// What a desk makes of what it heard that has a fault.
+fn spoilt(planted: Planted, event: DeskEvent) -> Option<DeskEvent> {
+    match (planted, event) {
+        (Planted::PageHalfApplied, DeskEvent::Page(mut page)) => {
+            let items = catalogue::unpack(&page.items).unwrap();
+            page.items = catalogue::pack(&items[..items.len().div_ceil(2)]);
+            Some(DeskEvent::Page(page))
+        }
+        (Planted::DenyListLeftOut, DeskEvent::Page(page))
+            if page.stamp.is_some() && !page.again_done =>
+        {
+            None
+        }
+        (_, event) => Some(event),
     }
 }

@@ -7,13 +7,26 @@ use std::os::unix::fs::MetadataExt;
 use std::panic::panic_any;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 use rand::{Rng, RngExt};
 use syncd::durable::Watch;
 
 /// The power went in the middle of something.
 pub(crate) struct PowerCut;
+
+/// A power cut is no failure, so nothing is printed of it.
+pub(crate) fn let_power_cuts_be_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |why| {
+            if !why.payload().is::<PowerCut>() {
+                before(why);
+            }
+        }));
+    });
+}
 
 /// The contents of a folder, by paths below it.
 pub(crate) type Image = BTreeMap<PathBuf, Vec<u8>>;

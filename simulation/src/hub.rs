@@ -33,8 +33,6 @@ use crate::template;
 /// Noon, UTC.
 pub(crate) const NOON: i64 = 1_795_262_400_000;
 
-/// The reward whose stock is limited.
-pub(crate) const REWARD: u32 = 1;
 
 const HUB_SEED: [u8; 32] = [77; 32];
 
@@ -48,11 +46,16 @@ pub(crate) fn hub_public_key() -> &'static [u8] {
     KEY.get_or_init(|| HubKey::from_seed(&HUB_SEED).unwrap().public_key().to_vec())
 }
 
-/// The hub's key as it stands in its folder: PKCS#8 around the seed.
-fn hub_key() -> Vec<u8> {
+/// A key as it stands in a folder: PKCS#8 around the seed.
+pub(crate) fn pkcs8(seed: &[u8; 32]) -> Vec<u8> {
     let mut der = vec![0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
-    der.extend(HUB_SEED);
+    der.extend(seed);
     der
+}
+
+/// The hub's key as it stands in its folder.
+pub(crate) fn hub_key() -> Vec<u8> {
+    pkcs8(&HUB_SEED)
 }
 
 /// The one clock and the one randomness of a world.
@@ -73,6 +76,13 @@ impl Simulated {
             random: Mutex::new(ChaCha20Rng::seed_from_u64(seed)),
         })
     }
+
+    /// So many random bytes.
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
 }
 
 impl Surroundings for Simulated {
@@ -90,10 +100,19 @@ impl Surroundings for Simulated {
     }
 }
 
-/// A mistake that the driver makes, to see that the simulation finds it.
+/// A fault that is planted, to see that the simulation finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Planted {
+pub enum Planted {
+    /// None.
     Nothing,
+    /// The desks' disks say that something is durable, and forget it at a power cut.
+    NothingIsSynced,
+    /// Outside the desk's folder nothing is noted of the units that it handed out.
+    MarkForgotten,
+    /// A desk applies the first half of a page, and takes the page for applied.
+    PageHalfApplied,
+    /// A desk leaves out the deny list that goes ahead of the catalogue.
+    DenyListLeftOut,
     /// A batch is acknowledged, and committed when the next thing is asked, if the hub lives so long.
     AcknowledgedBeforeCommit,
     /// Numbers count and runs do not: whichever run a desk names is taken for one of this database.
@@ -283,7 +302,11 @@ impl Session {
                 Step::Need(need) => {
                     let writes = matches!(
                         need,
-                        Need::Take(_) | Need::Request(_) | Need::Wanted(_) | Need::Closing(_)
+                        Need::Take(_)
+                            | Need::Request(_)
+                            | Need::Wanted(_)
+                            | Need::Closing(_)
+                            | Need::Enrol(_)
                     );
                     self.find(need, hub).await;
                     if writes && crash {

@@ -6,20 +6,25 @@ use std::sync::Arc;
 use crdt_model::catalogue::{
     Activity, Card, CardName, CardStatus, Membership, MembershipStatus, PassRecord, Programme,
 };
-use crdt_model::ids::{ActivityId, CardSystemId, Identification, PassId};
+use crdt_model::ids::{ActivityId, CardSystemId, Identification, PassId, UitpasNumber};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use hub::db::{Db, Moves, sql};
 use hub::records::passes::{Imported, write_imported};
+use sync_protocol::invitation::key_fingerprint;
+use syncd::enrolment::Enrolment;
 use tokio::sync::Mutex;
 
 use crate::desk;
-use crate::hub::{Files, Simulated, folder, open, venue};
+use crate::hub::{Files, Simulated, folder, hub_public_key, open, venue};
 
 /// Passes that the desks see: few, so that desks meet on their accounts.
 pub(crate) const PASSES: u64 = 8;
 
 /// Passes of a world whose catalogue fits no page: then the deny list goes ahead.
 const MANY: u64 = 1_100;
+
+/// Passes behind these, whose holders' names are sealed.
+pub(crate) const WITH_HOLDER: u64 = 2;
 
 /// Units of the limited reward.
 pub(crate) const UNITS: u32 = 40;
@@ -43,6 +48,40 @@ pub(crate) async fn of(desks: u8, large: bool) -> Arc<Files> {
 /// The chip of a pass.
 pub(crate) fn chip(pass: u64) -> Identification {
     Identification::Chip(format!("04{pass:012X}").parse().unwrap())
+}
+
+/// What the desk with this number was told when it was enrolled.
+pub(crate) async fn enrolment(db: &Db, n: u8) -> Enrolment {
+    Enrolment {
+        venue: venue().clone(),
+        venue_name: "De Reede".to_owned(),
+        desk_name: format!("Balie {n}"),
+        time_zone: "Europe/Brussels".to_owned(),
+        hub_addresses: Vec::new(),
+        hub_key: key_fingerprint(hub_public_key()),
+        lookup_key: hub::secrets::lookup_key(db).await.unwrap().0,
+        request_key: Some(hub::secrets::request_key(db).await.unwrap().public_key()),
+    }
+}
+
+/// A file that names the passes behind the others, with a holder whose name has so many letters.
+fn with_holders(letters: usize) -> String {
+    let rows = (0..WITH_HOLDER).map(|n| {
+        let number = UitpasNumber::with_check_digit(&format!("0900{n:06}00")).unwrap();
+        format!(
+            r#"{{"programme": "UITPAS", "uitpasNumber": "{number}", "cardStatus": "ACTIVE",
+                "memberships": [{{"cardSystem": 1}}],
+                "holder": {{"name": "{}", "dateOfBirth": "1990-01-01"}}}}"#,
+            "N".repeat(letters)
+        )
+    });
+    format!(r#"{{"passes": [{}]}}"#, rows.collect::<Vec<_>>().join(","))
+}
+
+/// Gives the holders other names, which are sealed anew: slow, as it is meant to be.
+pub(crate) async fn change_holders(db: &Db, letters: usize) {
+    let file = hub::import::read(&with_holders(letters)).unwrap();
+    hub::import::import(db, &file).await.unwrap();
 }
 
 /// Keeps an activity under a new number.
@@ -113,4 +152,6 @@ async fn fill(db: &Db, desks: u8, passes: u64) {
             "maxAvailableUnits": {UNITS}}}]}}"#
     );
     hub::import::import(db, &hub::import::read(&file).unwrap()).await.unwrap();
+    change_holders(db, 3).await;
+    hub::card_keys::make(db, hub::card_keys::Kind::Keys).await.unwrap();
 }

@@ -4,42 +4,59 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::Ordering;
 
-use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
-use crdt_model::ids::{ActivityId, PassId, RewardId, Writer};
-use crdt_model::time::{UnixMillis, day_number};
+use crdt_model::entry::EntryRef;
+use crdt_model::ids::Writer;
+use crdt_model::time::day_number;
+use desk_api::types::RequestState;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use sync_protocol::request::{Request, RequestId, seal_request};
 
-use crate::desk::{Desk, Disk, Heard};
-use crate::hub::{Files, Hub, Planted, REWARD, Turn};
+use crate::desk::{Desk, Ending, Heard};
+use crate::disk::Image;
+use crate::enrolling::Invited;
+use crate::hub::{Files, Hub, Planted, Turn};
 use crate::link::Link;
 use crate::{Counts, check, template};
 
 /// Steps before the world is healed.
-const STEPS: usize = 120;
+const STEPS: usize = 100;
 
 /// Steps in which a healed world must come to rest.
 const REST: usize = 300;
 
+/// Desks at the most.
+const MOST_DESKS: usize = 5;
+
 /// How far a desk's clock may be from the world's, in milliseconds.
 const SKEWS: [i64; 8] = [0, 0, 0, -30_000, 90_000, 3_600_000, -86_400_000, 86_400_000];
+
+/// The activities, as the desks choose them.
+const EVENTS: [&str; 3] = ["event-1", "event-2", "event-3"];
 
 pub(crate) struct World {
     pub(crate) random: ChaCha8Rng,
     pub(crate) hub: Hub,
     pub(crate) desks: Vec<Desk>,
-    images: Vec<Disk>,
+    images: Vec<Image>,
     backup: Files,
     /// Whether the hub may be put back: in half of the worlds it never is.
     restores: bool,
+    /// Whether holders get other names: sealing is slow.
+    pub(crate) holders_change: bool,
     /// Desks that were revoked.
     pub(crate) revoked: BTreeSet<usize>,
     /// The hub was put back with what stands beside its database, so that only desks could tell it.
     pub(crate) all_put_back: bool,
     /// The hub was put back, with what stands beside its database or without.
     pub(crate) put_back: bool,
-    links: Vec<Link>,
+    /// Passes that the hub had blocked when each desk called it last, in a world whose catalogue fits no page.
+    pub(crate) denied: Vec<BTreeSet<u64>>,
+    large: bool,
+    /// Invitations that were used.
+    pub(crate) invited: Vec<Invited>,
+    /// What an operator took back.
+    pub(crate) corrected: BTreeSet<EntryRef>,
+    pub(crate) links: Vec<Link>,
     pub(crate) counts: Counts,
     /// Of all bytes that were said, in their order.
     said: DefaultHasher,
@@ -51,16 +68,26 @@ impl World {
         let count: u8 = random.random_range(2..=4);
         let large = random.random_bool(0.05);
         let hub = Hub::new(count, large, random.random(), planted).await;
-        let desk = |n| Desk::new(n, SKEWS[random.random_range(0..SKEWS.len())]);
+        let mut desks = Vec::new();
+        for n in 0..count {
+            let skew = SKEWS[random.random_range(0..SKEWS.len())];
+            let enrolment = template::enrolment(&hub.db, n).await;
+            desks.push(Desk::new(n, skew, hub.surroundings.clone(), &enrolment, planted));
+        }
         Self {
-            desks: (0..count).map(desk).collect(),
-            images: vec![Disk::default(); usize::from(count)],
+            images: desks.iter().map(Desk::image).collect(),
+            denied: vec![BTreeSet::new(); desks.len()],
+            large,
+            desks,
             backup: hub.copy(),
             restores: random.random_bool(0.5),
+            holders_change: random.random_bool(0.1),
             hub,
             revoked: BTreeSet::new(),
             all_put_back: false,
             put_back: false,
+            invited: Vec::new(),
+            corrected: BTreeSet::new(),
             links: Vec::new(),
             counts: Counts::new(),
             said: DefaultHasher::new(),
@@ -74,21 +101,27 @@ impl World {
             self.step().await;
         }
         self.hub.surroundings.hub_skew.store(0, Ordering::Relaxed);
+        for desk in &mut self.desks {
+            desk.disk.full.store(false, Ordering::Relaxed);
+            desk.start();
+        }
         self.settle().await;
         check::all(&mut self).await;
         // Whatever a desk learnt last, its next hello may say: nothing must come of it.
         for desk in 0..self.desks.len() {
             if !self.revoked.contains(&desk) {
-                self.connect(desk);
+                self.connect(desk).await;
             }
         }
         self.settle().await;
         check::all(&mut self).await;
+        self.check_invitations().await;
+        check::stores(&mut self).await;
         self.hub.db.close().await;
         (self.counts, self.said.finish())
     }
 
-    fn count(&mut self, what: &'static str) {
+    pub(crate) fn count(&mut self, what: &'static str) {
         *self.counts.entry(what).or_default() += 1;
     }
 
@@ -98,55 +131,60 @@ impl World {
             .surroundings
             .clock
             .fetch_add(self.random.random_range(1..3_000), Ordering::Relaxed);
-        match self.random.random_range(0..118) {
-            0..28 => self.append(desk),
-            28..40 => self.connect(desk),
+        match self.random.random_range(0..126) {
+            0..28 => self.visitors(desk),
+            28..40 => self.connect(desk).await,
             40..78 => self.deliver_something().await,
             78..82 => self.cut_something(),
             82..85 => self.repeat_something(),
-            85..87 => {
-                self.count("desks killed");
-                self.desks[desk].crash(true);
-            }
-            87..89 => {
-                self.count("desks killed that lost their store");
-                self.desks[desk].crash(false);
-            }
-            89..91 => self.images[desk] = self.desks[desk].disk.clone(),
-            91 => {
-                self.count("desks whose disk was put back");
+            85..91 => self.end(desk),
+            91..93 => self.images[desk] = self.desks[desk].image(),
+            93 => {
+                let whole = self.random.random();
+                self.count(if whole {
+                    "desks put back, disk and all"
+                } else {
+                    "desks' folders put back"
+                });
                 let image = self.images[desk].clone();
-                self.desks[desk].restore(&image);
+                self.desks[desk].put_back(&image, whole);
             }
-            92..94 => {
-                self.count("hubs stopped and started");
-                self.restart().await;
+            94 => {
+                let full = self.random.random_bool(0.3);
+                if full {
+                    self.count("disks that became full");
+                }
+                self.desks[desk].disk.full.store(full, Ordering::Relaxed);
             }
-            94..97 => {
-                self.count("activities changed");
-                let (id, points) = (self.random.random_range(1..6), self.random.random_range(1..9));
-                template::change_activity(&self.hub.db, id, points).await;
-            }
+            95..97 => self.hub_changes().await,
             97..99 => self.stop_hearing(),
             99..101 => self.backup = self.hub.copy(),
             101 if self.restores => self.restore(false).await,
             102 if self.restores => self.restore(true).await,
             101..103 => self.work().await,
-            103..106 => self.ask(desk).await,
+            103..106 => self.ask(desk),
             106..108 => {
                 if self.desks[desk].give_back() {
                     self.count("desks that gave their units back");
                 }
             }
             108 => self.revoke(desk).await,
-            109 => {
-                self.count("clocks of the hub set");
-                let skew = self.random.random_range(-600_000..600_000);
-                self.hub.surroundings.hub_skew.store(skew, Ordering::Relaxed);
-            }
+            109 => self.set_a_clock(desk),
             110..114 => {
                 self.count("times that all lines worked");
                 self.work().await;
+            }
+            114..116 => {
+                self.count("hubs stopped and started");
+                self.restart().await;
+            }
+            116 if self.desks.len() < MOST_DESKS => self.enrol_another().await,
+            117 => self.correct().await,
+            118..121 => {
+                for desk in &mut self.desks {
+                    desk.start();
+                    desk.look_after();
+                }
             }
             _ => {
                 self.count("times that some minutes passed");
@@ -157,14 +195,77 @@ impl World {
         self.hang_up_on_the_dead();
     }
 
-    fn world_clock(&self) -> i64 {
-        self.hub.surroundings.clock.load(Ordering::Relaxed)
+    /// A desk ends, and begins again.
+    fn end(&mut self, desk: usize) {
+        let (how, what) = match self.random.random_range(0..4) {
+            0 => (Ending::Killed, "desks killed"),
+            1 => (Ending::LostStore, "desks killed that lost their store"),
+            2 => (Ending::PowerCut, "desks whose power was cut"),
+            _ => {
+                self.count("desks whose power was cut in the middle of something");
+                let many = self.random.random_range(1..6);
+                self.desks[desk].disk.cut_in(many);
+                self.visitors(desk);
+                self.desks[desk].disk.cut_in(0);
+                return;
+            }
+        };
+        self.count(what);
+        self.desks[desk].end(how);
+        self.desks[desk].start();
+    }
+
+    /// Something changes at the hub that desks are told.
+    async fn hub_changes(&mut self) {
+        match self.random.random_range(0..8) {
+            0 => {
+                self.count("card keys changed");
+                hub::card_keys::make(&self.hub.db, hub::card_keys::Kind::Keys).await.unwrap();
+            }
+            1 if self.holders_change => {
+                self.count("holders changed");
+                let letters = self.random.random_range(4..30);
+                template::change_holders(&self.hub.db, letters).await;
+            }
+            _ => {
+                self.count("activities changed");
+                let (id, points) = (self.random.random_range(1..6), self.random.random_range(1..9));
+                template::change_activity(&self.hub.db, id, points).await;
+            }
+        }
+    }
+
+    fn set_a_clock(&mut self, desk: usize) {
+        if self.random.random() {
+            self.count("clocks of the hub set");
+            let skew = self.random.random_range(-600_000..600_000);
+            self.hub.surroundings.hub_skew.store(skew, Ordering::Relaxed);
+        } else {
+            self.count("clocks of desks set");
+            self.desks[desk].set_clock(SKEWS[self.random.random_range(0..SKEWS.len())]);
+        }
+    }
+
+    /// An operator takes something back that the hub holds.
+    async fn correct(&mut self) {
+        let held = check::places(&self.hub.db).await;
+        if held.is_empty() {
+            return;
+        }
+        let target = held[self.random.random_range(0..held.len())];
+        let key = crate::hub::hub_key();
+        let corrected =
+            hub::corrections::void(&self.hub.db, &key, crate::hub::venue(), target).await;
+        if let Ok(place) = corrected {
+            self.count("entries that an operator took back");
+            self.corrected.insert(place);
+        }
     }
 
     /// A desk whose session is over listens to no line.
     fn hang_up_on_the_dead(&mut self) {
         for (place, desk) in self.desks.iter().enumerate() {
-            if desk.session.is_none() {
+            if !desk.has_session() {
                 for link in self.links.iter_mut().filter(|link| link.desk == place) {
                     link.listened_to = false;
                 }
@@ -173,7 +274,14 @@ impl World {
         self.links.retain(|link| link.listened_to || !link.up.dead);
     }
 
-    async fn restart(&mut self) {
+    /// Another desk is there.
+    pub(crate) fn join(&mut self, desk: Desk) {
+        self.images.push(desk.image());
+        self.denied.push(BTreeSet::new());
+        self.desks.push(desk);
+    }
+
+    pub(crate) async fn restart(&mut self) {
         self.links.clear();
         self.hub.restart().await;
     }
@@ -198,54 +306,44 @@ impl World {
         hub::registry::revoke(&self.hub.db, self.desks[desk].key.device()).await.unwrap();
     }
 
-    fn append(&mut self, desk: usize) {
+    /// Some visitors come to a desk.
+    fn visitors(&mut self, desk: usize) {
+        if self.random.random_bool(0.3) {
+            let event = EVENTS[self.random.random_range(0..EVENTS.len())];
+            self.desks[desk].choose(event);
+        }
         for _ in 0..self.random.random_range(1..4) {
-            let pass = Subject::Pass(PassId(self.random.random_range(1..=template::PASSES)));
-            let activity = ActivityId(self.random.random_range(1..4));
-            let check_in = (pass, Fact::CheckIn { activity, points: 1 });
-            let (subject, fact) = match self.random.random_range(0..10) {
-                0..4 => check_in,
-                4..8 => match self.desks[desk].next_unit() {
-                    Some(unit) => {
-                        self.count("units handed out");
-                        let reward = RewardId(REWARD);
-                        (pass, Fact::Redemption { reward, points: 1, unit: Some(unit) })
-                    }
-                    None => check_in,
-                },
-                8 => (pass, Fact::Visit),
-                _ => self.a_void(desk).unwrap_or(check_in),
+            let card = template::chip(self.random.random_range(1..=template::PASSES)).to_string();
+            let (what, place) = match self.random.random_range(0..10) {
+                0..5 => ("check-ins and visits", self.desks[desk].tap(&card)),
+                5..9 => ("units handed out", self.desks[desk].redeem(&card, "tas")),
+                _ => {
+                    let target = self.something_here(desk);
+                    ("entries taken back", self.desks[desk].void(target))
+                }
             };
-            self.count("entries recorded");
-            let (world, at) = (self.world_clock(), UnixMillis(0));
-            self.desks[desk].append(world, Entry { at, subject, fact });
+            if place.is_some() {
+                self.count(what);
+            }
         }
     }
 
-    /// Takes back something that this desk has on its disk, its own or another desk's.
-    fn a_void(&mut self, desk: usize) -> Option<(Subject, Fact)> {
-        let ledgers: Vec<_> = self.desks[desk].disk.ledgers.iter().collect();
-        if ledgers.is_empty() {
+    /// Something that this desk was shown to have recorded; or its last entry.
+    fn something_here(&mut self, desk: usize) -> Option<EntryRef> {
+        let shown = &self.desks[desk].shown;
+        let many = shown.len();
+        if many == 0 || self.random.random() {
             return None;
         }
-        let (day, ledger) = ledgers[self.random.random_range(0..ledgers.len())];
-        let writers: Vec<_> = ledger.writers().collect();
-        let writer = *writers.get(self.random.random_range(0..writers.len().max(1)))?;
-        let index = self.random.random_range(0..ledger.position(&writer).sequence);
-        let target = EntryRef { day: *day, writer, index };
-        Some((ledger.entry(&target)?.subject, Fact::Void { target }))
+        shown.iter().nth(self.random.random_range(0..many)).copied()
     }
 
     /// A card is reported lost: it is refused from then on, and the report is refused where it comes a second time.
-    async fn ask(&mut self, desk: usize) {
+    fn ask(&mut self, desk: usize) {
         self.count("requests");
-        let key = hub::secrets::request_key(&self.hub.db).await.unwrap().public_key();
-        let card = template::chip(self.random.random_range(1..=template::PASSES));
-        let (request, id) = (Request::ReportLost { card }, RequestId(self.random.random()));
-        let mut random = rand_chacha::ChaCha20Rng::from_seed(self.random.random());
-        let desk = &mut self.desks[desk];
-        let sealed = seal_request(&request, id, &key, desk.key.public_key(), &mut random);
-        desk.ask(sealed.unwrap());
+        // Not all: who taps then?
+        let card = template::chip(self.random.random_range(1..=template::PASSES / 2));
+        self.desks[desk].ask(&card.to_string());
     }
 
     fn some_link(&mut self) -> Option<usize> {
@@ -253,15 +351,20 @@ impl World {
         (count > 0).then(|| self.random.random_range(0..count))
     }
 
-    fn connect(&mut self, desk: usize) {
-        self.count("lines opened");
+    pub(crate) async fn connect(&mut self, desk: usize) {
+        if self.large {
+            self.denied[desk] = check::blocked(&self.hub.db).await;
+        }
+        self.desks[desk].start();
         for link in self.links.iter_mut().filter(|link| link.desk == desk) {
             link.listened_to = false;
         }
-        let world = self.world_clock();
-        self.desks[desk].connect(world);
-        let session = self.hub.session(self.desks[desk].key.public_key());
-        self.links.push(Link::new(desk, session));
+        self.desks[desk].connect();
+        if self.desks[desk].has_session() {
+            self.count("lines opened");
+            let session = self.hub.session(self.desks[desk].key.public_key());
+            self.links.push(Link::new(desk, session));
+        }
     }
 
     /// Moves some bytes on some line, one way.
@@ -286,6 +389,9 @@ impl World {
             }
         }
         let bytes = link.up.arrive(most);
+        if link.listened_to {
+            self.desks[link.desk].signs += bytes.len() as u64;
+        }
         self.said.write(&bytes);
         match link.session.turn(&bytes, &mut self.hub, crash).await {
             Turn::Said(said) => {
@@ -325,7 +431,8 @@ impl World {
                 }
                 Heard::SetApart { writer, reason } => self.take_set_apart(writer, &reason),
                 Heard::Restored => self.count("desks told that the hub was restored"),
-                Heard::DenyList => self.count("pages out of turn"),
+                Heard::OutOfTurn => self.count("pages out of turn"),
+                Heard::FirstPage => check::denials(self, desk).await,
                 Heard::SaidAgain => self.count("desks that said all again"),
                 Heard::NotEnrolled => self.count("desks sent away"),
             }
@@ -353,7 +460,7 @@ impl World {
         link.up.cut(arriving);
         link.down.dead = true;
         if std::mem::take(&mut link.listened_to) {
-            self.desks[link.desk].session = None;
+            self.desks[link.desk].hang_up();
         }
     }
 
@@ -392,11 +499,16 @@ impl World {
     async fn settle(&mut self) {
         for _ in 0..REST {
             let mut moved = false;
+            if self.waits() {
+                self.hub.surroundings.clock.fetch_add(2_000, Ordering::Relaxed);
+            }
+            for desk in &mut self.desks {
+                desk.look_after();
+            }
             for desk in 0..self.desks.len() {
                 let linked = self.links.iter().any(|link| link.desk == desk && link.works());
-                if !self.revoked.contains(&desk) && (!linked || self.desks[desk].session.is_none())
-                {
-                    self.connect(desk);
+                if !self.revoked.contains(&desk) && (!linked || !self.desks[desk].has_session()) {
+                    self.connect(desk).await;
                     moved = true;
                 }
             }
@@ -404,10 +516,23 @@ impl World {
                 moved |= self.deliver_up(place, usize::MAX, false).await;
                 moved |= self.deliver_down(place, usize::MAX).await;
             }
-            if !moved {
+            if !moved && !self.waits() {
                 return;
             }
         }
         panic!("the world does not come to rest");
     }
+
+    /// Whether something at a desk waits for its time.
+    fn waits(&self) -> bool {
+        let living = self.desks.iter().enumerate().filter(|(it, _)| !self.revoked.contains(it));
+        let mut desks = living.map(|(_, desk)| desk.real());
+        desks.any(|desk| desk.is_none_or(|it| it.pending_count() > 0 || waiting(it) > 0))
+    }
+}
+
+/// How many requests of a desk wait for an answer.
+fn waiting(desk: &syncd::desk::Desk) -> usize {
+    let requests = desk.requests();
+    requests.iter().filter(|it| it.state == RequestState::Waiting).count()
 }

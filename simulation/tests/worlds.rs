@@ -1,25 +1,12 @@
-//! The hub that ships in a simulated world: desks, lines that break at any byte, crashes, restored disks, clocks that are
-//! wrong. Each seed is a world of its own, and the same world each time.
-//!
-//! `./dev sim` runs as many as one likes; `docs/simulation.md` says what was found.
+//! Worlds, and faults that are planted in them.
 
-#![allow(clippy::unwrap_used, reason = "a world ends with the first thing that is wrong")]
+#![allow(clippy::unwrap_used, reason = "a test ends with the first thing that is wrong")]
 
-mod check;
-mod desk;
-mod hub;
-#[path = "../../../sync-protocol/tests/simulation/link.rs"]
-mod link;
-mod template;
-mod world;
-
-use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::hub::Planted;
-use crate::world::World;
+use simulation::{Counts, Planted, live};
 
 /// Worlds of one run in the tests: what takes some 40 s in the dev profile on two cores.
 const SEEDS: u64 = 200;
@@ -27,17 +14,8 @@ const SEEDS: u64 = 200;
 /// Seeds in which a planted fault is looked for, at the most.
 const LOOKED_AT: u64 = 400;
 
-/// What happened, and how often.
-type Counts = BTreeMap<&'static str, u64>;
-
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|it| it.parse().unwrap_or_else(|_| panic!("{name} is no number")))
-}
-
-/// Lives one world through.
-fn live(seed: u64, planted: Planted) -> (Counts, u64) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { World::new(seed, planted).await.run().await })
 }
 
 /// Lives these worlds through, on all cores. Gives what happened in them, and the seeds that failed.
@@ -58,7 +36,7 @@ fn live_all(start: u64, seeds: u64) -> (Counts, Vec<u64>) {
                 }
             } else {
                 eprintln!(
-                    "seed {seed} failed. This lives it through again:\n  STEMPEL_SIM_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary_id(hub::simulation) & test(every_world)'"
+                    "seed {seed} failed. This lives it through again:\n  STEMPEL_SIM_SEED={seed} cargo nextest run --workspace --no-capture -E 'binary_id(simulation::worlds) & test(every_world)'"
                 );
                 all.1.push(seed);
             }
@@ -136,4 +114,24 @@ fn a_hub_that_tells_no_news_is_found() {
 #[test]
 fn a_restored_hub_that_ignores_its_journal_is_found() {
     is_found(Planted::JournalIgnored);
+}
+
+#[test]
+fn a_disk_that_syncs_nothing_is_found() {
+    is_found(Planted::NothingIsSynced);
+}
+
+#[test]
+fn a_desk_that_notes_no_units_outside_its_folder_is_found() {
+    is_found(Planted::MarkForgotten);
+}
+
+#[test]
+fn a_page_that_is_half_applied_is_found() {
+    is_found(Planted::PageHalfApplied);
+}
+
+#[test]
+fn a_deny_list_that_does_not_go_ahead_is_found() {
+    is_found(Planted::DenyListLeftOut);
 }

@@ -6,9 +6,10 @@
 //! says then cannot be kept, so the desk takes none of it until it begins another session.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use desk_api::types::{Health, Status, Trouble};
+use sync_protocol::heartbeat::Ticks;
 use tokio::sync::Notify;
 
 use super::Desk;
@@ -30,7 +31,7 @@ const CHECKED_AT_ONCE: usize = 1000;
 const TROUBLE_EVERY: Duration = Duration::from_secs(2);
 
 /// The disk is not tried out more often than this, however often there is something to look after.
-const TRIED_EVERY: Duration = Duration::from_secs(1);
+const TRIED_EVERY_MS: u64 = 1000;
 
 /// How often the disk is tried out while all is well, so that a full one is said before the next visitor comes.
 const FINE_EVERY: Duration = Duration::from_secs(30);
@@ -81,7 +82,7 @@ pub(super) struct DeskHealth {
     /// What the disk last said, where it took nothing.
     disk: Option<DiskTrouble>,
     /// When the disk was tried out last.
-    tried: Option<Instant>,
+    tried: Option<Ticks>,
     /// What was published last.
     published: Mutex<Option<Said>>,
     /// Told when something is the matter.
@@ -200,9 +201,10 @@ impl Desk {
 
     /// What is to be tried out before the next look.
     pub fn trials(&mut self) -> Trials {
-        let due = self.health.tried.is_none_or(|at| at.elapsed() >= TRIED_EVERY);
+        let now = self.read_clocks().steady;
+        let due = self.health.tried.is_none_or(|at| now.since(at) >= TRIED_EVERY_MS);
         if due {
-            self.health.tried = Some(Instant::now());
+            self.health.tried = Some(now);
         }
         let bytes = if self.health.disk.is_some() { ROOM } else { A_LITTLE };
         let disk = due.then(|| Trial { folder: self.folder.root().to_owned(), bytes });

@@ -11,7 +11,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Which rooms each room may use: those on the floors below it. `service` is beside the floors: of them it knows only what
 /// surroundings are.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("crdt-model", &[]),
     ("service", &["crdt-model"]),
     ("catalogue-file", &["crdt-model"]),
@@ -24,6 +24,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("hub", &["sample-world", "lines", "catalogue-file", "service", "sync-protocol", "crdt-model"]),
     ("tui", &["desk-api", "hardware", "service", "sync-protocol", "crdt-model"]),
     ("incarnation-model", &[]),
+    ("simulation", &["hub", "syncd", "desk-api", "sync-protocol", "crdt-model"]),
     ("stempel-tests", &["tui", "syncd", "desk-api", "hardware", "sync-protocol", "crdt-model"]),
     (
         "stempel-bench",
