@@ -5,7 +5,7 @@ use crdt_model::ids::{DeviceId, VenueId};
 use sync_protocol::notice::{Notice, SignedNotice};
 
 use crate::db::Line;
-use crate::db::{Db, HubError, Writing};
+use crate::db::{Db, HubError, Reading, Writing};
 use crate::records::devices::{self, venue_id};
 use crate::records::{invitations, notices, runs};
 
@@ -35,15 +35,35 @@ pub(crate) async fn state_enrolled(
     writing: &mut Writing,
     device: DeviceId,
 ) -> Result<(), HubError> {
-    let Some(found) = devices::enrolment(writing, device).await? else { return Ok(()) };
-    let notice = Notice::Enrolled {
+    match enrolled(writing, device).await? {
+        Some(notice) => state(writing, &notice).await,
+        None => Ok(()),
+    }
+}
+
+/// What is to be stated of a desk that may take part.
+async fn enrolled(reading: &mut Reading, device: DeviceId) -> Result<Option<Notice>, HubError> {
+    let Some(found) = devices::enrolment(reading, device).await? else { return Ok(None) };
+    Ok(Some(Notice::Enrolled {
         device: device.0,
         public_key: found.public_key,
         venue: venue_id(&found.venue)?,
         name: found.name,
         at: found.enrolled_at,
-    };
-    state(writing, &notice).await
+    }))
+}
+
+/// The same, signed, as the desk is to show it.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn signed_enrolment(
+    db: &Db,
+    device: DeviceId,
+) -> Result<Option<SignedNotice>, HubError> {
+    let Some(beside) = db.beside() else { return Ok(None) };
+    let notice = enrolled(&mut db.read().await?, device).await?;
+    Ok(notice.map(|notice| beside.key().sign_notice(&notice)))
 }
 
 /// Shuts a device out: from now on it adds nothing and is told nothing (invariant 7), and nothing waits any more for what

@@ -126,7 +126,7 @@ pub async fn enrol(
     // The answer may be lost on its way: the desk that used the invitation is given it again.
     if found.used_at.is_some() && found.used_at == enrolled_at {
         writing.rollback().await?;
-        return Ok(Ok(enrolment(db, found).await?));
+        return Ok(Ok(enrolment(db, device, found).await?));
     }
     if found.used_at.is_some() {
         return refused(
@@ -145,7 +145,7 @@ pub async fn enrol(
         );
     }
     writing.commit().await?;
-    Ok(Ok(enrolment(db, found).await?))
+    Ok(Ok(enrolment(db, device, found).await?))
 }
 
 /// Adds the device and notes that the invitation was used, at one moment. Whether the device was new.
@@ -173,12 +173,17 @@ async fn enrol_now(
     Ok(true)
 }
 
-async fn enrolment(db: &Db, found: invitations::Invitation) -> Result<Enrolled, HubError> {
+async fn enrolment(
+    db: &Db,
+    device: DeviceId,
+    found: invitations::Invitation,
+) -> Result<Enrolled, HubError> {
     let lookup_key = lookup_key(db).await?.0;
     let request_key = Some(request_key(db).await?.public_key());
     let venue = venue_id(&found.venue)?;
     let (venue_name, desk_name, time_zone) = (found.venue_name, found.name, found.time_zone);
-    Ok(Enrolled { venue, venue_name, desk_name, time_zone, lookup_key, request_key })
+    let notice = notices::signed_enrolment(db, device).await?;
+    Ok(Enrolled { venue, venue_name, desk_name, time_zone, lookup_key, request_key, notice })
 }
 
 /// Whether this device is enrolled and not revoked.

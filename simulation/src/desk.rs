@@ -21,11 +21,13 @@ use sync_protocol::catalogue;
 use sync_protocol::desk::{DeskEvent, DeskSession, DeskView};
 use sync_protocol::heartbeat::Pulse;
 use sync_protocol::message::GoodbyeKind;
+use sync_protocol::notice::SignedNotice;
 use sync_protocol::seal::DeviceKey;
 use syncd::desk::{Desk as Real, LinkError, Refusal};
 use syncd::durable::{Watching, watch};
 use syncd::enrolment::Enrolment;
 use syncd::links::{Peer, Session};
+use syncd::notice_file::NoticeFile;
 use syncd::paths::DeskFolder;
 use syncd::store::Store;
 
@@ -140,11 +142,28 @@ impl Desk {
         enrolment: &Enrolment,
         planted: Planted,
     ) -> Self {
+        Self::enrolled(n, skew, world, (enrolment, None), planted)
+    }
+
+    /// The same, which has kept what the hub signed when it was enrolled.
+    pub(crate) fn enrolled(
+        n: u8,
+        skew: i64,
+        world: Arc<Simulated>,
+        (enrolment, notice): (&Enrolment, Option<SignedNotice>),
+        planted: Planted,
+    ) -> Self {
         let folder = folder();
         fs::create_dir(folder.path().join(DESK)).unwrap();
         fs::create_dir(folder.path().join(MARKS)).unwrap();
         let place = DeskFolder::new(folder.path().join(DESK));
         fs::write(place.key(), pkcs8(&seed(n))).unwrap();
+        let kept = NoticeFile::open(&place.notices()).keep(
+            notice.into_iter().collect(),
+            hub_public_key(),
+            None,
+        );
+        kept.unwrap();
         enrolment.write(&place).unwrap();
         let disk = Arc::new(Disk::new(folder.path(), planted == Planted::NothingIsSynced));
         let random = ChaCha8Rng::seed_from_u64(u64::from_le_bytes(world.bytes()));

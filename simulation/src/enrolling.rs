@@ -59,7 +59,8 @@ impl World {
         };
         let world = self.hub.surroundings.clone();
         self.invited.push(Invited { token });
-        self.join(Desk::new(n, 0, world, &enrolment, self.hub.planted));
+        let notice = enrolled.notice.expect("this hub has a journal");
+        self.join(Desk::enrolled(n, 0, world, (&enrolment, Some(notice)), self.hub.planted));
     }
 
     async fn show(&mut self, token: [u8; 16], n: u8, crash: bool) -> Shown {

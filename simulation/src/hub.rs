@@ -33,7 +33,6 @@ use crate::template;
 /// Noon, UTC.
 pub(crate) const NOON: i64 = 1_795_262_400_000;
 
-
 const HUB_SEED: [u8; 32] = [77; 32];
 
 pub(crate) fn venue() -> &'static VenueId {

@@ -520,7 +520,21 @@ impl World {
                 return;
             }
         }
-        panic!("the world does not come to rest");
+        let standing: Vec<String> =
+            self.desks.iter().enumerate().map(|(n, desk)| self.standing(n, desk)).collect();
+        panic!("the world does not come to rest: {}", standing.join("; "));
+    }
+
+    /// How a desk stands, for whoever looks why a world does not come to rest.
+    fn standing(&self, n: usize, desk: &Desk) -> String {
+        let revoked = self.revoked.contains(&n);
+        let session = desk.has_session();
+        let Some(real) = desk.real() else { return format!("desk {n} does not run") };
+        let (pending, waiting, status) = (real.pending_count(), waiting(real), real.status());
+        format!(
+            "desk {n}: revoked {revoked}, session {session}, pending {pending}, waiting {waiting}, disk {:?}, store {:?}, hub {:?}",
+            status.disk, status.store, status.hub
+        )
     }
 
     /// Whether something at a desk waits for its time.

@@ -387,6 +387,9 @@ pub struct Enrolled {
     /// The key to which requests are sealed ([`crate::request`]), where the hub takes any.
     #[cbor(n(5), with = "minicbor::bytes")]
     pub request_key: Option<[u8; 32]>,
+    /// That it was enrolled, as [`Hello::enrolled`] shows it: for a hub that is restored before this desk calls it.
+    #[n(6)]
+    pub notice: Option<SignedNotice>,
 }
 
 impl std::fmt::Debug for Enrolled {

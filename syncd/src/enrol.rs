@@ -6,12 +6,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lines::connect::{ConnectError, connect};
+use lines::peer_key;
 use sync_protocol::frame::{FrameReader, frame};
 use sync_protocol::invitation::{Invitation, InvitationError};
 use sync_protocol::message::{DeskMessage, Enrol, HubMessage, PROTOCOL_VERSION};
+use sync_protocol::notice::SignedNotice;
 use thiserror::Error;
 
 use crate::enrolment::{Enrolment, IdentityError, key};
+use crate::notice_file::NoticeFile;
 use crate::paths::DeskFolder;
 
 /// So long an answer to an enrolment is waited for.
@@ -107,12 +110,24 @@ pub async fn enrol(folder: &Path, invitation: &str) -> Result<Enrolment, EnrolEr
                 lookup_key: enrolled.lookup_key,
                 request_key: enrolled.request_key,
             };
+            keep_notice(&folder, &connection, enrolled.notice)?;
             enrolment.write(&folder)?;
             Ok(enrolment)
         }
         HubMessage::Goodbye(goodbye) => Err(EnrolError::Refused { sentence: goodbye.sentence }),
         _ => Err(EnrolError::NoAnswer { why: "it said something else".to_owned() }),
     }
+}
+
+/// Keeps what the hub signed of the enrolment.
+fn keep_notice(
+    folder: &DeskFolder,
+    connection: &quinn::Connection,
+    notice: Option<SignedNotice>,
+) -> Result<(), IdentityError> {
+    let hub = peer_key(connection).unwrap_or_default();
+    let kept = NoticeFile::open(&folder.notices()).keep(notice.into_iter().collect(), &hub, None);
+    kept.map_err(|error| IdentityError::Disk { path: folder.notices(), error })
 }
 
 async fn ask(connection: &quinn::Connection, message: &DeskMessage) -> anyhow::Result<HubMessage> {
