@@ -18,7 +18,7 @@ use jiff::civil::Date;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use sync_protocol::catalogue;
-use sync_protocol::desk::{DeskEvent, DeskSession, DeskView};
+use sync_protocol::desk::{DeskEvent, DeskSession, DeskView, OwnList};
 use sync_protocol::heartbeat::Pulse;
 use sync_protocol::message::GoodbyeKind;
 use sync_protocol::notice::SignedNotice;
@@ -129,8 +129,8 @@ pub(crate) struct Desk {
     pub(crate) ever_shown: BTreeSet<EntryRef>,
     /// Its whole disk was once an older image again, mark and all: it may hand out a unit a second time.
     pub(crate) was_restored: bool,
-    /// What it asked of the hub.
-    pub(crate) asked: BTreeSet<String>,
+    /// Somebody removed its store once: with it goes what the hub was heard to say.
+    pub(crate) lost_store: bool,
 }
 
 impl Desk {
@@ -182,7 +182,7 @@ impl Desk {
             shown: BTreeSet::new(),
             ever_shown: BTreeSet::new(),
             was_restored: false,
-            asked: BTreeSet::new(),
+            lost_store: false,
         };
         desk.start();
         desk
@@ -234,6 +234,16 @@ impl Desk {
             Err(why) if why.is::<PowerCut>() => {
                 self.end(Ending::PowerCut);
                 self.start();
+                // Nobody was told, and it may be there all the same.
+                let lists = self.real.iter().flat_map(DeskView::own_lists);
+                for OwnList { day, writer, .. } in lists {
+                    let many = self
+                        .real
+                        .as_ref()
+                        .map_or(0, |desk| desk.entries(day, &writer, 0, usize::MAX).len() as u64);
+                    let places = (0..many).map(|index| EntryRef { day, writer, index });
+                    self.ever_shown.extend(places);
+                }
                 None
             }
             Err(why) => resume_unwind(why),
@@ -305,11 +315,10 @@ impl Desk {
             desk.request(body, now)
         });
         match asked {
-            Some(Ok(view)) => drop(self.asked.insert(view.id)),
             Some(Err(error)) => {
                 assert!(self.disk.full.load(Ordering::Relaxed), "a desk refuses: {error}");
             }
-            None => {}
+            Some(Ok(_)) | None => {}
         }
     }
 
@@ -336,6 +345,7 @@ impl Desk {
             Ending::PowerCut => self.disk.after_a_power_cut(&mut self.random),
             Ending::Killed => image_of(self.path()),
             Ending::LostStore => {
+                self.lost_store = true;
                 let mut left = image_of(self.path());
                 left.retain(|path, _| !path.starts_with(Path::new(DESK).join("store")));
                 left

@@ -67,6 +67,12 @@ fn files_in(folder: &Path) -> BTreeMap<PathBuf, u64> {
     found
 }
 
+/// sled's files beside the one that the desk makes durable in its own time.
+fn is_small_file_of_sled(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    folder.join("conf").exists() && path.file_name().is_some_and(|name| name != "db")
+}
+
 fn folders_below(root: &Path) -> Vec<PathBuf> {
     let mut found = vec![root.to_owned()];
     let mut next = 0;
@@ -169,6 +175,8 @@ impl Disk {
                 let written = written.and_then(|(path, _)| fs::read(path).ok());
                 let kept = durable.contents.get(id).cloned().unwrap_or_default();
                 let contents = match written {
+                    // sled makes these durable itself.
+                    Some(written) if is_small_file_of_sled(path) => written,
                     // Appended to: cut off anywhere behind what is durable.
                     Some(mut written) if written.starts_with(&kept) => {
                         let end = random.random_range(kept.len()..=written.len());

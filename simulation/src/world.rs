@@ -8,6 +8,7 @@ use crdt_model::entry::EntryRef;
 use crdt_model::ids::Writer;
 use crdt_model::time::day_number;
 use desk_api::types::RequestState;
+use hub::db::HubError;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -299,11 +300,18 @@ impl World {
     }
 
     async fn revoke(&mut self, desk: usize) {
-        if self.desks.len() - self.revoked.len() <= 1 || !self.revoked.insert(desk) {
+        if self.desks.len() - self.revoked.len() <= 1 || self.revoked.contains(&desk) {
             return;
         }
-        self.count("desks revoked");
-        hub::registry::revoke(&self.hub.db, self.desks[desk].key.device()).await.unwrap();
+        match hub::registry::revoke(&self.hub.db, self.desks[desk].key.device()).await {
+            Ok(()) => {
+                self.count("desks revoked");
+                self.revoked.insert(desk);
+            }
+            // It was put back to before the desk was enrolled, and has not heard of it.
+            Err(HubError::NoSuch { .. }) if self.put_back => {}
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// Some visitors come to a desk.

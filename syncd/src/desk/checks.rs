@@ -2,6 +2,7 @@
 //! name, which is given with the tap that follows.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -262,10 +263,8 @@ impl Desk {
     }
 
     /// Takes up the card keys that the hub sent.
-    pub(super) fn take_card_keys(&mut self, sealed: &SealedCardKeys) {
-        let taken: Result<_, CardKeyFileError> =
-            self.checks.key_file.keep(sealed, &self.sealing_key());
-        match taken {
+    pub(super) fn take_card_keys(&mut self, sealed: &SealedCardKeys) -> io::Result<()> {
+        match self.checks.key_file.keep(sealed, &self.sealing_key()) {
             Ok(keys) => {
                 tracing::info!(
                     version = sealed.version,
@@ -273,10 +272,15 @@ impl Desk {
                     "card keys came"
                 );
                 self.checks.keys = Arc::new(keys);
+                Ok(())
             }
+            Err(CardKeyFileError::Disk(error)) => Err(error),
             // Without them cards prove nothing, and what needs a proof is refused: no reason to lose the
             // link.
-            Err(error) => tracing::error!(%error, "the card keys that came are not taken"),
+            Err(error @ CardKeyFileError::Sealed(_)) => {
+                tracing::error!(%error, "the card keys that came are not taken");
+                Ok(())
+            }
         }
     }
 }

@@ -222,7 +222,7 @@ impl Desk {
                 self.keep_grants(grants);
                 self.note_answered(peer, &answered, &none_left);
             }
-            DeskEvent::CardKeys(sealed) => self.take_card_keys(&sealed),
+            DeskEvent::CardKeys(sealed) => self.keep_card_keys(sealed),
             DeskEvent::Holders(page) => {
                 let store = &mut self.knowledge.store;
                 let version = store.cursor(Cursor::Holders).unwrap_or_default();

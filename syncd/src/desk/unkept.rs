@@ -1,21 +1,23 @@
-//! What the hub said for a small file of its own (an answer to a request, the grants), where the file could not be
-//! written. It does not depend on the cursors, so no other session is needed: it is kept in memory, and each look after
+//! What the hub said for a small file of its own (an answer to a request, the grants, the card keys), where the file could
+//! not be written. It does not depend on the cursors, so no other session is needed: it is kept in memory, and each look after
 //! the disk writes it again. For as long as it is not written, the desk says that the disk does not do what it is asked.
 
 use std::collections::BTreeMap;
 use std::io;
 
 use crdt_model::stock::GrantedUnits;
+use sync_protocol::card_keys::SealedCardKeys;
 use sync_protocol::request::{RequestAnswer, RequestId};
 
 use super::Desk;
 use crate::disk::DiskTrouble;
 
-/// Answers and grants that are not written yet. At the most one answer for each request that waits.
+/// Answers, grants and card keys that are not written yet. At the most one answer for each request that waits.
 #[derive(Debug, Default)]
 pub(super) struct Unkept {
     answers: BTreeMap<RequestId, RequestAnswer>,
     grants: Option<Vec<GrantedUnits>>,
+    card_keys: Option<SealedCardKeys>,
     trouble: Option<DiskTrouble>,
 }
 
@@ -44,9 +46,17 @@ impl Desk {
         self.keep_what_was_not_kept();
     }
 
+    /// Keeps the card keys that the hub sealed to this desk: at once, or as soon as their file can be written. Until then
+    /// those that were here before are used.
+    pub(super) fn keep_card_keys(&mut self, sealed: SealedCardKeys) {
+        self.unkept.card_keys = Some(sealed);
+        self.keep_what_was_not_kept();
+    }
+
     /// Writes what is not written yet.
     pub(super) fn keep_what_was_not_kept(&mut self) {
-        if self.unkept.answers.is_empty() && self.unkept.grants.is_none() {
+        let Unkept { answers, grants, card_keys, .. } = &self.unkept;
+        if answers.is_empty() && grants.is_none() && card_keys.is_none() {
             return;
         }
         let written = self.write_the_unkept().err();
@@ -62,6 +72,13 @@ impl Desk {
         // One file that cannot be written keeps no other from being written.
         let mut failed = None;
         let at = self.time.clock.latest().0;
+        // That the hub told so much, before what it told: a desk that keeps an answer and forgets its number says nothing
+        // of it to a hub that is put back to before.
+        if !self.unkept.answers.is_empty()
+            && let Err(error) = self.knowledge.store.flush()
+        {
+            return Err(io::Error::other(error.to_string()));
+        }
         for (id, answer) in std::mem::take(&mut self.unkept.answers) {
             if let Err(error) = self.requests.answered(&answer, at) {
                 self.unkept.answers.insert(id, answer);
@@ -72,6 +89,12 @@ impl Desk {
             && let Err(error) = self.granted(grants.clone())
         {
             self.unkept.grants = Some(grants);
+            failed = Some(error);
+        }
+        if let Some(sealed) = self.unkept.card_keys.take()
+            && let Err(error) = self.take_card_keys(&sealed)
+        {
+            self.unkept.card_keys = Some(sealed);
             failed = Some(error);
         }
         failed.map_or(Ok(()), Err)
