@@ -72,6 +72,11 @@ fn chip_of(pass: u64) -> Subject {
     }
 }
 
+/// How many entries of a device the hub holds.
+pub(crate) async fn held_of(db: &Db, device: DeviceId) -> usize {
+    entries(db).await.iter().filter(|it| it.place.writer.device == device).count()
+}
+
 /// The places of all entries that the hub holds.
 pub(crate) async fn places(db: &Db) -> Vec<EntryRef> {
     entries(db).await.into_iter().map(|it| it.place).collect()
@@ -117,6 +122,7 @@ pub(crate) async fn all(world: &mut World) {
     assert_eq!(must.difference(&held).next(), None, "invariant 1: shown, and not at the hub");
     let strange = held.difference(&may).find(|it| it.writer.device != hub_device());
     assert_eq!(strange, None, "invariant 2: at the hub, and never shown");
+    check_times(&at_hub);
     let keys = hub::card_keys::version(&db).await.unwrap();
     for (_, desk) in living() {
         let real = desk.real().expect("a desk starts");
@@ -149,6 +155,14 @@ pub(crate) async fn all(world: &mut World) {
     check_accounts(world, &db, &passes, placed, &items).await;
     check_units(world, &db, &at_hub).await;
     check_revoked(world, &db).await;
+}
+
+/// Within a list time never goes backwards: a clock that is put back begins another one.
+fn check_times(at_hub: &BTreeMap<EntryRef, Entry>) {
+    for ((before, one), (place, other)) in at_hub.iter().zip(at_hub.iter().skip(1)) {
+        let same = (before.day, before.writer) == (place.day, place.writer);
+        assert!(!same || one.at <= other.at, "{place} is of before {before}");
+    }
 }
 
 /// What a desk was told that it is done, the hub knows of, also after a restore.
@@ -274,6 +288,10 @@ async fn check_units(world: &mut World, db: &Db, at_hub: &BTreeMap<EntryRef, Ent
 
 /// Invariant 7: a revoked desk stays out, also of a hub that was put back.
 async fn check_revoked(world: &World, db: &Db) {
+    for (device, held) in &world.held_when_revoked {
+        let now = held_of(db, *device).await;
+        assert!(world.put_back || now == *held, "invariant 7: a revoked desk added something");
+    }
     for place in &world.revoked {
         let device = world.desks[*place].key.device();
         let living = world.desks.iter().enumerate().filter(|(it, _)| !world.revoked.contains(it));

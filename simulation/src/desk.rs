@@ -119,6 +119,8 @@ pub(crate) struct Desk {
     pub(crate) disk: Arc<Disk>,
     here: Arc<Here>,
     planted: Planted,
+    /// Of the run that began last.
+    epoch: u32,
     random: ChaCha8Rng,
     /// Signs of life of the hub on this line, as QUIC gives them.
     pub(crate) signs: u64,
@@ -176,6 +178,7 @@ impl Desk {
             disk,
             here: Arc::new(Here { world, skew: AtomicI64::new(skew) }),
             planted,
+            epoch: 0,
             random,
             signs: 0,
             heard: Vec::new(),
@@ -199,8 +202,12 @@ impl Desk {
     /// The daemon is started, unless it runs. On a full disk it may not be able to.
     pub(crate) fn start(&mut self) {
         if self.real.is_none() {
-            let epoch = u32::from_le_bytes(self.here.world.bytes());
-            match Real::open(self.place(), epoch, self.here.clone()) {
+            if self.planted == Planted::ClockBackwards && self.epoch > 0 {
+                self.set_clock(-3_600_000);
+            } else {
+                self.epoch = u32::from_le_bytes(self.here.world.bytes());
+            }
+            match Real::open(self.place(), self.epoch, self.here.clone()) {
                 Ok((real, _)) => self.real = Some(real),
                 Err(error) => {
                     assert!(
@@ -373,8 +380,7 @@ impl Desk {
         if !whole {
             let marks = image_of(self.path());
             left.retain(|path, _| !path.starts_with(MARKS));
-            let kept = self.planted != Planted::MarkForgotten;
-            left.extend(marks.into_iter().filter(|(path, _)| kept && path.starts_with(MARKS)));
+            left.extend(marks.into_iter().filter(|(path, _)| path.starts_with(MARKS)));
         }
         self.was_restored |= whole;
         self.lie_there(&left);
@@ -446,7 +452,8 @@ impl Desk {
             let mut passed = Vec::with_capacity(events.len());
             for event in events {
                 hear(&event, &mut talk.paged, &mut heard);
-                passed.extend(spoilt(planted, event));
+                let again = talk.session.says_again();
+                passed.extend(spoilt(planted, event, again));
             }
             let taken = desk.take_up(&mut talk.said, passed, clocks);
             let (catalogue, venue) = desk.have();
@@ -496,7 +503,7 @@ fn hear(event: &DeskEvent, paged: &mut bool, heard: &mut Vec<Heard>) {
 }
 
 /// What a desk makes of what it heard that has a fault.
-fn spoilt(planted: Planted, event: DeskEvent) -> Option<DeskEvent> {
+fn spoilt(planted: Planted, event: DeskEvent, again: bool) -> Option<DeskEvent> {
     match (planted, event) {
         (Planted::PageHalfApplied, DeskEvent::Page(mut page)) => {
             let items = catalogue::unpack(&page.items).unwrap();
@@ -504,7 +511,7 @@ fn spoilt(planted: Planted, event: DeskEvent) -> Option<DeskEvent> {
             Some(DeskEvent::Page(page))
         }
         (Planted::DenyListLeftOut, DeskEvent::Page(page))
-            if page.stamp.is_some() && !page.again_done =>
+            if page.stamp.is_some() && !page.again_done && !again =>
         {
             None
         }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use crdt_model::ids::{DeviceId, VenueId};
+use crdt_model::stock::GrantedUnits;
 use crdt_model::time::UnixMillis;
 use futures_util::FutureExt;
 use hub::answers::{Answers, Identified};
@@ -28,7 +29,7 @@ use sync_protocol::runs::KnownRun;
 use sync_protocol::seal::HubKey;
 use sync_protocol::version::Seen;
 
-use crate::template;
+use crate::{desk, template};
 
 /// Noon, UTC.
 pub(crate) const NOON: i64 = 1_795_262_400_000;
@@ -106,8 +107,8 @@ pub enum Planted {
     Nothing,
     /// The desks' disks say that something is durable, and forget it at a power cut.
     NothingIsSynced,
-    /// Outside the desk's folder nothing is noted of the units that it handed out.
-    MarkForgotten,
+    /// What a desk gives back counts as not handed out.
+    UnitNotMarked,
     /// A desk applies the first half of a page, and takes the page for applied.
     PageHalfApplied,
     /// A desk leaves out the deny list that goes ahead of the catalogue.
@@ -122,6 +123,16 @@ pub enum Planted {
     NewsLost,
     /// A hub that was restored starts without looking at its journal.
     JournalIgnored,
+    /// Whatever comes under a desk's name counts as sealed by it.
+    SealUnchecked,
+    /// What one desk was granted is granted to the next one that asks, too.
+    GrantSentTwice,
+    /// A desk that was revoked is answered as if it were not.
+    ResumedAfterRevocation,
+    /// Each third batch is folded as if nobody else wrote meanwhile: the accounts of before are written over the new ones.
+    FoldedBeforeLocked,
+    /// A desk goes on with its list after a start at which its clock was put back.
+    ClockBackwards,
 }
 
 /// The hub: a folder, and a process that has it open.
@@ -136,6 +147,12 @@ pub(crate) struct Hub {
     answered: BTreeMap<RequestId, Option<String>>,
     /// Acknowledged, and not committed.
     late: Vec<(DeviceId, Batch)>,
+    /// Batches that were taken.
+    taken: u64,
+    /// What was granted first, and to whom.
+    granted: Option<(DeviceId, Vec<GrantedUnits>)>,
+    /// To whom it was granted, too.
+    granted_again: Option<DeviceId>,
 }
 
 /// A folder in memory where the system has one.
@@ -201,6 +218,9 @@ impl Hub {
             clock_doubtful: Arc::default(),
             answered: BTreeMap::new(),
             late: Vec::new(),
+            taken: 0,
+            granted: None,
+            granted_again: None,
         }
     }
 
@@ -252,12 +272,73 @@ impl Hub {
     pub(crate) fn session(&self, public_key: &[u8]) -> Session {
         let (db, taker) = (self.db.clone(), self.taker.clone());
         Session {
+            public_key: public_key.to_vec(),
             answers: Answers::new(db, taker, public_key.to_vec(), self.clock_doubtful.clone()),
             machine: HubSession::new(self.ticks(), self.clock()),
             desk: None,
             news: None,
             hello: None,
         }
+    }
+
+    /// The accounts as they stand, where the next batch is to be folded without looking.
+    async fn before_a_stale_fold(&mut self) -> Option<Vec<(u64, Vec<u8>)>> {
+        self.taken += 1;
+        if self.planted != Planted::FoldedBeforeLocked || !self.taken.is_multiple_of(3) {
+            return None;
+        }
+        let select = sql("SELECT id, record FROM pass WHERE id <= $1").bind(template::PASSES);
+        let rows = self.db.read().await.unwrap().all(select).await.unwrap();
+        Some(rows.iter().map(|it| (it.get("id").unwrap(), it.get("record").unwrap())).collect())
+    }
+
+    async fn fold_stale(&self, before: Option<Vec<(u64, Vec<u8>)>>) {
+        for (pass, record) in before.into_iter().flatten() {
+            let update = sql("UPDATE pass SET record = $1 WHERE id = $2").bind(record).bind(pass);
+            self.db.write_one(update).await.unwrap();
+        }
+    }
+
+    /// Whoever was revoked is let in for one answer, where that is planted.
+    async fn let_in(&self, public_key: &[u8], need: &Need, identified: bool) -> Option<DeviceId> {
+        let of_desk = matches!(need, Need::Desk(_)) || identified;
+        if self.planted != Planted::ResumedAfterRevocation || !of_desk {
+            return None;
+        }
+        let device = DeviceId::of_public_key(public_key);
+        if hub::registry::is_enrolled(&self.db, device).await.unwrap() {
+            return None;
+        }
+        let update = sql("UPDATE device SET revoked_at = NULL WHERE id = $1").bind(device.0);
+        self.db.write_one(update).await.unwrap();
+        Some(device)
+    }
+
+    async fn keep_out(&self, device: Option<DeviceId>) {
+        if let Some(device) = device {
+            let update = sql("UPDATE device SET revoked_at = 1 WHERE id = $1").bind(device.0);
+            self.db.write_one(update).await.unwrap();
+        }
+    }
+
+    fn grant_twice(&mut self, device: DeviceId, grants: &mut Vec<GrantedUnits>, asks: bool) {
+        match &self.granted {
+            None if asks && !grants.is_empty() => self.granted = Some((device, grants.clone())),
+            Some((other, units)) if *other != device => {
+                if asks {
+                    self.granted_again.get_or_insert(device);
+                }
+                if self.granted_again == Some(device) {
+                    grants.splice(0..0, units.clone());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A batch that somebody carries here.
+    pub(crate) async fn take(&self, carrier: DeviceId, batch: &Batch) -> hub::ledgers::Taken {
+        self.taker.take(venue(), carrier, batch).await.unwrap().taken
     }
 
     async fn commit_late(&mut self) {
@@ -269,6 +350,7 @@ impl Hub {
 
 /// One connection at the hub.
 pub(crate) struct Session {
+    public_key: Vec<u8>,
     answers: Answers,
     machine: HubSession,
     desk: Option<Identified>,
@@ -341,7 +423,12 @@ impl Session {
         false
     }
 
-    async fn find(&mut self, need: Need, hub: &mut Hub) {
+    async fn find(&mut self, mut need: Need, hub: &mut Hub) {
+        if let (Need::Closing(closing), Planted::UnitNotMarked) = (&mut need, hub.planted) {
+            let mut keys = (0..=u8::MAX).map(desk::key);
+            let key = keys.find(|key| key.public_key() == self.public_key);
+            *closing = key.unwrap().sign_closing(closing.grant, Vec::new());
+        }
         hub.commit_late().await;
         let request = match &need {
             Need::Request(request) => Some(request.id),
@@ -361,7 +448,15 @@ impl Session {
             }
             _ => {}
         }
+        let before = match &need {
+            Need::Take(_) => hub.before_a_stale_fold().await,
+            _ => None,
+        };
+        let asks = matches!(need, Need::Wanted(_));
+        let revoked = hub.let_in(&self.public_key, &need, self.desk.is_some()).await;
         let answer = self.answers.clone().find(self.desk.clone(), need).await;
+        hub.keep_out(revoked).await;
+        hub.fold_stale(before).await;
         let mut answer = answer.unwrap_or_else(|error| panic!("the hub failed: {error}"));
         if let (Some(id), Found::Answered(Some(it))) = (request, &answer.found) {
             let before = hub.answered.insert(id, it.refused.clone());
@@ -370,6 +465,11 @@ impl Session {
                 "request {id} was done twice: {before:?}, then {:?}",
                 it.refused
             );
+        }
+        if let (Found::Granted { grants, .. }, Some(desk), Planted::GrantSentTwice) =
+            (&mut answer.found, &self.desk, hub.planted)
+        {
+            hub.grant_twice(desk.device, grants, asks);
         }
         if let Found::Runs(table) = &mut answer.found
             && hub.planted == Planted::RunsIgnored

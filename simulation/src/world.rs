@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::Ordering;
 
-use crdt_model::entry::EntryRef;
-use crdt_model::ids::Writer;
-use crdt_model::time::day_number;
+use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
+use crdt_model::ids::{ActivityId, DeviceId, PassId, Writer};
+use crdt_model::ledger::{Extension, LedgerId, Position};
+use crdt_model::time::{UnixMillis, day_number};
 use desk_api::types::RequestState;
 use hub::db::HubError;
+use hub::ledgers::Taken;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use sync_protocol::batch::pack;
+use sync_protocol::message::Batch;
 
 use crate::desk::{Desk, Ending, Heard};
 use crate::disk::Image;
 use crate::enrolling::Invited;
-use crate::hub::{Files, Hub, Planted, Turn};
+use crate::hub::{Files, Hub, Planted, Turn, venue};
 use crate::link::Link;
 use crate::{Counts, check, template};
 
@@ -46,6 +50,8 @@ pub(crate) struct World {
     pub(crate) holders_change: bool,
     /// Desks that were revoked.
     pub(crate) revoked: BTreeSet<usize>,
+    /// How many entries of each the hub held then.
+    pub(crate) held_when_revoked: Vec<(DeviceId, usize)>,
     /// The hub was put back with what stands beside its database, so that only desks could tell it.
     pub(crate) all_put_back: bool,
     /// The hub was put back, with what stands beside its database or without.
@@ -85,6 +91,7 @@ impl World {
             holders_change: random.random_bool(0.1),
             hub,
             revoked: BTreeSet::new(),
+            held_when_revoked: Vec::new(),
             all_put_back: false,
             put_back: false,
             invited: Vec::new(),
@@ -180,6 +187,7 @@ impl World {
                 self.restart().await;
             }
             116 if self.desks.len() < MOST_DESKS => self.enrol_another().await,
+            117 if self.random.random() => self.forge(desk).await,
             117 => self.correct().await,
             118..121 => {
                 for desk in &mut self.desks {
@@ -306,12 +314,46 @@ impl World {
         match hub::registry::revoke(&self.hub.db, self.desks[desk].key.device()).await {
             Ok(()) => {
                 self.count("desks revoked");
+                let device = self.desks[desk].key.device();
+                let held = check::held_of(&self.hub.db, device).await;
+                self.held_when_revoked.push((device, held));
                 self.revoked.insert(desk);
             }
             // It was put back to before the desk was enrolled, and has not heard of it.
             Err(HubError::NoSuch { .. }) if self.put_back => {}
             Err(error) => panic!("{error}"),
         }
+    }
+
+    /// Somebody with the key of one desk says an entry in another one's name. The hub sets it apart.
+    async fn forge(&mut self, victim: usize) {
+        let carrier = self.random.random_range(0..self.desks.len());
+        let revoked = [carrier, victim].iter().any(|it| self.revoked.contains(it));
+        if carrier == victim || revoked || self.put_back {
+            return;
+        }
+        self.count("batches forged");
+        let at = UnixMillis(self.hub.surroundings.clock.load(Ordering::Relaxed));
+        let day = hub::ledgers::calendar().unwrap().day(at);
+        let id = LedgerId { venue: venue().clone(), day };
+        let (forger, victim) = (&self.desks[carrier].key, &self.desks[victim].key);
+        let writer = Writer { device: victim.device(), epoch: 1_000_000 };
+        let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
+        let entry = Entry { at, subject: Subject::Pass(PassId(1)), fact }.encode(day, &writer);
+        let (none, entries) = (Position::default(), std::iter::once(&entry[..]));
+        let extension = Extension::behind(&id, writer, none, 1, entries.clone()).unwrap();
+        let key = if self.hub.planted == Planted::SealUnchecked { victim } else { forger };
+        let batch = Batch {
+            day: day_number(day),
+            writer: writer.into(),
+            first: 1,
+            entries: pack(entries).0,
+            seal: key.seal(&id, &writer, &extension.head()),
+            public_key: victim.public_key().to_vec(),
+        };
+        let taken = self.hub.take(forger.device(), &batch).await;
+        let set_apart = matches!(taken, Taken::Quarantined { .. });
+        assert!(set_apart, "invariant 7: what another desk sealed is {taken:?}");
     }
 
     /// Some visitors come to a desk.
@@ -521,8 +563,9 @@ impl World {
                 }
             }
             for place in 0..self.links.len() {
-                moved |= self.deliver_up(place, usize::MAX, false).await;
-                moved |= self.deliver_down(place, usize::MAX).await;
+                let up = self.deliver_up(place, usize::MAX, false).await;
+                let down = self.deliver_down(place, usize::MAX).await;
+                moved |= (up || down) && !self.revoked.contains(&self.links[place].desk);
             }
             if !moved && !self.waits() {
                 return;

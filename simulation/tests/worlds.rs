@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use simulation::{Counts, Planted, live};
 
-/// Worlds of one run in the tests: what takes some 40 s in the dev profile on two cores.
-const SEEDS: u64 = 200;
+/// Worlds of one run in the tests.
+const SEEDS: u64 = 500;
 
 /// Seeds in which a planted fault is looked for, at the most.
 const LOOKED_AT: u64 = 400;
@@ -122,8 +122,8 @@ fn a_disk_that_syncs_nothing_is_found() {
 }
 
 #[test]
-fn a_desk_that_notes_no_units_outside_its_folder_is_found() {
-    is_found(Planted::MarkForgotten);
+fn units_that_are_not_marked_as_used_are_found() {
+    is_found(Planted::UnitNotMarked);
 }
 
 #[test]
@@ -134,4 +134,29 @@ fn a_page_that_is_half_applied_is_found() {
 #[test]
 fn a_deny_list_that_does_not_go_ahead_is_found() {
     is_found(Planted::DenyListLeftOut);
+}
+
+#[test]
+fn a_hub_that_checks_no_seals_is_found() {
+    is_found(Planted::SealUnchecked);
+}
+
+#[test]
+fn a_grant_that_is_sent_twice_is_found() {
+    is_found(Planted::GrantSentTwice);
+}
+
+#[test]
+fn a_desk_that_goes_on_when_it_was_revoked_is_found() {
+    is_found(Planted::ResumedAfterRevocation);
+}
+
+#[test]
+fn a_fold_that_locks_no_passes_is_found() {
+    is_found(Planted::FoldedBeforeLocked);
+}
+
+#[test]
+fn a_list_that_goes_on_when_the_clock_was_put_back_is_found() {
+    is_found(Planted::ClockBackwards);
 }
