@@ -1,9 +1,12 @@
 //! One decision with half a million passes on the desk, beside one with a thousand: the ratio says what
-//! the number of passes costs. And how long a daemon takes to its first verdict, with how much memory.
+//! the number of passes costs. And how long a daemon takes to its first verdict, with how much memory; the peer is sled
+//! alone, which opens a copy of the same files.
 
+use std::fs::{self, File};
 use std::hint::black_box;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crdt_model::account::Account;
 use crdt_model::authenticity::Authenticity;
@@ -23,6 +26,9 @@ use crate::measure::Times;
 
 /// Items in one page, as the hub sends them.
 const PAGE: u32 = 1000;
+
+/// Starts of the daemon that are measured. It is killed between them.
+const STARTS: u32 = 7;
 
 /// Decisions that are measured.
 const DECISIONS: u32 = 20_000;
@@ -84,6 +90,29 @@ fn decisions(store: &Store, passes: u32, lookup: &LookupKey) -> Times {
     Times::of(times.collect())
 }
 
+/// Copies sled's files, durably: otherwise the first sync after it would write all of them.
+fn copy(files: &Path, to: &Path) {
+    fs::create_dir_all(to.join("blobs")).expect("this folder can be written");
+    for file in fs::read_dir(files).expect("it is there").flatten() {
+        if file.path().is_file() {
+            let to = to.join(file.file_name());
+            fs::copy(file.path(), &to).expect("it can be copied");
+            File::open(to).and_then(|it| it.sync_all()).expect("the disk works");
+        }
+    }
+}
+
+/// How long sled takes to open these files.
+fn sled_alone(files: &Path) -> Duration {
+    let begun = Instant::now();
+    let opened = sled::Config::new().path(files).cache_capacity(16 * 1024 * 1024).open();
+    let took = begun.elapsed();
+    // As a desk does, so that there is something to replay at the next start.
+    let opened = opened.expect("it opens");
+    opened.insert(b"start", &begun.elapsed().as_nanos().to_be_bytes()[..]).expect("it writes");
+    took
+}
+
 pub(crate) async fn measure(passes: u32) {
     let world = tempfile::tempdir_in(".").expect("this folder can be written");
     let hub = Hub::start(world.path(), &catalogue(1, 0));
@@ -111,12 +140,30 @@ pub(crate) async fn measure(passes: u32) {
     }
     println!("ratio                        {:8.2}", many.percentile(50) / few.percentile(50));
 
-    let begun = Instant::now();
-    desk.go();
-    let answer = desk.client.tap(&pass_number(passes / 2)).await.expect("the desk answers");
-    let first = begun.elapsed().as_secs_f64() * 1e3;
-    assert!(answer.entry.is_some(), "{answer:?}");
-    println!("daemon start to first verdict  {first:6.0} ms (target 300)");
+    let (mut starts, mut alone) = (Vec::new(), Vec::new());
+    let copied = world.path().join("alone");
+    copy(&folder.store().join("1"), &copied);
+    for start in 0..STARTS {
+        alone.push(sled_alone(&copied));
+        let begun = Instant::now();
+        desk.go();
+        let number = pass_number(passes / 2 + start);
+        let answer = desk.client.tap(&number).await.expect("the desk answers");
+        starts.push(begun.elapsed());
+        assert!(answer.entry.is_some(), "{answer:?}");
+        if start + 1 < STARTS {
+            desk.kill();
+        }
+    }
+    let first = starts[0].as_secs_f64() * 1e3;
+    let (starts, alone) = (Times::of(starts), Times::of(alone));
+    println!("{STARTS} starts, killed between them   median       most");
+    let row = |name: &str, times: &Times| {
+        println!("{name:29} {:6.0} ms  {:6.0} ms", times.percentile(50), times.percentile(100));
+    };
+    row("daemon start to first verdict", &starts);
+    row("sled alone, opened", &alone);
+    println!("the first of them, on a list that was just filled: {first:.0} ms (target 200)");
     for n in 0..2000 {
         desk.client.pass(&pass_number(n * 7919 % passes)).await.expect("the desk answers");
     }

@@ -7,13 +7,13 @@ use crdt_model::ledger::EntryRef;
 use crdt_model::money::Cents;
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
-use hyper::{Method, Request, Response};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::net::UnixStream;
 
+use crate::connection::{Connection, Kept};
 use crate::place::socket_elsewhere;
 use crate::types::{
     ActivityRequest, ActivityView, Answer, CardAnswer, CardCheckRequest, CardCheckView, Event,
@@ -57,12 +57,14 @@ impl From<serde_json::Error> for ClientError {
 #[derive(Debug, Clone)]
 pub struct DeskClient {
     socket: PathBuf,
+    /// Shared by all clones.
+    kept: Kept,
 }
 
 impl DeskClient {
     /// A client of the daemon at this socket. Nothing is opened before the first call.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self { socket: socket.into() }
+        Self { socket: socket.into(), kept: Kept::default() }
     }
 
     /// The daemon's socket.
@@ -276,7 +278,8 @@ impl DeskClient {
     /// # Errors
     /// [`ClientError`].
     pub async fn events(&self) -> Result<EventStream, ClientError> {
-        let response = self.send(Method::GET, "/v1/events", Bytes::new()).await?;
+        let request = request(Method::GET, "/v1/events", Bytes::new())?;
+        let response = self.connected().await?.listen(request).await?;
         Ok(EventStream { body: response.into_body(), buffer: Vec::new() })
     }
 
@@ -291,9 +294,13 @@ impl DeskClient {
         body: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
         let body = body.map(serde_json::to_vec).transpose()?.unwrap_or_default();
-        let response = self.send(method, path, body.into()).await?;
-        let status = response.status();
-        let bytes = response.into_body().collect().await?.to_bytes();
+        let request = request(method, path, body.into())?;
+        let mut connection = match self.kept.take() {
+            Some(connection) => connection,
+            None => self.connected().await?,
+        };
+        let (status, bytes) = connection.ask(request).await?;
+        self.kept.put(connection);
         if status.is_success() {
             Ok(serde_json::from_slice(&bytes)?)
         } else {
@@ -312,30 +319,25 @@ impl DeskClient {
         }
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Bytes,
-    ) -> Result<Response<Incoming>, ClientError> {
+    async fn connected(&self) -> Result<Connection, ClientError> {
         let stream = self.connect().await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
                 ClientError::NoDaemon { socket: self.socket.clone() }
             }
             _ => ClientError::Io(error.to_string()),
         })?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        let request = Request::builder()
-            .method(method)
-            .uri(path)
-            .header("host", "desk")
-            .header("content-type", "application/json")
-            .body(Full::new(body))
-            .map_err(|error| ClientError::Io(error.to_string()))?;
-        Ok(sender.send_request(request).await?)
+        Connection::on(stream).await.map_err(|error| ClientError::Io(error.to_string()))
     }
+}
+
+fn request(method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "desk")
+        .header("content-type", "application/json")
+        .body(Full::new(body));
+    request.map_err(|error| ClientError::Io(error.to_string()))
 }
 
 /// What a person typed, so that it can stand in a URL: what is not plain is percent-encoded.

@@ -3,5 +3,6 @@
 //! socket is. Nothing here knows how the daemon comes to an answer.
 
 pub mod client;
+mod connection;
 pub mod place;
 pub mod types;

@@ -160,16 +160,20 @@ impl<T: serde::de::DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> 
     }
 }
 
-/// Asks the desk, at the time that it goes by. It may write to the disk, so this thread is given to it.
+/// Asks the desk, at the time that it goes by. It may write to the disk: this thread is the desk API's own.
 fn ask<T>(
     desk: &SharedDesk,
     question: impl FnOnce(&mut Desk, UnixMillis) -> Result<T, Refusal>,
 ) -> Result<T, Failure> {
-    tokio::task::block_in_place(|| {
-        let mut desk = lock(desk);
-        let now = desk.now();
-        question(&mut desk, now).map_err(Failure::from)
-    })
+    let mut asked = lock(desk);
+    let now = asked.now();
+    let answer = question(&mut asked, now).map_err(Failure::from);
+    if asked.owes_status() {
+        let desk = desk.clone();
+        // On this thread it runs behind the answer.
+        tokio::spawn(async move { lock(&desk).tell_status() });
+    }
+    answer
 }
 
 async fn tap(

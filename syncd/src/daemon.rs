@@ -15,7 +15,7 @@ use service::surroundings::System;
 use service::tasks::{Failures, Tasks};
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::api::router;
@@ -164,9 +164,32 @@ fn serve(
                 Some(door) => door,
                 None => open_door(&socket, &desk).map_err(|error| said(&error))?,
             };
-            axum::serve(door, router(desk)).await.map_err(|error| said(&error))
+            serve_on_own_thread(door, desk).await.map_err(|error| said(&error))
         })
     }
+}
+
+/// Answers the desk API on a thread of its own. Every answer waits for the desk's lock and many for the disk: on the
+/// threads of the links that would hold up the links, or wake another thread for each tap, which a visitor waits for.
+async fn serve_on_own_thread(door: Door, desk: SharedDesk) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Its end is that of this future: then the thread stops serving, and closes its connections.
+    let (serving, mut given_up) = oneshot::channel::<Infallible>();
+    let (ended, end) = oneshot::channel();
+    std::thread::Builder::new().name("desk-api".to_owned()).spawn(move || {
+        let served = runtime.block_on(async {
+            let served = axum::serve(door, router(desk)).into_future();
+            tokio::select! {
+                served = served => served,
+                _ = &mut given_up => Ok(()),
+            }
+        });
+        // Nobody waits any more where this was given up.
+        let _ = ended.send(served);
+    })?;
+    let served = end.await.unwrap_or_else(|_| Err(io::Error::other("its thread panicked")));
+    drop(serving);
+    served
 }
 
 /// Looks after disk and pass list for as long as the daemon runs: at once where something is the matter, and from time

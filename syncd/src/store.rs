@@ -16,6 +16,7 @@
 //! A disk that takes no writes is not damage: then nothing is set aside, and what cannot be opened is opened later.
 
 mod at_hand;
+mod bucket;
 mod check;
 mod denied;
 mod keeping;
@@ -41,6 +42,7 @@ use tokio::sync::Notify;
 
 use self::check::Finding;
 use self::denied::{Change, Denial, Denied, NOT_IN_STORE};
+use self::keeping::CHECKED_AT_ONCE;
 use self::lineage::put_cursor;
 use self::record::Tree;
 use self::shelf::{Shelf, Stopped, Writing};
@@ -54,9 +56,9 @@ const PICTURE_PIECE: usize = 3500;
 /// How long to wait for sled's lock at start: sled releases it shortly after the database is dropped.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Records that are checked before the desk answers for the first time: the whole of a small list, and of a large one
-/// what takes some hundredths of a second. The rest is checked while the desk works.
-const CHECKED_AT_START: usize = 5_000;
+/// A list that has no more records than this is checked before the desk answers for the first time. A larger one is
+/// checked while the desk works: a part of it would say nothing of the rest.
+const CHECKED_AT_START: u64 = 5_000;
 
 /// The store.
 #[derive(Debug)]
@@ -108,7 +110,10 @@ impl Store {
             alarm,
         };
         store.open_all(LOCK_PATIENCE);
-        store.check(CHECKED_AT_START);
+        let records: u64 = store.shelves().map(|it| it.tally().records()).sum();
+        if records <= CHECKED_AT_START {
+            while store.check(CHECKED_AT_ONCE) {}
+        }
         store
     }
 
@@ -359,7 +364,11 @@ impl Store {
             self.at_hand_changed = written.is_err();
             flushed = written.map_err(|error| StoreError::Disk { path, error });
         }
-        flushed.map_err(|error| self.failed(error))
+        flushed.map_err(|error| self.failed(error))?;
+        if self.current.as_ref().is_some_and(Shelf::has_grown) {
+            self.open_anew();
+        }
+        Ok(())
     }
 }
 

@@ -85,6 +85,8 @@ pub(super) struct DeskHealth {
     tried: Option<Ticks>,
     /// What was published last.
     published: Mutex<Option<Said>>,
+    /// An answer changed the status, which nobody was told yet.
+    status_due: bool,
     /// Told when something is the matter.
     alarm: Arc<Notify>,
 }
@@ -96,6 +98,11 @@ impl DeskHealth {
 
     fn published(&self) -> MutexGuard<'_, Option<Said>> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An answer changed the status.
+    pub(super) fn note_status_due(&mut self) {
+        self.status_due = true;
     }
 
     /// This status is published.
@@ -113,6 +120,19 @@ impl Desk {
     /// What is told when something is the matter: [`Desk::look_after`] is then called at once.
     pub fn alarm(&self) -> Arc<Notify> {
         self.health.alarm()
+    }
+
+    /// Whether an answer changed the status: it is told once the answer is on its way ([`Desk::tell_status`]), for who asked
+    /// waits for the answer.
+    pub fn owes_status(&self) -> bool {
+        self.health.status_due
+    }
+
+    /// Tells the status that an answer changed.
+    pub fn tell_status(&mut self) {
+        if std::mem::take(&mut self.health.status_due) {
+            self.publish_status();
+        }
     }
 
     /// The state of the disk, for the status: that it takes nothing comes before what was lost once.

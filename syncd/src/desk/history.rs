@@ -64,7 +64,7 @@ impl Desk {
         self.history.rows.push_front(row.clone());
         self.history.rows.truncate(HISTORY_ROWS);
         self.publish(Event::Row(Box::new(row)));
-        self.publish_status();
+        self.health.note_status_due();
     }
 
     /// The last taps, newest first.

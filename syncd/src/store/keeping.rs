@@ -12,7 +12,7 @@ use super::check::{Check, Finding};
 use super::denied::{Change, Denial, NOT_IN_STORE};
 use super::record::Tree;
 use super::shelf::{Shelf, numbers};
-use super::{Cursor, Store, StoreError, at_hand, number};
+use super::{Cursor, LOCK_PATIENCE, Store, StoreError, at_hand, number};
 use crate::disk::{DiskTrouble, Trial, probe};
 use crate::paths::sync_folder_of;
 
@@ -22,8 +22,12 @@ const LOCK_PATIENCE_AT_WORK: Duration = Duration::from_millis(200);
 /// Bytes that a disk must take before what went wrong in sled is sled's own fault: it writes 512 KiB at once.
 const PROBE_BYTES: usize = 1024 * 1024;
 
+/// Bytes that a disk must take before sled is opened anew without need: where its leaves lie, for some millions of
+/// passes.
+const NOTE_BYTES: usize = 8 * 1024 * 1024;
+
 /// Records that are read at once.
-const CHECKED_AT_ONCE: usize = 1000;
+pub(super) const CHECKED_AT_ONCE: usize = 1000;
 
 /// Damaged sleds that are kept until the next is whole: the first had most, the last has what is newest.
 const KEPT_ASIDE: usize = 2;
@@ -144,6 +148,22 @@ impl Store {
         if is_new && let Err(error) = self.carry_over() {
             self.failing = self.failing.or(error.disk_trouble());
             tracing::warn!(%error, "acknowledgements could not be taken over; the hub is sent all again");
+        }
+    }
+
+    /// Opens the current sled anew, which has been written out, so that it notes where its leaves lie. What was checked of
+    /// it is checked.
+    /// Where the disk might not take that note, it stays as it is: an open list can be read on a full disk.
+    pub(super) fn open_anew(&mut self) {
+        if probe(&self.folder, NOTE_BYTES).is_err() {
+            return;
+        }
+        let Some(shelf) = self.current.take() else { return };
+        let (tally, check) = (shelf.tally().clone(), shelf.check.clone());
+        drop(shelf);
+        self.open_all(LOCK_PATIENCE);
+        if let Some(shelf) = self.current.as_mut().filter(|shelf| *shelf.tally() == tally) {
+            shelf.check = check;
         }
     }
 

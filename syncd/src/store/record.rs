@@ -138,6 +138,11 @@ impl Tally {
         &self.trees[tree as usize]
     }
 
+    /// How many records there are in all.
+    pub(super) fn records(&self) -> u64 {
+        self.trees.iter().map(|tree| tree.records).fold(0, u64::saturating_add)
+    }
+
     pub(super) fn of_mut(&mut self, tree: Tree) -> &mut TreeTally {
         &mut self.trees[tree as usize]
     }

@@ -3,6 +3,8 @@
 //! sled 0.34 is opened behind one guarded function: a crash can leave it unable to open, a damaged file can make
 //! it panic, or open with entries silently missing.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File};
 use std::io;
 use std::ops::Bound;
@@ -10,11 +12,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use minicbor::Encode;
+use sled::IVec;
 use sled::transaction::{
     ConflictableTransactionError, TransactionError, Transactional, TransactionalTree,
 };
 
 use super::StoreError;
+use super::bucket::{Bucket, bucket_of, found_in};
 use super::check::Check;
 use super::record::{CHECKSUM_BYTES, Tally, Tree, checksum, closed, opened};
 use crate::durable::sync_data;
@@ -22,7 +26,10 @@ use crate::paths::write_durably;
 use crate::proven::{prove, proven};
 
 /// The layout's version.
-const LAYOUT: &[u8] = b"stempel store 3";
+const LAYOUT: &[u8] = b"stempel store 4";
+
+/// The layout before there were buckets. A store that was begun so goes on so; the next one has buckets.
+const LAYOUT_WITHOUT_BUCKETS: &[u8] = b"stempel store 3";
 
 /// The layout of earlier versions: its records prove nothing. Read until the next store is whole.
 const LAYOUT_WITHOUT_PROOFS: &[u8] = b"stempel store 2";
@@ -33,6 +40,10 @@ const TALLY_KEY: &[u8] = b"tally";
 
 /// sled's cache: small, for a desk shares its machine with a browser.
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Bytes that may be written before sled is opened anew ([`Shelf::has_grown`]). The next start replays them, which takes
+/// some hundredths of a second; a catalogue of 500,000 passes changes by that much a few times a day.
+const GROWN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// What was whole when the store was last written out: beside it, for what damages the store may lose its own tally, or
 /// put it back.
@@ -58,6 +69,10 @@ pub(super) struct Shelf {
     pub(super) check: Check,
     /// Its records carry checksums.
     proves: bool,
+    /// Its records are in buckets, where there are many of them.
+    has_buckets: bool,
+    /// Bytes that were written since it was opened.
+    grown: u64,
 }
 
 impl Shelf {
@@ -90,6 +105,8 @@ impl Shelf {
             damage: None,
             check: Check::default(),
             proves: true,
+            has_buckets: true,
+            grown: 0,
         };
         shelf.damage = match shelf.take_tally() {
             Ok(()) => None,
@@ -104,8 +121,9 @@ impl Shelf {
         let layout = self.tree(Tree::Meta).get(LAYOUT_KEY)?;
         match layout.as_deref() {
             Some(LAYOUT) => {}
+            Some(LAYOUT_WITHOUT_BUCKETS) => self.has_buckets = false,
             Some(LAYOUT_WITHOUT_PROOFS) => {
-                self.proves = false;
+                (self.proves, self.has_buckets) = (false, false);
                 return Ok(());
             }
             None if written_out.is_none() && self.trees.iter().all(sled::Tree::is_empty) => {
@@ -166,14 +184,60 @@ impl Shelf {
         if self.proves { Ok(opened(tree, key, bytes)?.0) } else { Ok(bytes) }
     }
 
+    fn bucket_of(&self, tree: Tree, key: &[u8]) -> Option<Vec<u8>> {
+        if self.has_buckets { bucket_of(tree, key) } else { None }
+    }
+
+    /// The keys and bytes of a tree from here on, in order. Whoever reads them stops at the first error: sled's iterator is
+    /// unreliable behind one.
+    fn pairs(
+        &self,
+        tree: Tree,
+        from: Bound<Vec<u8>>,
+    ) -> Box<dyn Iterator<Item = Result<(IVec, IVec), StoreError>> + '_> {
+        let (Bound::Included(key) | Bound::Excluded(key)) = &from else {
+            return self.pairs(tree, Bound::Included(Vec::new()));
+        };
+        let is_record =
+            move |key: &[u8]| tree != Tree::Meta || key != LAYOUT_KEY && key != TALLY_KEY;
+        let Some(first) = self.bucket_of(tree, key) else {
+            let found = self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded));
+            let found = found.map(|pair| pair.map_err(StoreError::from));
+            return Box::new(
+                found.filter(move |it| it.as_ref().map_or(true, |it| is_record(&it.0))),
+            );
+        };
+        let records = self.tree(tree).range(first..).flat_map(move |pair| {
+            let bucket = pair.map_err(StoreError::from);
+            let (records, error) = match bucket.and_then(|(_, bytes)| Bucket::of(tree, &bytes)) {
+                Ok(bucket) => (Some(bucket.records().map(Ok)), None),
+                Err(error) => (None, Some(Err(error))),
+            };
+            records.into_iter().flatten().chain(error)
+        });
+        let wanted = move |key: &IVec| match &from {
+            Bound::Included(from) => **key >= **from,
+            Bound::Excluded(from) => **key > **from,
+            Bound::Unbounded => true,
+        };
+        Box::new(records.filter(move |it| it.as_ref().map_or(true, |(key, _)| wanted(key))))
+    }
+
     /// The value of a record that proves itself whole.
     ///
     /// # Errors
     /// [`StoreError`].
     pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         guarded(|| {
-            let Some(bytes) = self.tree(tree).get(key)? else { return Ok(None) };
-            Ok(Some(self.value(tree, key, &bytes)?.to_vec()))
+            let bucket = self.bucket_of(tree, key);
+            let Some(bytes) = self.tree(tree).get(bucket.as_deref().unwrap_or(key))? else {
+                return Ok(None);
+            };
+            let found = match bucket {
+                Some(_) => found_in(tree, &bytes, key)?,
+                None => Some(&*bytes),
+            };
+            found.map(|bytes| Ok(self.value(tree, key, bytes)?.to_vec())).transpose()
         })
     }
 
@@ -181,11 +245,10 @@ impl Shelf {
     pub(super) fn all(&self, tree: Tree, prefix: &[u8]) -> Vec<Result<Pair, StoreError>> {
         let mut found = Vec::new();
         let read = guarded(|| {
-            for pair in self.tree(tree).scan_prefix(prefix) {
-                // Stop at the first error: sled's iterator is unreliable after one.
+            for pair in self.pairs(tree, Bound::Included(prefix.to_vec())) {
                 let (key, bytes) = pair?;
-                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
-                    continue;
+                if !key.starts_with(prefix) {
+                    break;
                 }
                 let value = self.value(tree, &key, &bytes);
                 found.push(value.map(|value| (key.to_vec(), value.to_vec())));
@@ -206,11 +269,8 @@ impl Shelf {
         mut show: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), StoreError> {
         guarded(|| {
-            for pair in self.tree(tree) {
+            for pair in self.pairs(tree, Bound::Unbounded) {
                 let (key, bytes) = pair?;
-                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
-                    continue;
-                }
                 show(&key, self.value(tree, &key, &bytes)?);
             }
             Ok(())
@@ -226,16 +286,23 @@ impl Shelf {
         &mut self,
         work: impl Fn(&mut Writing<'_>) -> Result<(), Stopped>,
     ) -> Result<(), StoreError> {
-        let (tally, check) = guarded(|| {
+        let (tally, check, grown) = guarded(|| {
             let written = self.trees[..].transaction(|trees: &Vec<TransactionalTree>| {
-                let mut writing =
-                    Writing { trees, tally: self.tally.clone(), check: self.check.clone() };
+                let mut writing = Writing {
+                    trees,
+                    tally: self.tally.clone(),
+                    check: self.check.clone(),
+                    has_buckets: self.has_buckets,
+                    buckets: BTreeMap::new(),
+                    grown: 0,
+                };
                 work(&mut writing)?;
+                writing.put_buckets()?;
                 writing.tally.revision += 1;
                 let bytes = encoded(&writing.tally);
                 let bytes = closed(checksum(Tree::Meta, TALLY_KEY, &bytes), &bytes);
                 trees[Tree::Meta as usize].insert(TALLY_KEY, bytes)?;
-                Ok((writing.tally, writing.check))
+                Ok((writing.tally, writing.check, writing.grown))
             });
             written.map_err(|error| match error {
                 TransactionError::Abort(error) => error,
@@ -243,6 +310,7 @@ impl Shelf {
             })
         })?;
         (self.tally, self.check) = (tally, check);
+        self.grown += grown;
         Ok(())
     }
 
@@ -272,6 +340,12 @@ impl Shelf {
         Ok(())
     }
 
+    /// Whether so much was written since it was opened that the next start would take long: sled notes where its leaves
+    /// lie when it is opened, and never again, and each start reads all that was written since.
+    pub(super) fn has_grown(&self) -> bool {
+        self.grown >= GROWN_BYTES
+    }
+
     /// Checks at the most so many more records; `each` sees every one that proves itself whole. How many were read.
     ///
     /// # Errors
@@ -286,16 +360,10 @@ impl Shelf {
         let mut check = std::mem::take(&mut self.check);
         let read = guarded(|| {
             let mut read = 0;
-            for pair in self.tree(tree).range::<Vec<u8>, _>((from, Bound::Unbounded)).take(at_most)
-            {
+            for pair in self.pairs(tree, from).take(at_most) {
                 let (key, bytes) = pair?;
                 read += 1;
-                if tree == Tree::Meta && (*key == *LAYOUT_KEY || *key == *TALLY_KEY) {
-                    check.passed(&key);
-                } else if !self.proves {
-                    check.found(&key, 0);
-                    each(tree, &key, &bytes);
-                } else {
+                if self.proves {
                     match opened(tree, &key, &bytes) {
                         Ok((value, checksum)) => {
                             check.found(&key, checksum);
@@ -303,6 +371,9 @@ impl Shelf {
                         }
                         Err(error) => check.failed(&key, &error.to_string()),
                     }
+                } else {
+                    check.found(&key, 0);
+                    each(tree, &key, &bytes);
                 }
             }
             Ok(read)
@@ -341,15 +412,50 @@ pub(super) struct Writing<'a> {
     trees: &'a [TransactionalTree],
     tally: Tally,
     check: Check,
+    has_buckets: bool,
+    /// Buckets as they are to be: each is written once, however many of its records change.
+    buckets: BTreeMap<(Tree, Vec<u8>), Bucket>,
+    grown: u64,
 }
 
 /// Why a change is not made.
 pub(super) type Stopped = ConflictableTransactionError<StoreError>;
 
 impl Writing<'_> {
+    /// The bucket of this key's record, read when it is first asked for; nothing where there are none.
+    fn bucket(&mut self, tree: Tree, key: &[u8]) -> Result<Option<&mut Bucket>, Stopped> {
+        let Some(name) = bucket_of(tree, key).filter(|_| self.has_buckets) else { return Ok(None) };
+        match self.buckets.entry((tree, name)) {
+            Entry::Occupied(known) => Ok(Some(known.into_mut())),
+            Entry::Vacant(place) => {
+                let bytes = self.trees[tree as usize].get(&place.key().1)?;
+                let bucket = bytes.map(|bytes| Bucket::of(tree, &bytes)).transpose();
+                let bucket = bucket.map_err(ConflictableTransactionError::Abort)?;
+                Ok(Some(place.insert(bucket.unwrap_or_default())))
+            }
+        }
+    }
+
+    fn put_buckets(&mut self) -> Result<(), Stopped> {
+        for ((tree, name), bucket) in std::mem::take(&mut self.buckets) {
+            match bucket.to_bytes() {
+                Some(bytes) => {
+                    self.grown += bytes.len() as u64;
+                    self.trees[tree as usize].insert(name, bytes)?;
+                }
+                None => drop(self.trees[tree as usize].remove(name)?),
+            }
+        }
+        Ok(())
+    }
+
     /// The value that is there.
-    pub(super) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, Stopped> {
-        let Some(bytes) = self.trees[tree as usize].get(key)? else { return Ok(None) };
+    pub(super) fn get(&mut self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, Stopped> {
+        let bytes = match self.bucket(tree, key)? {
+            Some(bucket) => bucket.get(key).cloned(),
+            None => self.trees[tree as usize].get(key)?,
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
         let (value, _) = opened(tree, key, &bytes).map_err(ConflictableTransactionError::Abort)?;
         Ok(Some(value.to_vec()))
     }
@@ -357,7 +463,13 @@ impl Writing<'_> {
     /// Puts a value in place of the one that is there.
     pub(super) fn put(&mut self, tree: Tree, key: &[u8], value: &[u8]) -> Result<(), Stopped> {
         let checksum = checksum(tree, key, value);
-        let before = self.trees[tree as usize].insert(key, closed(checksum, value))?;
+        let bytes = closed(checksum, value);
+        let before = if let Some(bucket) = self.bucket(tree, key)? {
+            bucket.put(key, bytes)
+        } else {
+            self.grown += bytes.len() as u64;
+            self.trees[tree as usize].insert(key, bytes)?
+        };
         self.gone(tree, key, before.as_deref());
         self.tally.of_mut(tree).add(checksum);
         self.check.changed(tree, key, |found| found.add(checksum));
@@ -366,7 +478,10 @@ impl Writing<'_> {
 
     /// Removes a value.
     pub(super) fn remove(&mut self, tree: Tree, key: &[u8]) -> Result<(), Stopped> {
-        let before = self.trees[tree as usize].remove(key)?;
+        let before = match self.bucket(tree, key)? {
+            Some(bucket) => bucket.remove(key),
+            None => self.trees[tree as usize].remove(key)?,
+        };
         self.gone(tree, key, before.as_deref());
         Ok(())
     }

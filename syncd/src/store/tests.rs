@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
 
+mod layout;
+
 use std::fs;
 use std::time::Instant;
 
@@ -7,6 +9,7 @@ use crdt_model::catalogue::{Card, CardName, CardStatus, HolderStatus, Policy, Pr
 use crdt_model::ids::{CardSystemId, PassId};
 use sync_protocol::version::{GoOn, Version};
 
+use super::bucket::{Bucket, bucket_of};
 use super::record::{checksum, closed};
 use super::shelf::numbers;
 use super::*;
@@ -78,6 +81,20 @@ fn tamper(path: &Path, with: impl FnOnce(&sled::Db)) {
     database.flush().unwrap();
 }
 
+/// Puts these bytes in the place of a record's, or removes the record.
+fn put(trees: &sled::Tree, tree: Tree, key: &[u8], value: Option<Vec<u8>>) {
+    let name = bucket_of(tree, key).unwrap();
+    let mut bucket = Bucket::of(tree, &trees.get(&name).unwrap().unwrap()).unwrap();
+    match value {
+        Some(value) => drop(bucket.put(key, value)),
+        None => drop(bucket.remove(key)),
+    }
+    match bucket.to_bytes() {
+        Some(bytes) => drop(trees.insert(&name, bytes).unwrap()),
+        None => drop(trees.remove(&name).unwrap()),
+    }
+}
+
 fn key(pass: u64) -> [u8; 8] {
     pass.to_be_bytes()
 }
@@ -147,9 +164,11 @@ fn a_record_that_does_not_prove_itself_is_noticed_and_the_others_are_used_until_
     let items = filled(&path, 250);
     tamper(&path, |database| {
         let passes = database.open_tree("passes").unwrap();
-        let mut bytes = passes.get(key(9)).unwrap().unwrap().to_vec();
+        let name = bucket_of(Tree::Passes, &key(9)).unwrap();
+        let bucket = Bucket::of(Tree::Passes, &passes.get(name).unwrap().unwrap()).unwrap();
+        let mut bytes = bucket.get(&key(9)).unwrap().to_vec();
         bytes[3] ^= 1;
-        passes.insert(key(9), bytes).unwrap();
+        put(&passes, Tree::Passes, &key(9), Some(bytes));
     });
     let store = opened(&path);
     let trouble = store.trouble();
@@ -182,9 +201,15 @@ fn a_blocked_pass_stays_blocked_where_its_record_is_lost_or_came_back_in_an_olde
     let older = closed(checksum(Tree::Passes, &key(1), &older), &older);
     let tree = |database: &sled::Db, name: &str| database.open_tree(name).unwrap();
     let ways: [Tampering<'_>; 5] = [
-        ("an older form", Box::new(|it| drop(tree(it, "passes").insert(key(1), &older[..])))),
-        ("its record is lost", Box::new(|it| drop(tree(it, "passes").remove(key(1))))),
-        ("its card is lost", Box::new(|it| drop(tree(it, "cards").remove(card(1))))),
+        (
+            "an older form",
+            Box::new(|it| put(&tree(it, "passes"), Tree::Passes, &key(1), Some(older.clone()))),
+        ),
+        (
+            "its record is lost",
+            Box::new(|it| put(&tree(it, "passes"), Tree::Passes, &key(1), None)),
+        ),
+        ("its card is lost", Box::new(|it| put(&tree(it, "cards"), Tree::Cards, &card(1), None))),
         ("all passes are lost", Box::new(|it| tree(it, "passes").clear().unwrap())),
         ("all numbers are lost", Box::new(|it| tree(it, "meta").clear().unwrap())),
     ];
@@ -414,7 +439,8 @@ fn damage_that_a_look_up_finds_is_seen_to_while_the_desk_works() {
     filled(&path, 9);
     let mut store = opened(&path);
     let shelf = store.current.as_ref().unwrap();
-    shelf.trees[Tree::Passes as usize].insert(key(4), &b"not what was written"[..]).unwrap();
+    let not_it = Some(b"not what was written".to_vec());
+    put(&shelf.trees[Tree::Passes as usize], Tree::Passes, &key(4), not_it);
     assert_eq!(status(&store, 4), None, "nobody knows");
     assert!(store.heal(None));
     assert!(store.is_damaged() && store.is_writable());
@@ -466,7 +492,9 @@ fn a_loss_in_a_list_that_is_too_long_for_the_start_is_found_while_the_desk_works
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     filled(&path, 4000);
-    tamper(&path, |database| drop(database.open_tree("cards").unwrap().remove(card(3999))));
+    tamper(&path, |database| {
+        put(&database.open_tree("cards").unwrap(), Tree::Cards, &card(3999), None);
+    });
     let mut store = opened(&path);
     assert!(!store.is_whole(), "nobody knows yet");
     assert_eq!(store.trouble(), None);
@@ -538,7 +566,9 @@ fn acknowledgements_are_taken_over_from_a_damaged_store() {
     store.acknowledge(day, &writer, 12).unwrap();
     store.flush().unwrap();
     drop(store);
-    tamper(&path, |database| drop(database.open_tree("passes").unwrap().remove(key(2))));
+    tamper(&path, |database| {
+        put(&database.open_tree("passes").unwrap(), Tree::Passes, &key(2), None);
+    });
     let mut store = opened(&path);
     assert!(store.is_damaged());
     assert_eq!(store.acknowledgements(), [(day_number(day), writer, 12)]);
