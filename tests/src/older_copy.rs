@@ -27,7 +27,7 @@ pub enum Means {
 impl Means {
     /// What there is for the database of this run of the tests: only one that is a file can be copied as a file.
     pub fn of_this_database() -> Self {
-        match std::env::var_os("STEMPEL_DATABASE") {
+        match std::env::var_os("STEMPEL_TEST_POSTGRES") {
             None => Self::Files,
             Some(_) => Self::Commands,
         }

@@ -96,12 +96,12 @@ pub(crate) async fn by_names(
 ) -> Result<Vec<Option<(Option<u64>, Item)>>, HubError> {
     let mut found: HashMap<(i64, u64), (Option<u64>, Item)> = HashMap::new();
     let tables = [
-        "SELECT version, 0 AS kind, record, id FROM pass WHERE id IN (:list)",
-        "SELECT version, 1 AS kind, record, id FROM activity WHERE venue = $1 AND id IN (:list)",
-        "SELECT version, 2 AS kind, record, id FROM reward WHERE id IN (:list)",
-        "SELECT version, 3 AS kind, record, 0 AS id FROM policy WHERE venue = $1",
-        "SELECT version, 4 AS kind, record, id FROM coupon WHERE id IN (:list)",
-        "SELECT version, 5 AS kind, record, id FROM card_system WHERE id IN (:list)",
+        "SELECT version, CAST(0 AS BIGINT) AS kind, record, id FROM pass WHERE id IN (:list)",
+        "SELECT version, CAST(1 AS BIGINT) AS kind, record, id FROM activity WHERE venue = $1 AND id IN (:list)",
+        "SELECT version, CAST(2 AS BIGINT) AS kind, record, id FROM reward WHERE id IN (:list)",
+        "SELECT version, CAST(3 AS BIGINT) AS kind, record, CAST(0 AS BIGINT) AS id FROM policy WHERE venue = $1",
+        "SELECT version, CAST(4 AS BIGINT) AS kind, record, id FROM coupon WHERE id IN (:list)",
+        "SELECT version, CAST(5 AS BIGINT) AS kind, record, id FROM card_system WHERE id IN (:list)",
     ];
     for (kind, text) in (0i64..).zip(tables) {
         let mut ids =

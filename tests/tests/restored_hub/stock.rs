@@ -104,13 +104,18 @@ async fn hand_out_all(desk: &Desk, passes: Range<u32>) -> usize {
     handed_out
 }
 
+/// What the hub makes of the limited reward.
+fn booked(hub: &Hub) -> Value {
+    let stock = hub.json(&["stock", "list"]);
+    stock.as_array().unwrap().iter().find(|it| it["rewardId"] == FEW).unwrap().clone()
+}
+
 /// Waits until the hub has all that these desks recorded, and compares what it makes of the limited reward.
 async fn assert_all_is_booked(hub: &Hub, desks: &[&Desk], handed_out: usize) {
     for desk in desks {
         desk.wait_for("pending 0", |status| linked(status) && status.pending == 0).await;
     }
-    let stock = hub.json(&["stock", "list"]);
-    let few = stock.as_array().unwrap().iter().find(|it| it["rewardId"] == FEW).unwrap();
+    let few = booked(hub);
     let said = ["used", "handedOutTwice", "breaches", "losses"].map(|what| few[what].clone());
     assert_eq!(said, [json!(handed_out), json!(0), json!([]), json!(0)], "{few}");
 }
@@ -287,4 +292,36 @@ async fn a_hub_that_was_killed_and_started_again_grants_what_is_free_while_the_h
         assert_eq!(desk.client.status().await.unwrap().beside, []);
     }
     assert_all_is_booked(&hub, &[&holder, &other], TOTAL).await;
+}
+
+/// The copy knows of a grant that its desk has given back since, and got again in parts, and given back. What it handed
+/// out by those parts nobody else gets.
+#[tokio::test(flavor = "multi_thread")]
+async fn invariants_5_and_12_what_was_handed_out_by_grants_that_were_given_back_is_not_granted_again()
+ {
+    let world = tempfile::tempdir().unwrap();
+    let (mut hub, [holder, other]) = hub_with_two_desks(world.path()).await;
+    let holder = granted(holder, AHEAD).await;
+    let older = hub.older_copy(Part::Database);
+    holder.wait_for("the link", linked).await;
+    let give_back = async || {
+        holder.client.give_stock_back().await.unwrap();
+        holder.wait_until("nothing granted", 0, async || left(&holder).await).await;
+        let free = || booked(&hub)["active"].clone();
+        holder.wait_until("all given back", json!(0), async || free()).await;
+    };
+    give_back().await;
+    let mut handed_out = hand_out_all(&holder, 0..3).await;
+    assert_eq!(handed_out, 3);
+    holder.wait_for("pending 0", |status| status.pending == 0).await;
+    give_back().await;
+
+    hub.restore(&older);
+    hub.go();
+    holder.wait_for("all said again", |status| linked(status) && status.pending == 0).await;
+    let other = Desk::of_folder(other);
+    other.wait_for("the link and the pass list", linked_with_passes).await;
+    handed_out += hand_out_all(&other, 10..25).await;
+    assert_eq!(handed_out, TOTAL, "every unit once");
+    assert_all_is_booked(&hub, &[&holder, &other], handed_out).await;
 }
