@@ -44,7 +44,7 @@ const PACE: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(10);
 
 /// What taps changed has reached all desks within this, or the measurement says how many it has not.
-const SETTLED_WITHIN: Duration = Duration::from_secs(15);
+const SETTLED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Taps of each desk, where all tap at once.
 const AT_ONCE: usize = 20;
@@ -224,6 +224,8 @@ impl World {
 
     /// Single taps, all over the desks that are linked, in turn with the peer.
     async fn single_taps(&mut self, taps: u32, peer: &mut File, into: &mut Single) {
+        // Those that came now have been told what they had missed.
+        self.settle().await;
         let idle = self.idle_cost().await;
         let (begun, before) = (Instant::now(), self.processor_time());
         for n in 0..taps as usize {

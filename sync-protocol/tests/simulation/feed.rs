@@ -470,7 +470,7 @@ fn a_hub_that_takes_long_to_answer_shows_that_it_lives() {
         assert!(matches!(session.step(), Step::Send(_)), "beat {n}");
         assert_eq!(session.step(), Step::Wait { until: Some(Ticks((n + 1) * BEAT_EVERY)) });
     }
-    session.found(Found::Taken(Taken::Held { sequence: 3, number: Some(5_001) }));
+    session.found(Found::Taken(vec![Taken::Held { sequence: 3, number: Some(5_001) }]));
     let heard = run(&mut session, |_| Found::Log { rows: Vec::new(), reached: 5_001 });
     assert!(matches!(heard.said[..], [HubMessage::Ack(_), HubMessage::Advance(5_001)]));
 }
