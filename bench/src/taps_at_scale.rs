@@ -279,6 +279,8 @@ struct Single {
     /// Of each round: processor seconds a second while nobody taps, and processor seconds a tap beyond that.
     idle: Vec<f64>,
     each: Vec<f64>,
+    /// The hub's memory behind the first round.
+    resident_kib: f64,
 }
 
 fn median(values: &[f64]) -> f64 {
@@ -319,15 +321,22 @@ pub(crate) async fn measure(taps: u32, rounds: u32, only_memory: bool) {
         begun.elapsed().as_secs_f64()
     );
     memory(&mut world).await;
+    world.have_linked(0).await;
     if only_memory {
-        return world.have_linked(0).await;
+        return;
     }
+    // From here on a process that has had as many desks at the most as are linked then.
+    world.hub.stop();
+    world.hub.go();
     let mut single: [Single; NUMBERS.len()] = Default::default();
     let (mut at_once, mut flat_out) = (Vec::new(), Vec::new());
-    for _ in 0..rounds {
+    for round in 0..rounds {
         for (many, into) in NUMBERS.into_iter().zip(&mut single) {
             world.have_linked(many).await;
             world.single_taps(taps, &mut peer, into).await;
+            if round == 0 {
+                into.resident_kib = resident_kib(world.hub.process());
+            }
         }
         world.have_linked(100).await;
         at_once.push(world.all_at_once(AT_ONCE).await);
@@ -363,8 +372,17 @@ pub(crate) async fn measure(taps: u32, rounds: u32, only_memory: bool) {
         "one desk, {FLAT_OUT} taps flat out           {:6.0} a second (target 2,000)",
         median(&flat_out)
     );
+    let [few, .., many] = &single;
+    #[allow(clippy::cast_precision_loss, reason = "few desks")]
+    let each = (many.resident_kib - few.resident_kib) / (NUMBERS[2] - NUMBERS[0]) as f64;
     println!(
-        "the hub's memory with {most} desks after all of that   {:.1} MiB",
+        "the hub's memory behind the first single taps   {:.1} MiB with {} desks, {:.1} with {most}: {each:.1} KiB for each desk",
+        few.resident_kib / 1024.0,
+        NUMBERS[0],
+        many.resident_kib / 1024.0
+    );
+    println!(
+        "the same after all of that, with {most}   {:.1} MiB",
         resident_kib(world.hub.process()) / 1024.0
     );
     world.have_linked(0).await;
