@@ -45,7 +45,9 @@ impl HubSession {
     /// The need of these batches.
     pub(super) fn need_of_batches(&mut self, batches: Vec<Batch>) -> (Need, Asked) {
         if let Phase::Open(feed) = &mut self.phase {
-            batches.iter().for_each(|batch| feed.took(batch));
+            for batch in &batches {
+                feed.took(batch);
+            }
         }
         let names = batches.iter().map(|batch| (batch.day, batch.writer, batch.first)).collect();
         (Need::Take(batches), Asked::Take(names))
