@@ -186,7 +186,9 @@ impl LightDesk {
                     session.heard(ticks());
                     let (events, outcome) = session.receive(&chunk.bytes, self);
                     let run = session.run().map(|run| run.run).unwrap_or_default();
-                    events.into_iter().for_each(|event| self.take_up(event, run));
+                    for event in events {
+                        self.take_up(event, run);
+                    }
                     outcome.expect("the hub says nothing that is wrong");
                     let (catalogue, venue) = self.have();
                     session.have(catalogue, venue);
