@@ -3,9 +3,11 @@
 mod backlog;
 mod decide;
 mod fold;
+mod light_desk;
 mod measure;
 mod reader;
 mod tap;
+mod taps_at_scale;
 mod unlock;
 
 use clap::Parser;
@@ -44,6 +46,18 @@ enum Measurement {
         #[arg(long, default_value_t = 100)]
         taps: u32,
     },
+    /// What a tap and an idle desk cost the hub while few and many desks are linked.
+    TapsAtScale {
+        /// Single taps in each round, with each number of desks.
+        #[arg(long, default_value_t = 150)]
+        taps: u32,
+        /// How often each number of desks has its turn.
+        #[arg(long, default_value_t = 3)]
+        rounds: u32,
+        /// Only the memory that an idle desk takes.
+        #[arg(long)]
+        memory: bool,
+    },
     /// How long the sealed part of a record takes to open.
     Unlock {
         /// How often.
@@ -60,6 +74,9 @@ async fn main() {
         Measurement::Fold { entries } => fold::measure(entries).await,
         Measurement::Decide { passes } => decide::measure(passes).await,
         Measurement::Reader { taps } => reader::measure(taps).await,
+        Measurement::TapsAtScale { taps, rounds, memory } => {
+            taps_at_scale::measure(taps, rounds, memory).await;
+        }
         Measurement::Unlock { times } => unlock::measure(times),
     }
 }

@@ -11,7 +11,7 @@ use sync_protocol::desk::short_head;
 use sync_protocol::feed::{
     Found, Known, KnownDesk, LogRow, Need, News, Note, Standing, Taken, Tops,
 };
-use sync_protocol::message::{Hello, ListPosition, WriterBytes};
+use sync_protocol::message::{Batch, Hello, ListPosition, WriterBytes};
 use sync_protocol::runs::{KnownRun, RunTable};
 use sync_protocol::version::Version;
 
@@ -21,6 +21,7 @@ use crate::db::{Db, HubError, Reading};
 use crate::ledgers::{Taken as Became, Taker};
 use crate::records::devices::{self, Contact};
 use crate::records::lists::{self, ListKey};
+use crate::records::runs::Newest;
 use crate::records::{entries, holders, log, notices as kept_notices, runs};
 use crate::registry::{self, Device};
 use crate::secrets::request_key;
@@ -82,23 +83,46 @@ impl Answers {
     /// [`HubError`].
     pub async fn find(self, desk: Option<Identified>, need: Need) -> Result<Answer, HubError> {
         let mut identified = None;
-        let found = match (need, &desk) {
+        let (found, run) = match (need, &desk) {
             (Need::Desk(hello), _) => match self.identify(&hello).await? {
                 Some((known, desk, hears)) => {
                     identified = Some((desk, hears));
-                    Found::Desk(Box::new(known))
+                    (Found::Desk(Box::new(known)), None)
                 }
-                None => Found::NotEnrolled,
+                None => (Found::NotEnrolled, None),
             },
             (Need::Enrol(enrol), _) => {
-                Found::Enrolled(registry::enrol(&self.db, &enrol.token, &self.public_key).await?)
+                let enrolled = registry::enrol(&self.db, &enrol.token, &self.public_key).await?;
+                (Found::Enrolled(enrolled), None)
             }
-            (_, None) => Found::NotEnrolled,
+            (_, None) => (Found::NotEnrolled, None),
+            // A batch's turn looks itself who may take part.
+            (Need::Take(batches), Some(desk)) => self.take(desk, &batches).await?,
             (need, Some(desk)) => self.of_desk(desk, need).await?,
         };
-        let run = runs::last(&mut self.db.read().await?).await?;
-        let run = run.map(|run| Version { run: run.id, number: run.begins });
+        let run = match run {
+            Some(run) => Some(run),
+            None => runs::newest_run(&mut self.db.read().await?).await?.run,
+        };
         Ok(Answer { found, run, identified })
+    }
+
+    /// Has batches judged and committed.
+    async fn take(
+        &self,
+        desk: &Identified,
+        batches: &[Batch],
+    ) -> Result<(Found, Option<Version>), HubError> {
+        let all = self.taker.take_all(&desk.venue, desk.device, batches).await?;
+        let run = all.last().and_then(|last| last.run);
+        let taken = all.into_iter().map(|at| match at.taken {
+            Became::Held { sequence, .. } => Some(Taken::Held { sequence, number: at.number }),
+            Became::Lacking { held } => Some(Taken::Lacking { held }),
+            Became::Quarantined { reason } => Some(Taken::Quarantined { reason }),
+            Became::Revoked => None,
+        });
+        let taken: Option<Vec<Taken>> = taken.collect();
+        Ok((taken.map_or(Found::NotEnrolled, Found::Taken), run))
     }
 
     /// What a desk's session is told of what moved. A database that was put back ends the session, which is the driver's
@@ -130,81 +154,51 @@ impl Answers {
         Ok(news)
     }
 
-    async fn of_desk(&self, desk: &Identified, need: Need) -> Result<Found, HubError> {
+    /// What was found, and the newest run where that is of the same state of the database: not behind a write.
+    async fn of_desk(
+        &self,
+        desk: &Identified,
+        need: Need,
+    ) -> Result<(Found, Option<Version>), HubError> {
         let (db, device, venue) = (&self.db, desk.device, &desk.venue);
-        // Looked up each time: a desk that was revoked is told nothing more (invariant 7). A batch's turn looks itself.
+        // Looked up each time: a desk that was revoked is told nothing more (invariant 7).
         let mut reading = db.read().await?;
-        if !devices::is_enrolled(&mut reading, device).await? {
-            return Ok(Found::NotEnrolled);
-        }
-        Ok(match need {
-            Need::Desk(_) | Need::Enrol(_) => Found::NotEnrolled,
+        let Some(Newest { run, reached }) = runs::newest_for(&mut reading, device).await? else {
+            return Ok((Found::NotEnrolled, None));
+        };
+        let found = match need {
+            Need::Desk(_) | Need::Enrol(_) | Need::Take(_) => Found::NotEnrolled,
             Need::Runs(named) => Found::Runs(run_table(&mut reading, named).await?),
             Need::Held(lists) => Found::Held(held(&mut reading, venue, &lists).await?),
-            Need::Take(batch) => {
+            Need::Request(_)
+            | Need::Wanted(_)
+            | Need::Closing(_)
+            | Need::Stated(_)
+            | Need::KeepNotices(_)
+            | Need::KeepSealingKey(_)
+            | Need::Note(_) => {
                 drop(reading);
-                let at = self.taker.take(venue, device, &batch).await?;
-                match at.taken {
-                    Became::Held { sequence, .. } => {
-                        Found::Taken(Taken::Held { sequence, number: at.number })
-                    }
-                    Became::Lacking { held } => Found::Taken(Taken::Lacking { held }),
-                    Became::Quarantined { reason } => Found::Taken(Taken::Quarantined { reason }),
-                    Became::Revoked => Found::NotEnrolled,
-                }
-            }
-            Need::Request(request) => {
-                drop(reading);
-                let answer = requests::answer(db, device, &self.public_key, &request).await?;
-                Found::Answered(answer)
-            }
-            Need::Wanted(wanted) => {
-                drop(reading);
-                let stock::Answer { grants, none_left, number } =
-                    stock::grant(db, device, &wanted).await?;
-                Found::Granted { grants, none_left: Some(none_left), number }
-            }
-            Need::Closing(closing) => {
-                drop(reading);
-                let (grants, number) = stock::close(db, device, &self.public_key, &closing).await?;
-                Found::Granted { grants, none_left: None, number }
-            }
-            Need::Stated(stated) => {
-                drop(reading);
-                restored::take_statement(db, device, &self.public_key, &stated).await?;
-                Found::Done
-            }
-            Need::KeepNotices(told) => {
-                drop(reading);
-                notices::take_up(db, &told).await?;
-                Found::Done
-            }
-            Need::KeepSealingKey(key) => {
-                drop(reading);
-                card_keys::keep_sealing_key(db, device, &key).await?;
-                Found::Done
+                return Ok((Box::pin(self.write(desk, need)).await?, None));
             }
             Need::Log { from, known, most_bytes } => {
                 log_rows(&mut reading, venue, from, &known, most_bytes).await?
             }
             Need::Grants => {
                 let grants = stock::grants_of(&mut reading, device).await?;
-                let number = Some(runs::reached(&mut reading).await?);
-                Found::Granted { grants, none_left: None, number }
+                Found::Granted { grants, none_left: None, number: Some(reached) }
             }
             Need::CardKeys { has } => {
                 drop(reading);
                 let version = card_keys::version(db).await?;
                 let sealed =
                     if version == has { None } else { card_keys::sealed_to(db, device).await? };
-                Found::CardKeys(sealed)
+                return Ok((Found::CardKeys(sealed), None));
             }
             Need::Notices { from, most } => {
                 let found = kept_notices::behind(&mut reading, venue, from, most).await?;
-                let all = runs::reached(&mut reading).await?;
                 let to = match found.last() {
                     Some((number, _)) if found.len() >= most => *number,
-                    _ => all.max(from),
+                    _ => reached.max(from),
                 };
                 let notices = found.into_iter().map(|(_, signed)| signed).collect();
                 Found::Notices { notices, to }
@@ -226,12 +220,48 @@ impl Answers {
             Need::Holders { from, most_bytes } => {
                 sealed_parts_behind(&mut reading, from, most_bytes).await?
             }
-            Need::Note(note) => {
-                drop(reading);
-                self.note(desk, note).await?;
-                Found::Done
+        };
+        Ok((found, run))
+    }
+
+    /// Does what a desk that may take part asks to be written.
+    async fn write(&self, desk: &Identified, need: Need) -> Result<Found, HubError> {
+        let (db, device, key) = (&self.db, desk.device, &self.public_key);
+        match need {
+            Need::Request(request) => {
+                return Ok(Found::Answered(requests::answer(db, device, key, &request).await?));
             }
-        })
+            Need::Wanted(wanted) => {
+                let stock::Answer { grants, none_left, number } =
+                    stock::grant(db, device, &wanted).await?;
+                return Ok(Found::Granted { grants, none_left: Some(none_left), number });
+            }
+            Need::Closing(closing) => {
+                let (grants, number) = stock::close(db, device, key, &closing).await?;
+                return Ok(Found::Granted { grants, none_left: None, number });
+            }
+            Need::Stated(stated) => restored::take_statement(db, device, key, &stated).await?,
+            Need::KeepNotices(told) => notices::take_up(db, &told).await?,
+            Need::KeepSealingKey(sealing) => {
+                card_keys::keep_sealing_key(db, device, &sealing).await?;
+            }
+            Need::Note(note) => self.note(desk, note).await?,
+            Need::Desk(_)
+            | Need::Runs(_)
+            | Need::Enrol(_)
+            | Need::Held(_)
+            | Need::Take(_)
+            | Need::Log { .. }
+            | Need::Grants
+            | Need::CardKeys { .. }
+            | Need::Notices { .. }
+            | Need::DenyList { .. }
+            | Need::Page { .. }
+            | Need::Items { .. }
+            | Need::SealedParts { .. }
+            | Need::Holders { .. } => return Ok(Found::NotEnrolled),
+        }
+        Ok(Found::Done)
     }
 
     /// Who says this hello: nobody where its key is of no desk that may take part.

@@ -167,3 +167,20 @@ async fn serve_line(shared: Shared, incoming: Incoming) {
     }
     connection.close(0u32.into(), b"");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes_of<A, B, F: Future>(_: impl Fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A line's task is as large as the largest thing that it may ever do, for as long as it idles: what is rare and large
+    /// is in a box of its own.
+    #[test]
+    fn the_task_of_an_idle_line_is_small() {
+        let bytes = bytes_of(serve_line);
+        assert!(bytes < 8 * 1024, "{bytes} bytes for each line");
+    }
+}

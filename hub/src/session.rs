@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crdt_model::ids::DeviceId;
-use quinn::{Connection, RecvStream, SendStream};
+use futures_util::FutureExt;
+use quinn::{Chunk, Connection, RecvStream, SendStream};
 use sync_protocol::feed::{HubClock, News};
 use sync_protocol::heartbeat::Ticks;
 use sync_protocol::hub::{End, HubSession, Step};
@@ -23,21 +24,22 @@ use crate::db::storage::{Storage, StorageTrouble};
 use crate::db::{Db, HubError};
 use crate::ledgers::Taker;
 
-/// Bytes that are read from a desk at once.
+/// Bytes that are read from a desk before they are looked at, or once over with the packet that reaches it: a full batch,
+/// or all that a desk that taps as fast as it can says within a commit, so that its taps share the next one.
 const READ_BYTES: usize = 64 * 1024;
 
 /// How long a line may take to open its stream. Anybody may open a line; nobody may keep one without a word.
 pub(crate) const FIRST_WORD: Duration = Duration::from_millis(sync_protocol::hub::FIRST_WORD);
 
-/// What others' taps change in the catalogue is told so much later for each desk that is linked: at two hundred desks once
-/// a second …
-const PAGE_FOR_EACH: Duration = Duration::from_millis(5);
+/// What others' taps change in the catalogue is told so much later for each desk that is linked: a hundred pages a second
+/// for all of them, however many taps there are …
+const PAGE_FOR_EACH: Duration = Duration::from_millis(10);
 
-/// … but at the soonest after this, half of it more or less,
-const PAGE_SOONEST: Duration = Duration::from_millis(100);
+/// … but at the soonest after this, half of it more or less: sooner than a visitor goes from one museum to the next,
+const PAGE_SOONEST: Duration = Duration::from_millis(400);
 
 /// and at the latest after this.
-const PAGE_LATEST: Duration = Duration::from_secs(8);
+const PAGE_LATEST: Duration = Duration::from_secs(10);
 
 /// So long the last words may take to arrive.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -150,7 +152,7 @@ fn clock_of(shared: &Shared) -> HubClock {
 
 /// What woke a session.
 enum Woken {
-    Bytes(Vec<u8>),
+    Bytes(Chunk),
     HungUp(String),
     Found(Box<Result<Answer, HubError>>),
     Heard(Option<Heard>),
@@ -185,7 +187,7 @@ impl Session {
         loop {
             // What has come is taken up before the desk is told more: a large catalogue on its way holds up no
             // acknowledgement, and no revocation.
-            if self.finding.is_none() {
+            if self.finding.is_none() && self.machine.has_read_all() {
                 self.wait(Until::Now, &mut receive).await?;
             }
             self.tick();
@@ -228,12 +230,12 @@ impl Session {
                 found = found(finding) => Woken::Found(Box::new(found)),
                 // The machine answers one thing at a time: what comes meanwhile waits on the line.
                 read = receive.read_chunk(READ_BYTES, true), if !finds => match read {
-                    Ok(Some(chunk)) => Woken::Bytes(chunk.bytes.to_vec()),
+                    Ok(Some(chunk)) => Woken::Bytes(chunk),
                     Ok(None) => Woken::HungUp("the desk hung up".to_owned()),
                     Err(error) => Woken::HungUp(error.to_string()),
                 },
                 trouble = troubled(trouble) => Woken::Trouble(trouble),
-                heard = heard(news), if !finds => Woken::Heard(heard),
+                heard = heard(news, catalogue.is_none()), if !finds => Woken::Heard(heard),
                 () = due(catalogue), if !finds => Woken::Page,
                 used_twice = used_twice(place) => Woken::UsedTwice(used_twice),
                 () = until.comes() => Woken::Late,
@@ -241,7 +243,7 @@ impl Session {
         };
         self.tick();
         match woken {
-            Woken::Bytes(bytes) => self.machine.receive(&bytes),
+            Woken::Bytes(chunk) => self.receive(&chunk, receive),
             Woken::HungUp(why) => return Err(SessionEnd::Line(why)),
             Woken::Found(answer) => {
                 self.finding = None;
@@ -252,13 +254,28 @@ impl Session {
             Woken::Trouble(trouble) => return self.cannot_store(trouble).await,
             Woken::UsedTwice(used_twice) => self.machine.news(News::UsedTwice(used_twice)),
             Woken::Page => {
-                if let Some((number, _)) = self.catalogue.take() {
+                if let (Some((number, _)), Some(news)) = (self.catalogue.take(), &mut self.news) {
+                    let number = number.max(news.catalogue());
                     self.machine.news(News::Catalogue { number, urgent: false });
                 }
             }
             Woken::Late => {}
         }
         Ok(())
+    }
+
+    /// Takes what came, and what came with it.
+    fn receive(&mut self, first: &Chunk, receive: &mut RecvStream) {
+        self.machine.receive(&first.bytes);
+        let mut bytes = first.bytes.len();
+        while bytes < READ_BYTES {
+            // Where the line has ended, that is found when it is read again.
+            let Some(Ok(Some(chunk))) = receive.read_chunk(READ_BYTES, true).now_or_never() else {
+                return;
+            };
+            self.machine.receive(&chunk.bytes);
+            bytes += chunk.bytes.len();
+        }
     }
 
     fn take(&mut self, answer: Answer) {
@@ -296,7 +313,8 @@ impl Session {
             return Err(SessionEnd::Line("the database was put back".to_owned()));
         }
         let Some(desk) = &self.desk else { return Ok(()) };
-        for news in self.answers.news_of(desk, heard).await? {
+        // In a box of its own, as all that is rare and large: an idle session is as large as what it may become.
+        for news in Box::pin(self.answers.news_of(desk, heard)).await? {
             match news {
                 News::Catalogue { number, urgent: false } => {
                     let at = self.catalogue.map(|(_, at)| at);
@@ -340,7 +358,7 @@ impl Session {
             return;
         };
         let need = sync_protocol::feed::Need::Note(note);
-        if let Err(error) = self.answers.clone().find(Some(desk), need).await {
+        if let Err(error) = Box::pin(self.answers.clone().find(Some(desk), need)).await {
             storage.note(&error);
             tracing::warn!(%error, "what a desk has could not be noted");
         }
@@ -361,9 +379,10 @@ async fn due(at: Option<Instant>) {
     }
 }
 
-async fn heard(news: &mut Option<Subscription>) -> Option<Heard> {
+/// What moved; of the catalogue alone, only where `catalogue` says so.
+async fn heard(news: &mut Option<Subscription>, catalogue: bool) -> Option<Heard> {
     match news {
-        Some(news) => news.heard().await,
+        Some(news) => news.heard_where(catalogue).await,
         None => std::future::pending().await,
     }
 }

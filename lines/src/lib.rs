@@ -5,6 +5,7 @@
 
 pub mod connect;
 pub mod quic;
+mod socket;
 pub mod tls;
 
 /// The 32 bytes of the key with which the other end of a QUIC connection proved itself.

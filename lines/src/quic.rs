@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{
-    ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, ServerConfig,
-    TokioRuntime, TransportConfig, VarInt,
+    ClientConfig, ConnectionId, ConnectionIdGenerator, Endpoint, EndpointConfig, Runtime,
+    ServerConfig, TokioRuntime, TransportConfig, VarInt,
 };
 use rand::RngExt;
 use ring::hmac;
 
+use crate::socket::FewAtOnce;
 use crate::tls::{PinnedKey, TlsError, answering, calling};
 
 /// So often a silent line is shown to be alive.
@@ -121,5 +122,6 @@ pub fn listen(key: &[u8], address: SocketAddr) -> Result<Endpoint, ListenError> 
     let config = server_config(key)?;
     let socket = UdpSocket::bind(address)?;
     let runtime = Arc::new(TokioRuntime);
-    Ok(Endpoint::new(endpoint_config(key), Some(config), socket, runtime)?)
+    let socket = Arc::new(FewAtOnce(runtime.wrap_udp_socket(socket)?));
+    Ok(Endpoint::new_with_abstract_socket(endpoint_config(key), Some(config), socket, runtime)?)
 }

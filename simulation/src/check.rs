@@ -95,7 +95,7 @@ pub(crate) async fn blocked(db: &Db) -> BTreeSet<u64> {
 }
 
 /// The catalogue is on its way to a desk, and whoever was blocked when it called is refused there already.
-pub(crate) async fn denials(world: &mut World, desk: usize) {
+pub(crate) fn denials(world: &mut World, desk: usize) {
     for pass in world.denied[desk].clone() {
         let entry = world.desks[desk].tap(&template::chip(pass).to_string());
         assert_eq!(entry, None, "pass {pass} is blocked, and the catalogue comes first");
@@ -295,7 +295,7 @@ async fn check_revoked(world: &World, db: &Db) {
     for place in &world.revoked {
         let device = world.desks[*place].key.device();
         let living = world.desks.iter().enumerate().filter(|(it, _)| !world.revoked.contains(it));
-        let mut notices = living.flat_map(|(_, desk)| desk.real()).flat_map(DeskView::notices);
+        let mut notices = living.filter_map(|(_, desk)| desk.real()).flat_map(DeskView::notices);
         let known = notices.any(|signed| {
             let notice = signed.open(hub_public_key()).unwrap();
             matches!(notice, Notice::Revoked { .. }) && notice.device() == Some(device)

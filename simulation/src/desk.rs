@@ -321,11 +321,8 @@ impl Desk {
             let now = desk.now();
             desk.request(body, now)
         });
-        match asked {
-            Some(Err(error)) => {
-                assert!(self.disk.full.load(Ordering::Relaxed), "a desk refuses: {error}");
-            }
-            Some(Ok(_)) | None => {}
+        if let Some(Err(error)) = asked {
+            assert!(self.disk.full.load(Ordering::Relaxed), "a desk refuses: {error}");
         }
     }
 

@@ -41,7 +41,7 @@ impl World {
             match self.show(token, n, crash).await {
                 Shown::Enrolled(it) => enrolled = Some(it),
                 Shown::Nothing => {
-                    self.count("desks enrolled by a hub that was killed before it said so")
+                    self.count("desks enrolled by a hub that was killed before it said so");
                 }
                 Shown::Refused => panic!("an invitation that was never used is refused"),
             }

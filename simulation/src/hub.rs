@@ -436,11 +436,12 @@ impl Session {
         };
         match &need {
             Need::Desk(hello) => self.hello = Some(hello.clone()),
-            Need::Take(batch) if hub.planted == Planted::AcknowledgedBeforeCommit => {
+            Need::Take(batches) if hub.planted == Planted::AcknowledgedBeforeCommit => {
                 let device = self.desk.as_ref().unwrap().device;
-                hub.late.push((device, batch.clone()));
-                let sequence = batch.seal.sequence;
-                return self.machine.found(Found::Taken(Taken::Held { sequence, number: None }));
+                hub.late.extend(batches.iter().map(|batch| (device, batch.clone())));
+                let held = batches.iter().map(|batch| batch.seal.sequence);
+                let held = held.map(|sequence| Taken::Held { sequence, number: None });
+                return self.machine.found(Found::Taken(held.collect()));
             }
             Need::Request(request) if hub.planted == Planted::RequestDoneTwice => {
                 let forget = sql("DELETE FROM request WHERE id = $1").bind(request.id.0.to_vec());

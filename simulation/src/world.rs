@@ -38,6 +38,7 @@ const SKEWS: [i64; 8] = [0, 0, 0, -30_000, 90_000, 3_600_000, -86_400_000, 86_40
 /// The activities, as the desks choose them.
 const EVENTS: [&str; 3] = ["event-1", "event-2", "event-3"];
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct World {
     pub(crate) random: ChaCha8Rng,
     pub(crate) hub: Hub,
@@ -482,7 +483,7 @@ impl World {
                 Heard::SetApart { writer, reason } => self.take_set_apart(writer, &reason),
                 Heard::Restored => self.count("desks told that the hub was restored"),
                 Heard::OutOfTurn => self.count("pages out of turn"),
-                Heard::FirstPage => check::denials(self, desk).await,
+                Heard::FirstPage => check::denials(self, desk),
                 Heard::SaidAgain => self.count("desks that said all again"),
                 Heard::NotEnrolled => self.count("desks sent away"),
             }

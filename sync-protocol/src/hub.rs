@@ -13,10 +13,12 @@
 //! ```
 //!
 //! The session takes what the desk says in its order, one thing at a time: the next is looked at when the one before has
-//! been answered. So whatever a desk said before something is committed when that is answered. It reads no more than it
-//! can answer: while a step waits for an answer, its driver had best read nothing. What the desk lacks comes behind what
+//! been answered. Batches that came right behind each other are one thing. So whatever a desk said before something is
+//! committed when that is answered. It reads no more than it can answer: its driver reads nothing while a step waits for an
+//! answer, or before [`HubSession::has_read_all`]. What the desk lacks comes behind what
 //! it says ([`crate::feed`]).
 
+mod batches;
 mod greeting;
 
 use std::collections::VecDeque;
@@ -24,12 +26,11 @@ use std::collections::VecDeque;
 use thiserror::Error;
 
 use crate::desk::SessionError;
-use crate::feed::{Feed, Found, HubClock, Need, News, NextAgain, NotAsked, Note, Taken};
+use crate::feed::{Feed, Found, HubClock, Need, News, NextAgain, NotAsked, Note};
 use crate::frame::{FrameReader, frame};
 use crate::heartbeat::{BEAT_EVERY, DESK_SILENCE, Ticks};
 use crate::message::{
-    Ack, Batch, DeskBeat, DeskMessage, Goodbye, GoodbyeKind, HubBeat, HubMessage, MOST_NAMES,
-    PROTOCOL_VERSION, Quarantined, Resend, WriterBytes,
+    DeskBeat, DeskMessage, Goodbye, GoodbyeKind, HubBeat, HubMessage, MOST_NAMES, PROTOCOL_VERSION,
 };
 use crate::notice::MOST_NOTICES_AT_ONCE;
 use crate::version::{MOST_PAIRS, Seen, Version};
@@ -112,11 +113,7 @@ enum Asked {
     Greeting,
     Enrol,
     Held,
-    Take {
-        day: i32,
-        writer: WriterBytes,
-        first: u64,
-    },
+    Take(Vec<batches::Place>),
     Request,
     /// Whether an answer says which rewards are out.
     Units {
@@ -133,6 +130,8 @@ enum Asked {
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own about the desk")]
 pub struct HubSession {
     reader: FrameReader,
+    /// What came behind batches that are taken together: to be looked at next.
+    behind: Option<Result<DeskMessage, SessionError>>,
     out: VecDeque<Vec<u8>>,
     phase: Phase,
     end: Option<End>,
@@ -168,6 +167,7 @@ impl HubSession {
     pub fn new(now: Ticks, clock: HubClock) -> Self {
         Self {
             reader: FrameReader::default(),
+            behind: None,
             out: VecDeque::new(),
             phase: Phase::Fresh,
             end: None,
@@ -202,6 +202,11 @@ impl HubSession {
     pub fn receive(&mut self, bytes: &[u8]) {
         self.heard = self.now;
         self.reader.push(bytes);
+    }
+
+    /// Whether all that came has been looked at: no more is to be read before.
+    pub fn has_read_all(&self) -> bool {
+        self.behind.is_none() && !self.reader.has_frame()
     }
 
     /// What was found of the last [`Step::Need`].
@@ -326,38 +331,50 @@ impl HubSession {
 
     /// What is asked for next; where there is nothing to ask, what is to be said may stand in `out` behind it.
     fn next_need(&mut self) -> Option<(Need, Asked)> {
-        if let Phase::Greeted(greeting) = &mut self.phase
-            && let Some(need) = greeting.next_need()
-        {
-            return Some((need, Asked::Greeting));
-        }
-        if let Some(note) = self.notes.pop_front() {
-            return Some((Need::Note(note), Asked::Done));
-        }
-        if let Some(used_twice) = self.used_twice.take() {
-            self.say(&HubMessage::UsedTwice(used_twice));
-            return None;
-        }
-        if let Phase::Open(feed) = &mut self.phase {
-            match feed.next_again() {
-                Some(NextAgain::Ask(need)) => return Some((need, Asked::Feed)),
-                Some(NextAgain::Done(done)) => {
-                    self.say(&done);
-                    return None;
-                }
-                None => {}
+        // Much of what a desk says needs nothing, and is not worth a step.
+        while self.out.is_empty() && self.end.is_none() {
+            if let Phase::Greeted(greeting) = &mut self.phase
+                && let Some(need) = greeting.next_need()
+            {
+                return Some((need, Asked::Greeting));
             }
-        }
-        match self.next_message() {
-            Ok(Some(message)) => return self.take(message),
-            Ok(None) => {}
-            Err(error) => {
-                let sentence = format!("the desk said what the hub cannot read: {error}");
-                self.goodbye(GoodbyeKind::Malformed, sentence);
-                self.end = Some(End::Protocol(error));
+            if let Some(note) = self.notes.pop_front() {
+                return Some((Need::Note(note), Asked::Done));
+            }
+            if let Some(used_twice) = self.used_twice.take() {
+                self.say(&HubMessage::UsedTwice(used_twice));
                 return None;
             }
+            if let Phase::Open(feed) = &mut self.phase {
+                match feed.next_again() {
+                    Some(NextAgain::Ask(need)) => return Some((need, Asked::Feed)),
+                    Some(NextAgain::Done(done)) => {
+                        self.say(&done);
+                        return None;
+                    }
+                    None => {}
+                }
+            }
+            let need = match self.next_message() {
+                Ok(Some(message)) => self.need_of(message),
+                Ok(None) => return self.next_of_feed(),
+                Err(error) => Err(error),
+            };
+            match need {
+                Ok(Some(need)) => return Some(need),
+                Ok(None) => {}
+                Err(error) => {
+                    let sentence = format!("the desk said what the hub cannot read: {error}");
+                    self.goodbye(GoodbyeKind::Malformed, sentence);
+                    self.end = Some(End::Protocol(error));
+                }
+            }
         }
+        None
+    }
+
+    /// What is asked for where the desk has said nothing more.
+    fn next_of_feed(&mut self) -> Option<(Need, Asked)> {
         let Phase::Open(feed) = &mut self.phase else { return None };
         if let Some(need) = feed.next_need() {
             return Some((need, Asked::Feed));
@@ -371,34 +388,24 @@ impl HubSession {
     }
 
     fn next_message(&mut self) -> Result<Option<DeskMessage>, SessionError> {
+        if let Some(message) = self.behind.take() {
+            return message.map(Some);
+        }
         match self.reader.next_frame()? {
             Some(contents) => Ok(Some(DeskMessage::from_bytes(contents)?)),
             None => Ok(None),
         }
     }
 
-    /// Takes what the desk says. Where nothing is to be looked up for it, the loop goes on: an empty note of nothing
-    /// would be asked for otherwise.
-    fn take(&mut self, message: DeskMessage) -> Option<(Need, Asked)> {
-        match self.need_of(message) {
-            Ok(Some(need)) => Some(need),
-            Ok(None) => self.next_need_behind(),
-            Err(error) => {
-                let sentence = format!("the desk said what the hub cannot read: {error}");
-                self.goodbye(GoodbyeKind::Malformed, sentence);
-                self.end = Some(End::Protocol(error));
-                None
-            }
-        }
-    }
-
-    /// What is asked for behind something that needed nothing, unless there is something to be said first.
-    fn next_need_behind(&mut self) -> Option<(Need, Asked)> {
-        if self.out.is_empty() && self.end.is_none() { self.next_need() } else { None }
-    }
-
     fn need_of(&mut self, message: DeskMessage) -> Result<Option<(Need, Asked)>, SessionError> {
         let out_of_turn = |what| Err(SessionError::OutOfTurn { what });
+        let message = match (&self.phase, message) {
+            (Phase::Open(_), DeskMessage::Batch(batch)) => {
+                let batches = self.with_its_followers(batch);
+                return Ok(Some(self.need_of_batches(batches)));
+            }
+            (_, message) => message,
+        };
         let feed = match (&mut self.phase, &message) {
             (Phase::Fresh, DeskMessage::Hello(_) | DeskMessage::Enrol(_)) => None,
             (_, DeskMessage::Hello(_)) => return out_of_turn("a second Hello"),
@@ -413,11 +420,7 @@ impl HubSession {
         };
         Ok(Some(match message {
             DeskMessage::Hello(_) | DeskMessage::Enrol(_) => return out_of_turn("a second Hello"),
-            DeskMessage::Batch(batch) => {
-                feed.took(&batch);
-                let Batch { day, writer, first, .. } = batch;
-                (Need::Take(batch), Asked::Take { day, writer, first })
-            }
+            DeskMessage::Batch(_) => return out_of_turn("a batch"),
             DeskMessage::Positions(lists) => {
                 let device = feed.device();
                 feed.announce(lists.iter().filter(|list| list.writer.writer().device == device));
@@ -505,20 +508,11 @@ impl HubSession {
                 self.goodbye(GoodbyeKind::Invitation, sentence);
             }
             (Asked::Held, Found::Held(held), _) => self.say(&HubMessage::Held(held)),
-            (Asked::Take { day, writer, first }, Found::Taken(taken), Some(feed)) => {
-                let message = match taken {
-                    Taken::Held { sequence, number } => {
-                        if let Some(number) = number {
-                            feed.venue_moved(number);
-                        }
-                        HubMessage::Ack(Ack { day, writer, sequence, number })
-                    }
-                    Taken::Lacking { held } => HubMessage::Resend(Resend { day, writer, held }),
-                    Taken::Quarantined { reason } => {
-                        HubMessage::Quarantined(Quarantined { day, writer, first, reason })
-                    }
-                };
-                self.say(&message);
+            (Asked::Take(batches), Found::Taken(taken), Some(feed))
+                if batches.len() == taken.len() =>
+            {
+                let messages = batches::answers(feed, batches, taken);
+                self.say_together(&messages);
             }
             (Asked::Request, Found::Answered(answer), _) => {
                 if let Some(answer) = answer {

@@ -194,6 +194,24 @@ impl Hub {
         self.running = Some(running.expect("the hub starts"));
     }
 
+    /// Its folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Where its database is, unless that is a file in its folder.
+    pub fn database(&self) -> Option<&str> {
+        self.database.as_deref()
+    }
+
+    /// The id of its process.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn process(&self) -> u32 {
+        self.running.as_ref().expect("the hub runs").id()
+    }
+
     /// Sets its clock so many milliseconds ahead of this computer's: at once where it was started with a
     /// clock of its own, else from its next start on.
     pub fn set_clock(&mut self, ahead: i64) {

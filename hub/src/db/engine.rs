@@ -61,9 +61,13 @@ pub(super) async fn open_sqlite(
                 let storage = kept.clone();
                 Box::pin(async move { is_sound(&storage, connection, met.age).await })
             })
+            // Each of them was asked when it was given back: a question more would be a turn of its thread for each
+            // transaction.
+            .test_before_acquire(false)
             .before_acquire(move |connection, met| {
-                let storage = taken.clone();
-                Box::pin(async move { is_sound(&storage, connection, met.age).await })
+                use sqlx::Connection;
+                let failed = taken.failed_within(met.age) || connection.is_in_transaction();
+                Box::pin(async move { Ok(!failed) })
             });
     } else {
         pool = pool.min_connections(1).idle_timeout(None).max_lifetime(None);

@@ -64,11 +64,9 @@ pub enum News {
     PutBack,
 }
 
-/// How far that goes which concerns every session, and how often it moved.
+/// How far that goes which concerns every session at once, and how often it moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ForAll {
-    /// The catalogue is visible up to this number.
-    pub catalogue: u64,
     /// The last number of the catalogue that refuses somebody.
     pub urgent: u64,
     /// The sealed parts are visible up to this number.
@@ -89,6 +87,9 @@ pub struct NewsRoom {
     venues: Mutex<HashMap<VenueId, watch::Sender<u64>>>,
     devices: Mutex<HashMap<DeviceId, watch::Sender<u64>>>,
     all: watch::Sender<ForAll>,
+    /// Up to which number the catalogue is visible. Each tap moves it, and sessions that will tell their desks later are
+    /// not woken by that.
+    catalogue: watch::Sender<u64>,
     put_back: watch::Sender<u64>,
 }
 
@@ -98,7 +99,9 @@ pub struct Subscription {
     venue: watch::Receiver<u64>,
     device: watch::Receiver<u64>,
     all: watch::Receiver<ForAll>,
+    catalogue: watch::Receiver<u64>,
     heard: ForAll,
+    heard_catalogue: u64,
 }
 
 /// What moved since it was last asked.
@@ -141,13 +144,15 @@ impl NewsRoom {
 
     /// From now on: what moves of this venue, this device and all.
     pub fn subscribe(&self, venue: VenueId, device: DeviceId) -> Subscription {
-        let all = self.all.subscribe();
-        let heard = *all.borrow();
+        let (all, catalogue) = (self.all.subscribe(), self.catalogue.subscribe());
+        let (heard, heard_catalogue) = (*all.borrow(), *catalogue.borrow());
         Subscription {
             venue: subscribe(&self.venues, venue),
             device: subscribe(&self.devices, device),
             all,
+            catalogue,
             heard,
+            heard_catalogue,
         }
     }
 
@@ -173,10 +178,10 @@ impl NewsRoom {
                     }
                 }
                 News::Catalogue { number, urgent } => {
-                    self.all.send_if_modified(|known| {
-                        let moved = grow(&mut known.catalogue, *number);
-                        moved | (*urgent && grow(&mut known.urgent, *number))
-                    });
+                    self.catalogue.send_if_modified(|known| grow(known, *number));
+                    if *urgent {
+                        self.all.send_if_modified(|known| grow(&mut known.urgent, *number));
+                    }
                 }
                 News::Holders { number } => {
                     self.all.send_if_modified(|known| grow(&mut known.holders, *number));
@@ -205,13 +210,26 @@ impl Subscription {
     /// Waits until something moves, and says what. Nothing is lost between two calls, nor where a call is given up.
     /// Nothing where the hub is stopping.
     pub async fn heard(&mut self) -> Option<Heard> {
+        self.heard_where(true).await
+    }
+
+    /// The same, and the catalogue wakes it only where `catalogue` says so or somebody is to be refused: a session that
+    /// will tell its desk of the catalogue anyhow sleeps on, and reads [`Subscription::catalogue`] then.
+    pub async fn heard_where(&mut self, catalogue: bool) -> Option<Heard> {
         // The mark of the one that wakes is taken with it; the others are asked.
         let woken = tokio::select! {
             changed = self.venue.changed() => changed.map(|()| Woken::Venue),
             changed = self.device.changed() => changed.map(|()| Woken::Device),
             changed = self.all.changed() => changed.map(|()| Woken::All),
+            changed = self.catalogue.changed(), if catalogue => changed.map(|()| Woken::All),
         };
         Some(self.take(woken.ok()?))
+    }
+
+    /// Up to which number the catalogue is visible now, which is then heard.
+    pub fn catalogue(&mut self) -> u64 {
+        self.heard_catalogue = self.heard_catalogue.max(*self.catalogue.borrow_and_update());
+        self.heard_catalogue
     }
 
     fn take(&mut self, woken: Woken) -> Heard {
@@ -221,11 +239,16 @@ impl Subscription {
         let number = *self.venue.borrow_and_update();
         self.device.borrow_and_update();
         let all = *self.all.borrow_and_update();
+        let catalogue_before = self.heard_catalogue;
         let before = std::mem::replace(&mut self.heard, all);
+        // The two are told one after the other: whoever hears that somebody is to be refused hears from where.
+        let urgent = all.urgent > before.urgent;
+        self.heard_catalogue = self.heard_catalogue.max(all.urgent);
+        let catalogue = self.catalogue();
         Heard {
             venue: venue.then_some(number),
-            catalogue: (all.catalogue > before.catalogue).then_some(all.catalogue),
-            urgent: all.urgent > before.urgent,
+            catalogue: (urgent || catalogue > catalogue_before).then_some(catalogue),
+            urgent,
             holders: (all.holders > before.holders).then_some(all.holders),
             notices: (all.notices > before.notices).then_some(all.notices),
             put_back: all.put_back > before.put_back,
@@ -235,7 +258,7 @@ impl Subscription {
     }
 }
 
-/// Which of its three woke a subscription.
+/// Which of them woke a subscription.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Woken {
     Venue,
@@ -393,6 +416,10 @@ mod tests {
             assert_eq!((heard.catalogue, heard.urgent), (Some(9), true));
             assert!(!heard.device && heard.venue.is_none(), "of nothing else: {heard:?}");
         }
+        room.publish(&[News::Catalogue { number: 10, urgent: false }]);
+        let asleep = tokio::time::timeout(Duration::ZERO, here.heard_where(false)).await;
+        assert!(asleep.is_err(), "it knows that the catalogue moves: {asleep:?}");
+        assert_eq!(here.catalogue(), 10);
         room.publish(&[News::Catalogue { number: 8, urgent: false }]);
         assert!(tokio::time::timeout(Duration::ZERO, here.heard()).await.is_err(), "it knew that");
     }

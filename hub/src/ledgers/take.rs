@@ -2,7 +2,7 @@
 //! turn it is only seen whether the list still stands where it was judged from. Batches that wait while another commit
 //! is on its way to the disk share the next one.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crdt_model::account::Placed;
@@ -13,15 +13,17 @@ use crdt_model::time::{UnixMillis, date_of_day_number};
 use sync_protocol::batch::{MAX_PACKED_BYTES, unpack};
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
+use sync_protocol::version::Version;
 use tokio::sync::oneshot;
 
 use super::{New, fold_with};
 use crate::clock::{self, ReceiptTime};
-use crate::db::{Db, HubError, Says, Writing};
+use crate::db::{Db, HubError, Reading, Says, Writing};
 use crate::records::devices::{self, Writer};
 use crate::records::lists::{self, ListKey};
 use crate::records::log::{self, Accepted};
-use crate::records::{entries, passes, quarantine};
+use crate::records::runs::Newest;
+use crate::records::{entries, passes, quarantine, runs};
 
 /// A batch's entries at the most, unpacked: what the hub can pack again for the venue's other desks.
 /// Our desks make none that is larger.
@@ -70,6 +72,8 @@ pub struct TakenAt {
     pub taken: Taken,
     /// The number up to which all was visible then.
     pub number: Option<u64>,
+    /// The newest run of the database then, where that was looked up.
+    pub run: Option<Version>,
 }
 
 /// A batch that was judged and is to be written.
@@ -91,9 +95,16 @@ enum What {
 
 /// What was found before the turn.
 enum Looked {
-    /// There is nothing to write.
+    /// There is nothing to write of the first batch.
     Answered(Taken),
-    Judged(Box<Judged>),
+    /// The first of the batches, which are to be written together.
+    Judged(Vec<Judged>),
+}
+
+/// What was found of one batch.
+enum LookedAtOne {
+    Answered(Taken),
+    Judged(What),
 }
 
 /// What came of it in the turn.
@@ -101,6 +112,15 @@ enum Written {
     Taken(Taken),
     /// The list is not where it was: judge again.
     Moved,
+}
+
+/// What came of batches that shared a commit.
+struct WrittenTogether {
+    written: Vec<Written>,
+    /// Up to which number all is visible.
+    number: Option<u64>,
+    /// The newest run, where nobody else can have opened another one since: on SQLite.
+    run: Option<Version>,
 }
 
 /// Takes a batch that the desk `carrier` sent, in a transaction of its own.
@@ -114,12 +134,12 @@ pub async fn take(
     batch: &Batch,
 ) -> Result<Taken, HubError> {
     for _ in 0..MOST_JUDGED {
-        let judged = match look(db, venue, carrier, batch).await? {
+        let judged = match look(db, venue, carrier, std::slice::from_ref(batch)).await? {
             Looked::Answered(taken) => return Ok(taken),
-            Looked::Judged(judged) => *judged,
+            Looked::Judged(judged) => judged,
         };
-        let (mut written, _) = write_together(db, &[&judged]).await?;
-        if let Some(Written::Taken(taken)) = written.pop() {
+        let together = write_together(db, &judged.iter().collect::<Vec<_>>()).await?;
+        if let Some(Written::Taken(taken)) = together.written.into_iter().next() {
             return Ok(taken);
         }
     }
@@ -130,33 +150,68 @@ fn busy() -> HubError {
     HubError::Record("a list moved whenever it was looked at".to_owned())
 }
 
-/// Judges a batch: all that needs no turn.
+fn key_of(venue: &VenueId, batch: &Batch) -> ListKey {
+    ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 }
+}
+
+/// Judges batches of one desk, which came behind each other: all that needs no turn. At least the first of them; the
+/// others as far as they can be written with it.
 async fn look(
     db: &Db,
     venue: &VenueId,
     carrier: DeviceId,
-    batch: &Batch,
+    batches: &[Batch],
 ) -> Result<Looked, HubError> {
-    let writer = batch.writer.writer();
-    let key = ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
     let mut reading = db.read().await?;
-    let devices = devices::writers(&mut reading, [carrier, writer.device]).await?;
+    let writers = batches.iter().map(|batch| batch.writer.writer().device);
+    let all: HashSet<DeviceId> = writers.chain([carrier]).collect();
+    let devices = devices::writers(&mut reading, all).await?;
     // A device's status counts at every batch, whatever TLS said when the line was opened.
     if !takes_part(&devices, carrier, venue) {
         return Ok(Looked::Answered(Taken::Revoked));
     }
-    let judged = |what| {
+    let keys: BTreeSet<ListKey> = batches.iter().map(|batch| key_of(venue, batch)).collect();
+    let mut positions = lists::positions(&mut reading, &keys).await?;
+    // Lists that stand where they stand in `positions` only when what was judged here is written.
+    let mut ahead = HashSet::new();
+    let mut judged = Vec::with_capacity(batches.len());
+    for batch in batches {
+        let key = key_of(venue, batch);
+        let held = positions.get(&key).copied().unwrap_or_default();
+        let what = match look_at_one(db, &mut reading, &devices, venue, batch, held).await? {
+            LookedAtOne::Answered(taken) if judged.is_empty() => {
+                return Ok(Looked::Answered(taken));
+            }
+            LookedAtOne::Answered(_) => break,
+            LookedAtOne::Judged(What::SetApart(_)) if ahead.contains(&key) => break,
+            LookedAtOne::Judged(what) => what,
+        };
+        if let What::Merge { extension, .. } = &what {
+            positions.insert(key.clone(), extension.head());
+            ahead.insert(key);
+        }
         let (venue, batch) = (venue.clone(), batch.clone());
-        Ok(Looked::Judged(Box::new(Judged { venue, carrier, batch, what })))
-    };
-    let set_apart = |reason: &str| judged(What::SetApart(reason.to_owned()));
+        judged.push(Judged { venue, carrier, batch, what });
+    }
+    Ok(Looked::Judged(judged))
+}
+
+/// Judges one batch, whose list stands at `held`.
+async fn look_at_one(
+    db: &Db,
+    reading: &mut Reading,
+    devices: &HashMap<DeviceId, Writer>,
+    venue: &VenueId,
+    batch: &Batch,
+    held: Position,
+) -> Result<LookedAtOne, HubError> {
+    let set_apart = |reason: &str| Ok(LookedAtOne::Judged(What::SetApart(reason.to_owned())));
     let Some(day) = date_of_day_number(batch.day) else {
         return set_apart("its day is outside the calendar");
     };
-    if !is_its_writer(&devices, batch, venue) && !is_of_this_hub(db, batch) {
+    if !is_its_writer(devices, batch, venue) && !is_of_this_hub(db, batch) {
         return set_apart(NO_WRITER);
     }
-    let held = lists::positions(&mut reading, [&key]).await?.remove(&key).unwrap_or_default();
     let ledger = LedgerId { venue: venue.clone(), day };
     match judge(batch, &ledger, held) {
         Judgement::Held => {
@@ -164,16 +219,18 @@ async fn look(
             // hub has what it has not.
             let sent = unpack(&batch.entries).unwrap_or_default();
             let places = batch.first - 1..batch.first - 1 + sent.len() as u64;
-            let kept = entries::bytes(&mut reading, venue.as_str(), batch.day, &key.writer, places);
-            if kept.await? == sent {
-                Ok(Looked::Answered(Taken::Held { sequence: held.sequence, new: false }))
+            let writer = &batch.writer.0;
+            let kept = entries::bytes(reading, venue.as_str(), batch.day, writer, places).await?;
+            if kept == sent {
+                let sequence = held.sequence;
+                Ok(LookedAtOne::Answered(Taken::Held { sequence, new: false }))
             } else {
                 set_apart(
                     "the hub holds other entries at these places: two desks wrote under one key",
                 )
             }
         }
-        Judgement::Lacking { held } => Ok(Looked::Answered(Taken::Lacking { held })),
+        Judgement::Lacking { held } => Ok(LookedAtOne::Answered(Taken::Lacking { held })),
         Judgement::Quarantine(reason) => set_apart(&reason.to_string()),
         Judgement::Merge(extension) => {
             // As they came and not written anew: a newer desk's fields are in them, and the seal is over all of them.
@@ -181,7 +238,8 @@ async fn look(
             if entries.iter().map(|entry| entry.len() + 1).sum::<usize>() > MAX_PLAIN_BYTES {
                 return set_apart("the batch is larger than any that can be handed on");
             }
-            judged(What::Merge { ledger, held, extension: Box::new(extension), entries })
+            let extension = Box::new(extension);
+            Ok(LookedAtOne::Judged(What::Merge { ledger, held, extension, entries }))
         }
     }
 }
@@ -206,12 +264,9 @@ fn is_of_this_hub(db: &Db, batch: &Batch) -> bool {
     })
 }
 
-/// Writes batches that were judged, in one transaction: all of them, or none. With what became of each comes the number
-/// up to which all is visible afterwards.
-async fn write_together(
-    db: &Db,
-    judged: &[&Judged],
-) -> Result<(Vec<Written>, Option<u64>), HubError> {
+/// Writes batches that were judged, in one transaction: all of them, or none. Several may extend one list, each where the
+/// one before it ends.
+async fn write_together(db: &Db, judged: &[&Judged]) -> Result<WrittenTogether, HubError> {
     let mut writing = db.write().await?;
     let all = judged.iter().flat_map(|it| [it.carrier, it.batch.writer.writer().device]);
     let all: HashSet<DeviceId> = all.collect();
@@ -221,7 +276,7 @@ async fn write_together(
     keys.dedup();
     let positions = lists::lock(&mut writing, &keys).await?;
     let mut time = None;
-    let mut seen = HashSet::new();
+    let mut extended: HashMap<ListKey, Position> = HashMap::new();
     let mut came = Vec::new();
     let mut written = Vec::with_capacity(judged.len());
     for it in judged {
@@ -240,11 +295,12 @@ async fn write_together(
             }
             What::Merge { ledger, held, extension, entries } => {
                 let list = it.key();
-                let stands = positions.get(&list).copied().unwrap_or_default();
-                if stands != *held || !seen.insert(list) {
+                let stands = extended.get(&list).or_else(|| positions.get(&list));
+                if stands.copied().unwrap_or_default() != *held {
                     written.push(Written::Moved);
                     continue;
                 }
+                extended.insert(list, extension.head());
                 let time = match time {
                     Some(time) => time,
                     None => *time.insert(clock::receipt_time(&mut writing).await?),
@@ -268,14 +324,14 @@ async fn write_together(
         written.push(Written::Taken(Taken::Quarantined { reason: reason.to_owned() }));
     }
     keep(&mut writing, &came).await?;
+    let run = if db.is_postgres() { None } else { runs::newest_run(&mut writing).await?.run };
     let number = writing.commit().await?;
-    Ok((written, number))
+    Ok(WrittenTogether { written, number, run })
 }
 
 impl Judged {
     fn key(&self) -> ListKey {
-        let Self { venue, batch, .. } = self;
-        ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 }
+        key_of(&self.venue, &self.batch)
     }
 
     /// The list that it extends.
@@ -312,11 +368,12 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
     }
     let owners = owners_of_chips(writing, came).await?;
     let mut new = Vec::new();
-    let mut extended = Vec::with_capacity(came.len());
+    // Of several stretches of one list the last one says how far it has come.
+    let mut extended = BTreeMap::new();
     let mut logged: BTreeMap<&VenueId, Vec<Accepted>> = BTreeMap::new();
     for it in came {
         let (extension, batch, venue) = (it.extension, it.batch, &it.ledger.venue);
-        let list = ListKey { venue: venue.to_string(), day: batch.day, writer: batch.writer.0 };
+        let list = key_of(venue, batch);
         let first = extension.first_index();
         let known = usize::try_from(first + 1 - batch.first).unwrap_or(usize::MAX);
         let receipt = it.time.receipt(it.all_held_at);
@@ -347,7 +404,7 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
             new.push(New { placed, bytes: bytes.clone(), pass, chip, outcome: None });
         }
         let head = extension.head();
-        extended.push((list.clone(), head));
+        extended.insert(list.clone(), head);
         logged.entry(venue).or_default().push(Accepted {
             list,
             first: first + 1,
@@ -357,7 +414,7 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
         });
     }
     fold_with(writing, new).await?;
-    lists::extend(writing, &extended).await?;
+    lists::extend(writing, &extended.into_iter().collect::<Vec<_>>()).await?;
     for (venue, accepted) in logged {
         log::add(writing, venue, accepted).await?;
     }
@@ -399,10 +456,18 @@ struct Waiting {
     works: bool,
 }
 
+/// Batches of one desk that came behind each other.
 #[derive(Debug)]
 struct Job {
-    judged: Judged,
-    answer: oneshot::Sender<Result<Option<TakenAt>, HubError>>,
+    judged: Vec<Judged>,
+    /// Told what became of each; nothing of those that are to be judged again.
+    answer: oneshot::Sender<Result<Vec<Option<TakenAt>>, HubError>>,
+}
+
+impl Job {
+    fn entries(&self) -> usize {
+        self.judged.iter().map(Judged::entries).sum()
+    }
 }
 
 /// Should the writing task fail, those who wait are told, and the next who comes begins anew.
@@ -440,31 +505,61 @@ impl Taker {
         carrier: DeviceId,
         batch: &Batch,
     ) -> Result<TakenAt, HubError> {
-        for _ in 0..MOST_JUDGED {
-            let judged = match look(&self.db, venue, carrier, batch).await? {
+        let taken = self.take_all(venue, carrier, std::slice::from_ref(batch)).await?;
+        taken.into_iter().next().ok_or_else(busy)
+    }
+
+    /// Takes batches that the desk `carrier` sent behind each other, in their order: with as few commits as that takes.
+    /// They are on the disk, and numbered, when this answers.
+    ///
+    /// # Errors
+    /// [`HubError`]; the first of the batches may be kept then.
+    pub async fn take_all(
+        &self,
+        venue: &VenueId,
+        carrier: DeviceId,
+        batches: &[Batch],
+    ) -> Result<Vec<TakenAt>, HubError> {
+        let mut all = Vec::with_capacity(batches.len());
+        let mut in_vain = 0;
+        while let Some(rest) = batches.get(all.len()..).filter(|rest| !rest.is_empty()) {
+            let judged = match look(&self.db, venue, carrier, rest).await? {
                 Looked::Answered(taken) => {
                     let mut reading = self.db.read().await?;
-                    let number = Some(crate::records::runs::reached(&mut reading).await?);
-                    return Ok(TakenAt { taken, number });
+                    let Newest { run, reached } = runs::newest_run(&mut reading).await?;
+                    all.push(TakenAt { taken, number: Some(reached), run });
+                    continue;
                 }
-                Looked::Judged(judged) => *judged,
+                Looked::Judged(judged) => judged,
             };
-            let (answer, answered) = oneshot::channel();
-            let begins = {
-                let mut waiting = self.waiting();
-                waiting.jobs.push_back(Job { judged, answer });
-                !std::mem::replace(&mut waiting.works, true)
-            };
-            if begins {
-                // A task of its own: whoever waits may go away, and the others' batches are still written.
-                tokio::spawn(self.clone().work());
-            }
-            let stopped = || HubError::Record("the hub is stopping".to_owned());
-            if let Some(taken) = answered.await.map_err(|_| stopped())?? {
-                return Ok(taken);
+            let taken = self.written_with_others(judged).await?;
+            let before = all.len();
+            // Behind one that is to be judged again, so are the others: those that are on the disk are found there.
+            all.extend(taken.into_iter().map_while(|taken| taken));
+            in_vain = if all.len() > before { 0 } else { in_vain + 1 };
+            if in_vain >= MOST_JUDGED {
+                return Err(busy());
             }
         }
-        Err(busy())
+        Ok(all)
+    }
+
+    /// Has batches written, with others that wait for a commit.
+    async fn written_with_others(
+        &self,
+        judged: Vec<Judged>,
+    ) -> Result<Vec<Option<TakenAt>>, HubError> {
+        let (answer, answered) = oneshot::channel();
+        let begins = {
+            let mut waiting = self.waiting();
+            waiting.jobs.push_back(Job { judged, answer });
+            !std::mem::replace(&mut waiting.works, true)
+        };
+        if begins {
+            // A task of its own: whoever waits may go away, and the others' batches are still written.
+            tokio::spawn(self.clone().work());
+        }
+        answered.await.map_err(|_| HubError::Record("the hub is stopping".to_owned()))?
     }
 
     /// Writes what waits, until nothing does.
@@ -473,10 +568,12 @@ impl Taker {
         loop {
             let jobs = {
                 let mut waiting = self.waiting();
-                let (mut many, mut entries) = (0, 0);
-                for job in waiting.jobs.iter().take(MOST_TOGETHER) {
-                    entries += job.judged.entries();
-                    if many > 0 && entries > MOST_ENTRIES_TOGETHER {
+                let (mut many, mut batches, mut entries) = (0, 0, 0);
+                for job in &waiting.jobs {
+                    batches += job.judged.len();
+                    entries += job.entries();
+                    let full = batches > MOST_TOGETHER || entries > MOST_ENTRIES_TOGETHER;
+                    if many > 0 && full {
                         break;
                     }
                     many += 1;
@@ -493,36 +590,62 @@ impl Taker {
     }
 
     async fn write(&self, jobs: Vec<Job>) {
-        let judged: Vec<&Judged> = jobs.iter().map(|job| &job.judged).collect();
+        let judged: Vec<&Judged> = jobs.iter().flat_map(|job| &job.judged).collect();
         match self.try_to_write(&judged).await {
-            Ok((written, number)) => {
-                for (job, written) in jobs.into_iter().zip(written) {
-                    let answer = match written {
-                        Written::Taken(taken) => Some(TakenAt { taken, number }),
+            Ok(WrittenTogether { written, number, run }) => {
+                let mut written = written.into_iter();
+                for job in jobs {
+                    let of_job = written.by_ref().take(job.judged.len());
+                    let answer = of_job.map(|written| match written {
+                        Written::Taken(taken) => Some(TakenAt { taken, number, run }),
                         Written::Moved => None,
-                    };
+                    });
                     // Whoever asked may have gone: the entries are safe all the same.
-                    let _ = job.answer.send(Ok(answer));
+                    let _ = job.answer.send(Ok(answer.collect()));
                 }
             }
             Err(error) if jobs.len() > 1 => {
-                tracing::debug!(%error, "batches that share no commit: each alone");
+                tracing::debug!(%error, "batches that share no commit: each desk's alone");
                 for job in jobs {
                     Box::pin(self.write(vec![job])).await;
                 }
             }
             Err(error) => {
                 if let Some(job) = jobs.into_iter().next() {
-                    let _ = job.answer.send(Err(error));
+                    let _ = job.answer.send(self.write_one_by_one(job.judged, error).await);
                 }
             }
         }
     }
 
-    async fn try_to_write(
+    /// Writes a desk's batches that cannot be written together: those in front of the one that fails, where it is not the
+    /// first.
+    async fn write_one_by_one(
         &self,
-        judged: &[&Judged],
-    ) -> Result<(Vec<Written>, Option<u64>), HubError> {
+        judged: Vec<Judged>,
+        error: HubError,
+    ) -> Result<Vec<Option<TakenAt>>, HubError> {
+        if judged.len() < 2 {
+            return Err(error);
+        }
+        let mut all = Vec::with_capacity(judged.len());
+        for it in &judged {
+            match self.try_to_write(&[it]).await {
+                Ok(WrittenTogether { written, number, run }) => {
+                    all.extend(written.into_iter().map(|written| match written {
+                        Written::Taken(taken) => Some(TakenAt { taken, number, run }),
+                        Written::Moved => None,
+                    }));
+                }
+                Err(error) if all.is_empty() => return Err(error),
+                // Looked at again, it comes first.
+                Err(_) => break,
+            }
+        }
+        Ok(all)
+    }
+
+    async fn try_to_write(&self, judged: &[&Judged]) -> Result<WrittenTogether, HubError> {
         let mut tries = 1;
         loop {
             match write_together(&self.db, judged).await {

@@ -1,6 +1,7 @@
 //! The runs of the database, what was restored, and which desks have not stated their grants since.
 
 use crdt_model::ids::DeviceId;
+use sync_protocol::version::Version;
 
 use crate::db::{HubError, Reading, Row, Writing, sql};
 
@@ -57,6 +58,50 @@ pub async fn last(reading: &mut Reading) -> Result<Option<Run>, HubError> {
     let select = "SELECT number, id, begins, (SELECT value FROM counter WHERE id = 1) AS ends
          FROM run ORDER BY number DESC LIMIT 1";
     reading.first(sql(select)).await?.as_ref().map(run).transpose()
+}
+
+/// The run that was opened last, and how far the sequence has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Newest {
+    /// The run, with the number from which it counts; nothing where none was ever opened.
+    pub run: Option<Version>,
+    /// All up to this number is visible.
+    pub reached: u64,
+}
+
+/// The run that was opened last, and how far the sequence has come.
+///
+/// # Errors
+/// [`HubError`].
+pub async fn newest_run(reading: &mut Reading) -> Result<Newest, HubError> {
+    let select = "SELECT c.value AS reached, r.id, r.begins
+         FROM counter c LEFT JOIN run r ON r.number = (SELECT MAX(number) FROM run)
+         WHERE c.id = 1";
+    let row = reading.first(sql(select)).await?;
+    row.map_or(Ok(Newest { run: None, reached: 0 }), |row| newest_of(&row))
+}
+
+fn newest_of(row: &Row) -> Result<Newest, HubError> {
+    let (id, begins): (Option<u64>, Option<u64>) = (row.get("id")?, row.get("begins")?);
+    let run = id.zip(begins).map(|(run, number)| Version { run, number });
+    Ok(Newest { run, reached: row.get("reached")? })
+}
+
+/// The same, where this device is enrolled and not revoked; nothing where it is not. One look for what each answer to a
+/// desk begins with.
+///
+/// # Errors
+/// [`HubError`].
+pub(crate) async fn newest_for(
+    reading: &mut Reading,
+    device: DeviceId,
+) -> Result<Option<Newest>, HubError> {
+    let select = "SELECT c.value AS reached, r.id, r.begins
+         FROM device d CROSS JOIN counter c
+         LEFT JOIN run r ON r.number = (SELECT MAX(number) FROM run)
+         WHERE c.id = 1 AND d.id = $1 AND d.revoked_at IS NULL";
+    let row = reading.first(sql(select).bind(device.0)).await?;
+    row.as_ref().map(newest_of).transpose()
 }
 
 /// Notes that the database was restored from an older copy, as a run shows that it does not know; and that every desk

@@ -5,7 +5,7 @@ use crdt_model::ids::PassId;
 use crdt_model::ledger::Position;
 use crdt_model::time::day_number;
 use hub::db::{Db, sql};
-use hub::ledgers::{Taken, take};
+use hub::ledgers::{Taken, Taker, take};
 use sync_protocol::batch;
 use sync_protocol::ledger_sync::{Judgement, judge};
 use sync_protocol::message::Batch;
@@ -205,4 +205,42 @@ async fn a_full_batch_of_as_many_passes_is_taken_whole() {
     let batch = desk.batch(1, 3000);
     let taken = take(&db, &venue(), desk.key.device(), &batch).await.unwrap();
     assert_eq!(taken, Taken::Held { sequence: 3000, new: true });
+}
+
+/// What one desk said behind each other is taken with as few commits as that takes, and each is answered as if it had come
+/// alone: also one that is there already by another one of them, and one that leaves a hole.
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_behind_each_other_are_answered_as_if_each_had_come_alone() {
+    let (_folder, db, mut desk) = hub_and_desk().await;
+    for pass in 1..=7 {
+        desk.append(check_in(pass, i64::try_from(pass).unwrap()));
+    }
+    let device = desk.key.device();
+    let stretches = [(1, 1), (2, 2), (1, 2), (3, 3), (5, 5), (4, 6), (6, 7)];
+    let mut batches: Vec<Batch> =
+        stretches.iter().map(|(first, last)| desk.batch(*first, *last)).collect();
+    // One of somebody else's, unsealed.
+    let mut foreign = desk.batch(4, 4);
+    foreign.seal.signature[0] ^= 1;
+    batches.insert(4, foreign);
+    let taker = Taker::new(db.clone());
+    let taken = taker.take_all(&venue(), device, &batches).await.unwrap();
+    let held = |sequence, new| Taken::Held { sequence, new };
+    let became: Vec<Taken> = taken.iter().map(|at| at.taken.clone()).collect();
+    let [one, two, again, three, Taken::Quarantined { .. }, hole, six, seven] = &became[..] else {
+        panic!("{became:?}")
+    };
+    assert_eq!([one, two, again], [&held(1, true), &held(2, true), &held(2, false)]);
+    assert_eq!([three, hole], [&held(3, true), &Taken::Lacking { held: 3 }]);
+    assert_eq!([six, seven], [&held(6, true), &held(7, true)]);
+    assert_eq!(taken[0].number, taken[1].number, "they shared a commit");
+    let numbered = |at: &&hub::ledgers::TakenAt| matches!(at.taken, Taken::Held { .. });
+    assert!(taken.iter().filter(numbered).all(|at| at.number.is_some()));
+    assert_eq!(count(&db, "entry").await, 7);
+    for pass in 1..=7 {
+        assert_eq!(points(&db, pass).await, 1);
+    }
+    // All of it again: nothing is new.
+    let repeated = taker.take_all(&venue(), device, &batches[..4]).await.unwrap();
+    assert!(repeated.iter().all(|at| matches!(at.taken, Taken::Held { new: false, .. })));
 }

@@ -33,8 +33,9 @@ pub enum Need {
     Enrol(Enrol),
     /// What is held of these lists of the desk's venue? [`Found::Held`].
     Held(Vec<ListPosition>),
-    /// Judge and commit these entries: [`Found::Taken`].
-    Take(Batch),
+    /// Judge and commit these entries, in their order: [`Found::Taken`]. They came behind each other, and may share a
+    /// commit.
+    Take(Vec<Batch>),
     /// Open and do this request once: [`Found::Answered`].
     Request(SealedRequest),
     /// Grant units: [`Found::Granted`], with what is out.
@@ -261,8 +262,8 @@ pub enum Found {
     Enrolled(Result<Enrolled, String>),
     /// What is held of the lists, in their order.
     Held(Vec<ListPosition>),
-    /// What became of the batch.
-    Taken(Taken),
+    /// What became of each batch, in their order.
+    Taken(Vec<Taken>),
     /// What became of the request. Nothing where it cannot be said yet: the desk asks again in another session.
     Answered(Option<RequestAnswer>),
     /// All units that the desk may hand out.

@@ -5,7 +5,7 @@ use sync_protocol::feed::{Found, HubClock, KnownDesk, Need, Standing, Taken, Top
 use sync_protocol::frame::FrameReader;
 use sync_protocol::heartbeat::Ticks;
 use sync_protocol::hub::{End, HubSession, Step};
-use sync_protocol::message::HubMessage;
+use sync_protocol::message::{Batch, HubMessage};
 use sync_protocol::runs::{Run, RunTable};
 
 use crate::desk::Desk;
@@ -86,8 +86,9 @@ pub(crate) fn plain(need: &Need) -> Found {
         Need::Runs(_) => Found::Runs(runs(0)),
         Need::Enrol(_) => Found::Enrolled(Err("no".to_owned())),
         Need::Held(lists) => Found::Held(lists.clone()),
-        Need::Take(batch) => {
-            Found::Taken(Taken::Held { sequence: batch.seal.sequence, number: None })
+        Need::Take(batches) => {
+            let held = |batch: &Batch| Taken::Held { sequence: batch.seal.sequence, number: None };
+            Found::Taken(batches.iter().map(held).collect())
         }
         Need::Request(_) => Found::Answered(None),
         Need::Grants | Need::Wanted(_) | Need::Closing(_) => {

@@ -470,9 +470,51 @@ fn a_hub_that_takes_long_to_answer_shows_that_it_lives() {
         assert!(matches!(session.step(), Step::Send(_)), "beat {n}");
         assert_eq!(session.step(), Step::Wait { until: Some(Ticks((n + 1) * BEAT_EVERY)) });
     }
-    session.found(Found::Taken(Taken::Held { sequence: 3, number: Some(5_001) }));
+    session.found(Found::Taken(vec![Taken::Held { sequence: 3, number: Some(5_001) }]));
     let heard = run(&mut session, |_| Found::Log { rows: Vec::new(), reached: 5_001 });
     assert!(matches!(heard.said[..], [HubMessage::Ack(_), HubMessage::Advance(5_001)]));
+}
+
+#[test]
+fn batches_behind_each_other_are_taken_together_and_each_is_answered() {
+    let (mut session, _) = opened(hello(Some(seen(5_000))), full);
+    let batch = batch_of(&mut desk_with(0..3));
+    let said = [
+        DeskMessage::Batch(batch.clone()),
+        DeskMessage::Batch(batch.clone()),
+        DeskMessage::Wanted(vec![Wanted { reward: RewardId(1), units: 3, now: true }]),
+        DeskMessage::Batch(batch.clone()),
+    ];
+    session.receive(&said.iter().flat_map(up).collect::<Vec<u8>>());
+    assert!(!session.has_read_all());
+    let heard = run(&mut session, |need| match need {
+        Need::Take(batches) => {
+            let held = Taken::Held { sequence: 3, number: None };
+            Found::Taken(vec![held; batches.len()])
+        }
+        Need::Wanted(_) => granted(3),
+        need => full(need),
+    });
+    assert!(session.has_read_all());
+    let [Need::Take(first), Need::Wanted(_), Need::Take(last)] = &heard.needs[..] else {
+        panic!("{:?}", heard.needs)
+    };
+    assert_eq!((first.len(), last.len()), (2, 1));
+    let [HubMessage::Ack(_), HubMessage::Ack(_), HubMessage::Grants(..), HubMessage::Ack(_)] =
+        &heard.said[..]
+    else {
+        panic!("{:?}", heard.said)
+    };
+}
+
+/// A desk may say as much as fits a line at once that needs nothing: no step is as deep as that is long.
+#[test]
+fn a_flood_of_words_that_need_nothing_is_read() {
+    let (mut session, _) = opened(hello(Some(seen(5_000))), full);
+    let flood: Vec<u8> = (0..100_000).flat_map(|n| up(&DeskMessage::Have(n, n))).collect();
+    session.receive(&flood);
+    assert_eq!(run(&mut session, full).end, None);
+    assert!(session.has_read_all());
 }
 
 #[test]

@@ -77,8 +77,10 @@ fn hear_as_hub(stream: &[u8], pieces: usize) {
     for piece in stream.chunks(pieces) {
         session.receive(piece);
         run(&mut session, |need| {
-            if let Need::Take(batch) = need {
-                judge(batch, &today(), Position::default());
+            if let Need::Take(batches) = need {
+                for batch in batches {
+                    judge(batch, &today(), Position::default());
+                }
             }
             plain(need)
         });

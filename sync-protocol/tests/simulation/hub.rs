@@ -228,9 +228,9 @@ impl Hub {
             Need::Desk(_) => Found::Desk(Box::new(self.known(session.device))),
             Need::Runs(_) => Found::Runs(self.runs(session.hello.as_ref().unwrap())),
             Need::Held(lists) => Found::Held(lists.iter().map(|list| self.held(list)).collect()),
-            Need::Take(batch) => {
+            Need::Take(batches) => {
                 let before = self.committed.counter;
-                let taken = self.take(&batch);
+                let taken = batches.iter().map(|batch| self.take(batch)).collect();
                 return (Found::Taken(taken), self.committed.counter > before);
             }
             Need::Request(request) => {
