@@ -3,17 +3,17 @@
 //! and sorting them.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crdt_model::account::{Account, Limits, Placed, fold};
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ActivityId, CouponId, DeviceId, PassId, RewardId, VenueId, Writer};
-use crdt_model::ledger::{Ledger, LedgerId};
+use crdt_model::ledger::{Extension, LedgerId, Position};
 use crdt_model::limits::{PeriodLimit, PeriodType};
 use crdt_model::receipt::Receipt;
 use crdt_model::time::{Calendar, UnixMillis, day_number};
 use hub::db::{Db, HubFolder, Value, sql};
-use hub::ledgers::Taken;
+use hub::ledgers::{Taken, Taker};
 use jiff::civil::Date;
 use stempel_tests::{VENUE, catalogue};
 use sync_protocol::batch::pack;
@@ -58,10 +58,16 @@ fn year_of(pass: u64, day: Date, writer: &Writer) -> Vec<(EntryRef, Vec<u8>)> {
 }
 
 /// Entries in one batch: what a desk sends at once after a day on its own.
-const IN_A_BATCH: u64 = 2_000;
+const IN_A_BATCH: u32 = 2_000;
 
 /// Entries in one list.
-const IN_A_LIST: u64 = 20_000;
+const IN_A_LIST: u32 = 20_000;
+
+/// Desks that come back at once.
+const DESKS: u32 = 8;
+
+/// The day of all entries.
+const DAY: Date = jiff::civil::date(2026, 11, 21);
 
 /// A database for the measurement: SQLite in this folder, or a fresh schema at the address that
 /// `STEMPEL_TEST_POSTGRES` names.
@@ -79,23 +85,36 @@ async fn database(world: &std::path::Path, postgres: Option<&str>) -> Db {
     folder.with_database(Some(address)).database().await.expect("it opens")
 }
 
-/// The engine's own bulk insert of the rows that the batches become, one commit a batch: no judging, no account, no
+/// The processor time of this process until now, of all its threads, in seconds.
+fn processor() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::try_from(time).unwrap_or_default().as_secs_f64()
+}
+
+/// What something took.
+struct Took {
+    wall: f64,
+    processor: f64,
+}
+
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Took) {
+    let (begun, used) = (Instant::now(), processor());
+    let done = work.await;
+    (done, Took { wall: begun.elapsed().as_secs_f64(), processor: processor() - used })
+}
+
+/// The engine's own bulk insert of the rows that the batches become, so many to a commit: no judging, no account, no
 /// record, no number.
-async fn bulk_insert(db: &Db, entries: u64, passes: u64) -> f64 {
+async fn bulk_insert(db: &Db, entries: u32, passes: u32, to_a_commit: u32) {
     let writer = Writer { device: DeviceId([8; 16]), epoch: 1 };
-    let begun = Instant::now();
-    for begin in (0..entries).step_by(usize::try_from(IN_A_BATCH).unwrap_or(1)) {
-        let rows = (begin..begin + IN_A_BATCH).map(|n| {
+    for begin in (0..entries).step_by(usize::try_from(to_a_commit).unwrap_or(1)) {
+        let rows = (begin..entries.min(begin + to_a_commit)).map(|n| {
             let entry = entry_of(n, passes);
-            let day = "2026-11-21".parse().expect("a day");
-            let bytes = entry.encode(day, &writer);
             vec![
-                VENUE.into(),
-                day_number(day).into(),
-                writer.to_bytes().into(),
+                1_000_000u32.into(),
                 n.into(),
-                (1 + n * 7919 % passes).into(),
-                bytes.into(),
+                pass_of(n, passes).into(),
+                entry.encode(DAY, &writer).into(),
                 entry.at.0.into(),
                 "check-in".into(),
                 1u32.into(),
@@ -104,86 +123,136 @@ async fn bulk_insert(db: &Db, entries: u64, passes: u64) -> f64 {
                 "counted".into(),
             ]
         });
-        let insert = "WITH given (venue, day, writer, idx, pass, bytes, received, kind, activity,
-                 points, at, outcome) AS (:rows)
-             INSERT INTO entry (venue, day, writer, idx, pass, bytes, received, kind, activity,
-                 points, at, outcome)
+        let insert = "WITH given (list, idx, pass, bytes, received, kind, activity, points, at, outcome)
+                 AS (:rows)
+             INSERT INTO entry (list, idx, pass, bytes, received, kind, activity, points, at, outcome)
              SELECT * FROM given";
         let rows: Vec<Vec<Value>> = rows.collect();
         db.write_one(sql(insert).rows(rows)).await.expect("they are written");
     }
-    begun.elapsed().as_secs_f64()
 }
 
-fn entry_of(n: u64, passes: u64) -> Entry {
-    let at = UnixMillis(1_795_258_800_000 + i64::try_from(n).unwrap_or(0));
+/// Who comes n-th: everybody once before anybody comes again, and neighbours in time are not neighbours in the
+/// database. The 7,919 is a prime.
+fn pass_of(n: u32, passes: u32) -> u64 {
+    1 + u64::from(n) * 7919 % u64::from(passes)
+}
+
+fn entry_of(n: u32, passes: u32) -> Entry {
+    let at = UnixMillis(1_795_258_800_000 + i64::from(n));
     let fact = Fact::CheckIn { activity: ActivityId(1), points: 1 };
-    Entry { at, subject: Subject::Pass(PassId(1 + n * 7919 % passes)), fact }
+    Entry { at, subject: Subject::Pass(PassId(pass_of(n, passes))), fact }
 }
 
-/// The hub, from the bytes of sealed batches to accounts, one commit a batch; beside it the engine's own bulk insert of
-/// the same rows.
-async fn at_the_hub(entries: u64, passes: u64, postgres: Option<&str>) {
+/// Enrolled desks of one venue, and the batches of each.
+async fn desks(db: &Db, venue: &VenueId, many: u32, entries: u32, passes: u32) -> Vec<Vec<Batch>> {
+    let ledger = LedgerId { venue: venue.clone(), day: DAY };
+    let mut desks = Vec::new();
+    for desk in 0..many {
+        let seed = [u8::try_from(100 + desk).unwrap_or_default(); 32];
+        let key = DeviceKey::from_seed(&seed).expect("32 bytes");
+        let invitation = hub::registry::invite(db, venue, "Balie", Vec::new(), &[0; 32])
+            .await
+            .expect("the venue is there");
+        hub::registry::enrol(db, &invitation.token, key.public_key())
+            .await
+            .expect("the hub works")
+            .expect("the invitation is new");
+        let own = entries / many;
+        let begins = (0..own).step_by(usize::try_from(IN_A_BATCH).unwrap_or(1));
+        let mut held = Position::default();
+        let batches = begins.map(|begin| {
+            // A list has its bounds: several runs of the desk.
+            let writer = Writer { device: key.device(), epoch: 1 + begin / IN_A_LIST };
+            let first = u64::from(1 + begin % IN_A_LIST);
+            let of_all = desk * own..(desk + 1) * own;
+            let of_it = of_all.skip(begin as usize).take(IN_A_BATCH as usize);
+            let bytes: Vec<Vec<u8>> =
+                of_it.map(|n| entry_of(n, passes).encode(DAY, &writer)).collect();
+            if first == 1 {
+                held = Position::default();
+            }
+            let bytes_of_it = bytes.iter().map(Vec::as_slice);
+            let extension =
+                Extension::behind(&ledger, writer, held, first, bytes_of_it).expect("they follow");
+            held = extension.head();
+            Batch {
+                day: day_number(DAY),
+                writer: writer.into(),
+                first,
+                entries: pack(bytes.iter().map(Vec::as_slice)).0,
+                seal: key.seal(&ledger, &writer, &extension.head()),
+                public_key: key.public_key().to_vec(),
+            }
+        });
+        desks.push(batches.collect());
+    }
+    desks
+}
+
+/// Takes all batches: those of a desk one after the other, the desks at once. How many commits that were.
+async fn take(db: &Db, venue: &VenueId, desks: Vec<Vec<Batch>>) -> u32 {
+    let taker = Taker::new(db.clone());
+    let mut tasks = tokio::task::JoinSet::new();
+    for batches in desks {
+        let (taker, venue) = (taker.clone(), venue.clone());
+        tasks.spawn(async move {
+            let mut numbers = Vec::new();
+            for batch in &batches {
+                let taken = taker.take(&venue, batch.writer.writer().device, batch).await;
+                let taken = taken.expect("the hub works");
+                assert!(matches!(taken.taken, Taken::Held { new: true, .. }), "{taken:?}");
+                numbers.extend(taken.number);
+            }
+            numbers
+        });
+    }
+    // Each commit has reached another number.
+    let mut numbers = std::collections::BTreeSet::new();
+    while let Some(of_desk) = tasks.join_next().await {
+        numbers.extend(of_desk.expect("a desk does not panic"));
+    }
+    u32::try_from(numbers.len()).unwrap_or(u32::MAX)
+}
+
+/// The hub, from the bytes of sealed batches to accounts; beside it the engine's own bulk insert of the same rows, as
+/// many to a commit.
+async fn at_the_hub(many: u32, entries: u32, passes: u32, postgres: Option<&str>) {
     let engine = if postgres.is_some() { "PostgreSQL" } else { "SQLite" };
     let world = tempfile::tempdir_in(".").expect("this folder can be written");
     let db = database(world.path(), postgres).await;
-    let passes_there = u32::try_from(passes).unwrap_or(u32::MAX);
-    let file = hub::import::read(&catalogue(passes_there, 0)).expect("a catalogue");
-    let begun = Instant::now();
-    hub::import::import(&db, &file).await.expect("it is taken");
-    println!("{engine}: {passes} passes imported in {:.1} s", begun.elapsed().as_secs_f64());
-    let key = DeviceKey::from_seed(&[7; 32]).expect("32 bytes");
-    let venue: VenueId = VENUE.parse().expect("a venue");
-    let invitation = hub::registry::invite(&db, &venue, "Balie", Vec::new(), &[0; 32])
-        .await
-        .expect("the venue is there");
-    hub::registry::enrol(&db, &invitation.token, key.public_key())
-        .await
-        .expect("the hub works")
-        .expect("the invitation is new");
-    let day: Date = "2026-11-21".parse().expect("a day");
-    let id = LedgerId { venue: venue.clone(), day };
-    let mut ledger = Ledger::new(id.clone());
-    let mut batches = Vec::new();
-    let of_all = (0..entries).step_by(usize::try_from(IN_A_BATCH).unwrap_or(1));
-    for begin in of_all {
-        // A list has its bounds: several runs of the desk.
-        let epoch = u32::try_from(1 + begin / IN_A_LIST).unwrap_or(u32::MAX);
-        let writer = Writer { device: key.device(), epoch };
-        let first = 1 + begin % IN_A_LIST;
-        let bytes: Vec<Vec<u8>> =
-            (begin..begin + IN_A_BATCH).map(|n| entry_of(n, passes).encode(day, &writer)).collect();
-        let extension =
-            ledger.extension(writer, first, bytes.iter().map(Vec::as_slice)).expect("they follow");
-        ledger.extend(&extension).expect("they are the next");
-        batches.push(Batch {
-            day: day_number(day),
-            writer: writer.into(),
-            first,
-            entries: pack(bytes.iter().map(Vec::as_slice)).0,
-            seal: key.seal(&id, &writer, &extension.head()),
-            public_key: key.public_key().to_vec(),
-        });
-    }
-    let begun = Instant::now();
-    for batch in &batches {
-        let taken = hub::ledgers::take(&db, &venue, key.device(), batch).await;
-        assert!(matches!(taken, Ok(Taken::Held { new: true, .. })), "{taken:?}");
-    }
-    let took = begun.elapsed().as_secs_f64();
-    let count = f64::from(u32::try_from(entries).unwrap_or(u32::MAX));
+    let file = hub::import::read(&catalogue(passes, 0)).expect("a catalogue");
+    let (imported, took) = timed(hub::import::import(&db, &file)).await;
+    imported.expect("it is taken");
     println!(
-        "at the hub, {engine:12}{:12.0} entries a second ({count:.0} of {passes} passes, {} commits)",
-        count / took,
-        batches.len()
+        "{engine}: {passes} passes imported in {:.1} s; desks that come back: {many}",
+        took.wall
     );
-    let peer = bulk_insert(&db, entries, passes).await;
-    println!("its own bulk insert     {:12.0} rows a second", count / peer);
-    println!("ratio                   {:12.2}", took / peer);
+    let venue: VenueId = VENUE.parse().expect("a venue");
+    let batches = desks(&db, &venue, many, entries, passes).await;
+    let (commits, took) = timed(take(&db, &venue, batches)).await;
+    let to_a_commit = entries / commits.max(1);
+    let ((), peer) = timed(bulk_insert(&db, entries, passes, to_a_commit)).await;
+    let count = f64::from(entries);
+    println!(
+        "taken at the hub        {:12.0} entries a second, {:.1} us of this process's processor each ({entries} entries, {commits} commits)",
+        count / took.wall,
+        took.processor / count * 1e6
+    );
+    println!(
+        "its own bulk insert     {:12.0} rows a second, {:.1} us",
+        count / peer.wall,
+        peer.processor / count * 1e6
+    );
+    println!(
+        "ratio                   {:12.2}, of processor time {:.2}",
+        took.wall / peer.wall,
+        took.processor / peer.processor
+    );
     db.close().await;
 }
 
-pub(crate) async fn measure(entries: u32) {
+pub(crate) async fn measure(entries: u32, kept: u32, passes_kept: u32) {
     let calendar = Calendar::of("Europe/Brussels").expect("the bundled database has it");
     let day: Date = "2026-11-21".parse().expect("a day");
     let venue: VenueId = "museum-de-reede".parse().expect("a venue");
@@ -220,9 +289,12 @@ pub(crate) async fn measure(entries: u32) {
     println!("decoded and sorted      {:12.0} entries a second", count / peer);
     println!("decoded and folded      {:12.0} entries a second", count / folded);
     println!("ratio                   {:12.2}", folded / peer);
-    at_the_hub(200_000, 50_000, None).await;
-    match std::env::var("STEMPEL_TEST_POSTGRES") {
-        Ok(server) => at_the_hub(200_000, 50_000, Some(&server)).await,
-        Err(_) => println!("PostgreSQL: not measured, STEMPEL_TEST_POSTGRES names none"),
+    let server = std::env::var("STEMPEL_TEST_POSTGRES").ok();
+    for many in [1, DESKS] {
+        at_the_hub(many, kept, passes_kept, None).await;
+        match &server {
+            Some(server) => at_the_hub(many, kept, passes_kept, Some(server)).await,
+            None => println!("PostgreSQL: not measured, STEMPEL_TEST_POSTGRES names none"),
+        }
     }
 }

@@ -33,6 +33,12 @@ enum Measurement {
         /// How many entries.
         #[arg(long, default_value_t = 1_000_000)]
         entries: u32,
+        /// How many entries are taken at the hub.
+        #[arg(long, default_value_t = 400_000)]
+        kept: u32,
+        /// How many passes these are of.
+        #[arg(long, default_value_t = 50_000)]
+        passes: u32,
     },
     /// One decision with many passes on the desk, beside one with a thousand.
     Decide {
@@ -71,7 +77,7 @@ async fn main() {
     match Measurement::parse() {
         Measurement::Tap { taps } => tap::measure(taps).await,
         Measurement::Backlog { entries } => backlog::measure(entries).await,
-        Measurement::Fold { entries } => fold::measure(entries).await,
+        Measurement::Fold { entries, kept, passes } => fold::measure(entries, kept, passes).await,
         Measurement::Decide { passes } => decide::measure(passes).await,
         Measurement::Reader { taps } => reader::measure(taps).await,
         Measurement::TapsAtScale { taps, rounds, memory } => {

@@ -73,8 +73,10 @@ pub async fn void(
     let public_key = key.public_key();
     devices::add(&mut writing, key.device(), venue.as_str(), "hub", public_key, true).await?;
     // Whoever takes something back at this venue does so one after the other, for all write the hub's list.
-    let positions = lists::lock(&mut writing, std::slice::from_ref(&list)).await?;
-    let held = positions.get(&list).copied().unwrap_or_default();
+    let mut locked = lists::lock(&mut writing, std::slice::from_ref(&list)).await?;
+    let of_hub = "the hub's own list could not be locked";
+    let list = locked.remove(&list).ok_or_else(|| HubError::Record(of_hub.to_owned()))?;
+    let held = list.position;
     let subject = subject_to_take_back(&mut writing, venue, target).await?;
     let entry = Entry { at: now, subject, fact: Fact::Void { target } };
     let bytes = entry.encode(day, &writer);
@@ -92,6 +94,7 @@ pub async fn void(
     let time = clock::receipt_time(&mut writing).await?;
     let came = Came {
         ledger: &ledger,
+        list: list.id,
         batch: &batch,
         extension: &extension,
         entries: &[bytes],

@@ -31,7 +31,8 @@ pub(crate) async fn held(db: &Db, day: i32, writer: Writer) -> u64 {
 
 /// All entries that the hub holds, as they are folded.
 async fn entries(db: &Db) -> Vec<Placed> {
-    let select = "SELECT day, writer, idx, bytes, received, not_before FROM entry
+    let select = "SELECT day, writer, idx, bytes, received, not_before
+         FROM entry JOIN list ON list.id = entry.list
          ORDER BY day, writer, idx";
     let rows = db.read().await.unwrap().all(sql(select)).await.unwrap();
     let placed = rows.iter().map(|row| {

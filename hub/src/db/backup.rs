@@ -27,10 +27,10 @@ pub async fn backup(db: &Db, file: &Path) -> Result<(), HubError> {
     let beside = beside(file);
     let _ = fs::remove_file(&beside);
     match &db.0.pool {
-        engine::Pool::Sqlite(pool) => {
+        engine::Pool::Sqlite { readers, .. } => {
             let into = beside.to_string_lossy().into_owned();
             let vacuum = sqlx::query("VACUUM INTO ?").bind(into);
-            vacuum.execute(pool).await.map_err(super::DatabaseError::from)?;
+            vacuum.execute(readers).await.map_err(super::DatabaseError::from)?;
         }
         engine::Pool::Postgres(_) => {
             let mut from = db.0.pool.begin_to_read().await?;

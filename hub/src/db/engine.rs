@@ -22,13 +22,35 @@ const BUSY: Duration = Duration::from_millis(60);
 /// Connections to the database: readers beside the one writer.
 const CONNECTIONS: u32 = 8;
 
+/// Pages of SQLite's that its writer keeps, in KiB: 64 MiB. A bulk of entries rewrites some pages of many tables again
+/// and again. The writer has one connection, for SQLite empties a connection's pages when another one has written.
+const WRITER_CACHE: &str = "-65536";
+
+/// The same for each of the readers: 4 MiB. What they read stands in the system's page cache, too.
+const READER_CACHE: &str = "-4096";
+
+/// Pages of the log behind which SQLite moves them into the database: 64 MiB. With SQLite's own 1,000 nearly each commit
+/// of a bulk moves all that it wrote, and the next one the same pages again. A log of this size is read within a tenth
+/// of a second when the hub starts.
+const PAGES_IN_LOG: &str = "16384";
+
+/// A log that grew beyond this, because somebody read for long, is cut again, in bytes.
+const LOG_KEPT: &str = "134217728";
+
+/// Rows of an answer that SQLite's thread may be ahead of whoever reads them: those of a fold, in one go.
+const ROWS_AHEAD: usize = 1_024;
+
 /// How long a connection to PostgreSQL may take.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// A database's connections.
 #[derive(Debug, Clone)]
 pub(super) enum Pool {
-    Sqlite(SqlitePool),
+    /// Of a database in memory both are the same.
+    Sqlite {
+        writer: SqlitePool,
+        readers: SqlitePool,
+    },
     Postgres(PgPool),
 }
 
@@ -41,22 +63,26 @@ pub(super) async fn open_sqlite(
         // An acknowledgement is a promise: a commit is on the disk before it is sent.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // Half of what an import of many passes rewrites stays in memory.
-        .pragma("cache_size", "-32768")
         .statement_cache_capacity(200)
+        .row_buffer_size(ROWS_AHEAD)
         .busy_timeout(BUSY);
-    let (options, connections) = match file {
-        Some(file) => {
-            let options = options.filename(file).create_if_missing(true);
-            (options.journal_mode(SqliteJournalMode::Wal), CONNECTIONS)
-        }
+    let Some(file) = file else {
         // A database in memory is its one connection's.
-        None => (options.in_memory(true), 1),
+        let pool = SqlitePoolOptions::new().max_connections(1).min_connections(1);
+        let pool = pool.idle_timeout(None).max_lifetime(None);
+        let writer = pool.connect_with(options.in_memory(true)).await?;
+        return Ok(Pool::Sqlite { readers: writer.clone(), writer });
     };
-    let (kept, taken) = (storage.clone(), storage);
-    let mut pool = SqlitePoolOptions::new().max_connections(connections);
-    if file.is_some() {
-        pool = pool
+    let options = options
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .pragma("journal_size_limit", LOG_KEPT)
+        .pragma("wal_autocheckpoint", PAGES_IN_LOG);
+    let pool = |connections| {
+        let (kept, taken) = (storage.clone(), storage.clone());
+        SqlitePoolOptions::new()
+            .max_connections(connections)
             .after_release(move |connection, met| {
                 let storage = kept.clone();
                 Box::pin(async move { is_sound(&storage, connection, met.age).await })
@@ -68,11 +94,18 @@ pub(super) async fn open_sqlite(
                 use sqlx::Connection;
                 let failed = taken.failed_within(met.age) || connection.is_in_transaction();
                 Box::pin(async move { Ok(!failed) })
-            });
-    } else {
-        pool = pool.min_connections(1).idle_timeout(None).max_lifetime(None);
-    }
-    Ok(Pool::Sqlite(pool.connect_with(options).await?))
+            })
+    };
+    let of_writer = options
+        .clone()
+        .pragma("cache_size", WRITER_CACHE)
+        // Before a statement of many rows changes a page, SQLite keeps the old one, so that the statement alone can be
+        // taken back: in a file, unless it is told otherwise, and so a bulk writes its pages once more.
+        .pragma("temp_store", "MEMORY");
+    let writer = pool(1).connect_with(of_writer).await?;
+    let of_readers = options.pragma("cache_size", READER_CACHE);
+    let readers = pool(CONNECTIONS - 1).connect_with(of_readers).await?;
+    Ok(Pool::Sqlite { writer, readers })
 }
 
 /// Whether this connection, which was made so long ago, may be used: not one that sqlx counts as inside a transaction
@@ -109,7 +142,7 @@ impl Pool {
     /// Begins to read: one state of the database for all that is asked.
     pub(super) async fn begin_to_read(&self) -> Result<Transaction, DatabaseError> {
         Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin().await?),
+            Self::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin().await?),
             Self::Postgres(pool) => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
                 Transaction::Postgres(pool.begin_with(begin).await?)
@@ -121,14 +154,19 @@ impl Pool {
     /// the rows.
     pub(super) async fn begin_to_write(&self) -> Result<Transaction, DatabaseError> {
         Ok(match self {
-            Self::Sqlite(pool) => Transaction::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+            Self::Sqlite { writer, .. } => {
+                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
+            }
             Self::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
         })
     }
 
     pub(super) async fn close(&self) {
         match self {
-            Self::Sqlite(pool) => pool.close().await,
+            Self::Sqlite { writer, readers } => {
+                readers.close().await;
+                writer.close().await;
+            }
             Self::Postgres(pool) => pool.close().await,
         }
     }

@@ -104,7 +104,7 @@ async fn bring(pool: &sqlx::SqlitePool, surroundings: &dyn Surroundings) -> Resu
     for table in TABLES.iter().chain(&["quarantine"]) {
         writing.run(format!("ALTER TABLE {table} RENAME TO old_{table}")).await?;
     }
-    layout::bring_on(&mut writing).await?;
+    layout::bring_on(&mut writing, layout::AFTER_0_1).await?;
     for table in TABLES {
         copy(&mut writing, table).await?;
     }
@@ -116,6 +116,7 @@ async fn bring(pool: &sqlx::SqlitePool, surroundings: &dyn Surroundings) -> Resu
         writing.run(format!("DROP TABLE old_{table}")).await?;
     }
     writing.run("DROP TABLE _sqlx_migrations".to_owned()).await?;
+    layout::bring_to_the_end(&mut writing).await?;
     Ok(writing.commit().await?)
 }
 
@@ -138,7 +139,7 @@ async fn copy(writing: &mut Transaction, table: &str) -> Result<(), HubError> {
     for row in writing.all(made(described)).await? {
         there.push(row.get::<String>("name")?);
     }
-    let tables = layout::tables();
+    let tables = layout::tables_after(layout::AFTER_0_1);
     let new = tables.iter().find(|it| it.name == table);
     let (mut to, mut from) = (Vec::new(), Vec::new());
     for (column, _) in new.iter().flat_map(|it| &it.columns) {

@@ -19,7 +19,7 @@ use crdt_model::time::UnixMillis;
 use super::engine::Transaction;
 use super::error::{HubError, Says};
 use super::news::News;
-use super::statement::{made, sql};
+use super::statement::{Value, made, sql};
 use super::{Db, Writing};
 
 /// What is not numbered yet has a version of at least this, and below zero.
@@ -165,6 +165,37 @@ impl Writing {
 }
 
 impl Writing {
+    /// These passes were written: each gets a new number. With each comes whether it is on the deny list from now on.
+    ///
+    /// # Errors
+    /// [`HubError`].
+    pub async fn passes_moved(
+        &mut self,
+        moves: Moves<'_>,
+        passes: impl IntoIterator<Item = (u64, bool)>,
+    ) -> Result<(), HubError> {
+        let passes: Vec<(u64, bool)> = passes.into_iter().collect();
+        if passes.is_empty() {
+            return Ok(());
+        }
+        let first = self.versions(moves, passes.len()).await?;
+        if self.reading.transaction.is_postgres() {
+            // One row for all: the numbering finds it, and gives the numbers.
+            let ids: Vec<String> = passes.iter().map(|(pass, _)| pass.to_string()).collect();
+            let mark = sql("INSERT INTO pass_moved (passes) VALUES ($1)").bind(ids.join(","));
+            self.execute(mark).await?;
+            return Ok(());
+        }
+        let rows = passes.into_iter().zip(first..);
+        let rows =
+            rows.map(|((pass, denied), version)| vec![pass.into(), version.into(), denied.into()]);
+        let number = "WITH given (pass, version, denied) AS (:rows)
+             INSERT INTO pass_version (pass, version, denied) SELECT * FROM given WHERE TRUE
+             ON CONFLICT (pass) DO UPDATE SET version = excluded.version, denied = excluded.denied";
+        self.execute(sql(number).rows(rows.collect())).await?;
+        Ok(())
+    }
+
     /// No id of this kind is given again up to this one.
     ///
     /// # Errors
@@ -290,15 +321,32 @@ impl Db {
         }
         let mut writing = self.write().await?;
         open_run_if_needed(self, &mut writing.reading.transaction).await?;
+        // A backup of PostgreSQL may hold some that waited for their numbers when it was taken.
+        let waiting = taken_marks(&mut writing.reading.transaction).await?;
+        if !waiting.is_empty() {
+            let select = sql("SELECT id, active FROM pass WHERE id IN (:list)").list(waiting);
+            let rows = writing.all(select).await?;
+            let moved = rows.iter().map(|row| Ok((row.get("id")?, !row.get::<bool>("active")?)));
+            let moved = moved.collect::<Result<Vec<_>, HubError>>()?;
+            writing.passes_moved(Moves::Denial, moved).await?;
+        }
         writing.commit().await?;
         Ok(())
     }
 }
 
-/// The tables whose rows are numbered, each with its key, and in which order its rows are numbered. Passes first and in
-/// the order of their ids, as folds lock them.
-const NUMBERED: [(&str, &str, &str); 9] = [
-    ("pass", "id", "version, id"),
+/// The passes that wait for a number, which they do not any more afterwards.
+async fn taken_marks(transaction: &mut Transaction) -> Result<BTreeSet<u64>, HubError> {
+    let mut passes = BTreeSet::new();
+    for row in transaction.all(sql("DELETE FROM pass_moved RETURNING passes")).await? {
+        let marked: String = row.get("passes")?;
+        passes.extend(marked.split(',').filter_map(|pass| pass.parse::<u64>().ok()));
+    }
+    Ok(passes)
+}
+
+/// The tables whose rows are numbered in their place, each with its key, and in which order its rows are numbered.
+const NUMBERED: [(&str, &str, &str); 8] = [
     ("activity", "id", "version, id"),
     ("reward", "id", "version, id"),
     ("card_system", "id", "version, id"),
@@ -330,25 +378,24 @@ async fn number_once(db: &Db) -> Result<u64, HubError> {
     let lock = "SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || 'numbers', 7))";
     transaction.execute(sql(lock)).await?;
     let mut reached = open_run_if_needed(db, &mut transaction).await?;
-    let counts = "SELECT 'pass' AS name, COUNT(*) AS many FROM pass WHERE version < 0
-         UNION ALL SELECT 'activity', COUNT(*) FROM activity WHERE version < 0
-         UNION ALL SELECT 'reward', COUNT(*) FROM reward WHERE version < 0
-         UNION ALL SELECT 'card_system', COUNT(*) FROM card_system WHERE version < 0
-         UNION ALL SELECT 'coupon', COUNT(*) FROM coupon WHERE version < 0
-         UNION ALL SELECT 'policy', COUNT(*) FROM policy WHERE version < 0
-         UNION ALL SELECT 'holder', COUNT(*) FROM holder WHERE version < 0
-         UNION ALL SELECT 'notice', COUNT(*) FROM notice WHERE version < 0
-         UNION ALL SELECT 'accepted', COUNT(*) FROM accepted WHERE version < 0";
+    // An index of each finds none at once, or one.
+    let waits = "SELECT 'activity' AS name WHERE EXISTS (SELECT 1 FROM activity WHERE version < 0)
+         UNION ALL SELECT 'reward' WHERE EXISTS (SELECT 1 FROM reward WHERE version < 0)
+         UNION ALL SELECT 'card_system' WHERE EXISTS (SELECT 1 FROM card_system WHERE version < 0)
+         UNION ALL SELECT 'coupon' WHERE EXISTS (SELECT 1 FROM coupon WHERE version < 0)
+         UNION ALL SELECT 'policy' WHERE EXISTS (SELECT 1 FROM policy WHERE version < 0)
+         UNION ALL SELECT 'holder' WHERE EXISTS (SELECT 1 FROM holder WHERE version < 0)
+         UNION ALL SELECT 'notice' WHERE EXISTS (SELECT 1 FROM notice WHERE version < 0)
+         UNION ALL SELECT 'accepted' WHERE EXISTS (SELECT 1 FROM accepted WHERE version < 0)";
     let mut waiting = BTreeSet::new();
-    for row in transaction.all(sql(counts)).await? {
-        if row.get::<i64>("many")? > 0 {
-            waiting.insert(row.get::<String>("name")?);
-        }
+    for row in transaction.all(sql(waits)).await? {
+        waiting.insert(row.get::<String>("name")?);
     }
     // One for all that is told beside the rows.
     let told = db.0.numbering.told.load(Ordering::SeqCst);
     reached += i64::from(told > 0);
     let mut numbered = Numbered::default();
+    reached = number_passes(&mut transaction, reached, &mut numbered).await?;
     for (table, key, order) in NUMBERED.iter().filter(|(table, ..)| waiting.contains(*table)) {
         reached = number_table(&mut transaction, table, key, order, reached, &mut numbered).await?;
     }
@@ -362,6 +409,36 @@ async fn number_once(db: &Db) -> Result<u64, HubError> {
     db.note_reached(number);
     db.0.news.publish(&news);
     Ok(number)
+}
+
+/// Gives numbers to the passes that were written, in the order of their ids. Nobody else writes these rows, and the wide
+/// ones of the passes are left alone: a fold that holds one is not waited for. What it writes is marked by it, too, and
+/// gets a number after this one.
+async fn number_passes(
+    transaction: &mut Transaction,
+    reached: i64,
+    numbered: &mut Numbered,
+) -> Result<i64, HubError> {
+    let moved = taken_marks(transaction).await?;
+    if moved.is_empty() {
+        return Ok(reached);
+    }
+    let highest = reached + i64::try_from(moved.len()).unwrap_or(i64::MAX);
+    let rows = moved.into_iter().zip(reached + 1..);
+    let rows: Vec<Vec<Value>> =
+        rows.map(|(pass, number)| vec![pass.into(), number.into()]).collect();
+    let number = "WITH given (pass, version) AS (:rows), done AS (
+             INSERT INTO pass_version (pass, version, denied)
+             SELECT given.pass, given.version, NOT pass.active
+             FROM given JOIN pass ON pass.id = given.pass
+             ON CONFLICT (pass) DO UPDATE SET version = excluded.version, denied = excluded.denied
+             RETURNING denied)
+         SELECT COALESCE(BOOL_OR(denied), FALSE) AS denial FROM done";
+    for row in transaction.all(sql(number).rows(rows)).await? {
+        numbered.denial |= row.get::<bool>("denial")?;
+    }
+    numbered.catalogue = true;
+    Ok(highest)
 }
 
 async fn number_table(
@@ -381,17 +458,16 @@ async fn number_table(
     let same: Vec<String> =
         key.split(", ").map(|column| format!("{table}.{column} = numbered.{column}")).collect();
     let told = match table {
-        "pass" => "NOT pass.active AS denial, '' AS of_venue",
-        "accepted" => "FALSE AS denial, accepted.venue AS of_venue",
-        _ => "FALSE AS denial, '' AS of_venue",
+        "accepted" => "accepted.venue AS of_venue",
+        _ => "'' AS of_venue",
     };
     let text = format!(
         "WITH numbered AS (SELECT {key}, $1 + ROW_NUMBER() OVER (ORDER BY {order}) AS number
              FROM {table} WHERE version < 0),
            done AS (UPDATE {table} SET version = numbered.number FROM numbered WHERE {}
              RETURNING {table}.version, {told})
-         SELECT COUNT(*) AS many, MAX(version) AS highest, of_venue, denial FROM done
-         GROUP BY of_venue, denial",
+         SELECT COUNT(*) AS many, MAX(version) AS highest, of_venue FROM done
+         GROUP BY of_venue",
         same.join(" AND ")
     );
     let mut highest = reached;
@@ -404,10 +480,7 @@ async fn number_table(
             }
             "holder" => numbered.holders = true,
             "notice" => numbered.notices = true,
-            _ => {
-                numbered.catalogue = true;
-                numbered.denial |= row.get::<bool>("denial")?;
-            }
+            _ => numbered.catalogue = true,
         }
     }
     Ok(highest)

@@ -220,13 +220,9 @@ mod tests {
     async fn a_connection_from_when_the_disk_was_read_only_is_not_used_again() {
         let folder = tempfile::tempdir().unwrap();
         let (db, storage) = on_disk(folder.path()).await;
-        let mut held = Vec::new();
-        for _ in 0..3 {
-            let mut connection = db.read().await.unwrap();
-            connection.all(sql("PRAGMA query_only = ON")).await.unwrap();
-            held.push(connection);
-        }
-        drop(held);
+        let mut connection = db.write().await.unwrap();
+        connection.all(sql("PRAGMA query_only = ON")).await.unwrap();
+        drop(connection);
         let failed = try_to_store(&db).await.unwrap_err();
         assert_eq!(storage.note(&failed), Some(StorageTrouble::ReadOnly));
         assert_eq!(*storage.trouble().borrow(), Some(StorageTrouble::ReadOnly));

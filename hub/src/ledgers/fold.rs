@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crdt_model::account::{Account, Outcome, Placed, fold};
 use crdt_model::catalogue::{Activity, CatalogueLimits, Coupon, Reward};
 use crdt_model::entry::{EntryRef, Fact, TariffKind};
-use crdt_model::ids::VenueId;
 use crdt_model::time::day_number;
 
 use super::calendar;
@@ -114,8 +113,15 @@ async fn fold_some(
         let outcomes = changed_or_kept(&kept, &changed, new);
         note_uses(writing, uses(units, &outcomes)).await?;
     }
-    let changed = changed.iter().map(|(venue, place, outcome)| (venue, *place, *outcome));
+    let changed = changed.iter().map(|it| (it.list, it.place.index, it.outcome));
     entries::set_outcomes(writing, changed.collect()).await
+}
+
+/// An entry of before whose outcome is another one now.
+struct Changed {
+    list: u64,
+    place: EntryRef,
+    outcome: Outcome,
 }
 
 /// Writes what became of the new entries beside them, and gives those of before whose outcome is another now.
@@ -124,7 +130,7 @@ fn note_outcomes(
     own: &[usize],
     new: &mut [New],
     outcomes: &[(EntryRef, Outcome)],
-    changed: &mut Vec<(VenueId, EntryRef, Outcome)>,
+    changed: &mut Vec<Changed>,
 ) {
     // A place is one venue's: two venues may have lists of one writer only after a mistake of ours.
     let mut outcomes: HashMap<EntryRef, Outcome> = outcomes.iter().copied().collect();
@@ -136,7 +142,7 @@ fn note_outcomes(
         if let Some(found) = outcomes.get(&it.placed.place)
             && it.outcome.as_deref() != Some(outcome(*found))
         {
-            changed.push((it.placed.venue.clone(), it.placed.place, *found));
+            changed.push(Changed { list: it.list, place: it.placed.place, outcome: *found });
         }
     }
 }
@@ -144,13 +150,13 @@ fn note_outcomes(
 /// What became of each entry that names a unit.
 fn changed_or_kept(
     kept: &BTreeMap<u64, Vec<Kept>>,
-    changed: &[(VenueId, EntryRef, Outcome)],
+    changed: &[Changed],
     new: &[New],
 ) -> HashMap<EntryRef, String> {
     let known =
         kept.values().flatten().filter_map(|it| Some((it.placed.place, it.outcome.clone()?)));
     let new = new.iter().filter_map(|it| Some((it.placed.place, outcome(it.outcome?).to_owned())));
-    let changed = changed.iter().map(|(_, place, it)| (*place, outcome(*it).to_owned()));
+    let changed = changed.iter().map(|it| (it.place, outcome(it.outcome).to_owned()));
     known.chain(new).chain(changed).collect()
 }
 

@@ -20,7 +20,7 @@ use super::{New, fold_with};
 use crate::clock::{self, ReceiptTime};
 use crate::db::{Db, HubError, Reading, Says, Writing};
 use crate::records::devices::{self, Writer};
-use crate::records::lists::{self, ListKey};
+use crate::records::lists::{self, ListKey, Locked};
 use crate::records::log::{self, Accepted};
 use crate::records::runs::Newest;
 use crate::records::{entries, passes, quarantine, runs};
@@ -32,8 +32,9 @@ const MAX_PLAIN_BYTES: usize = MAX_PACKED_BYTES - 1024;
 /// Batches that share a commit at the most: as many desks as tap within the time of a slow disk's fsync.
 const MOST_TOGETHER: usize = 256;
 
-/// Entries that share a commit at the most: others wait a few hundredths of a second for them.
-const MOST_ENTRIES_TOGETHER: usize = 4_000;
+/// Entries that share a commit at the most: others wait a quarter of a second for them, where 30,000 are taken a second.
+/// The more there are, the more of them meet on a page of the database, which is written once.
+const MOST_ENTRIES_TOGETHER: usize = 8_000;
 
 /// How often a batch is judged anew because its list moved meanwhile: somebody else carries the same list.
 const MOST_JUDGED: usize = 32;
@@ -274,9 +275,9 @@ async fn write_together(db: &Db, judged: &[&Judged]) -> Result<WrittenTogether, 
     let mut keys: Vec<ListKey> = judged.iter().filter_map(|it| it.list()).collect();
     keys.sort();
     keys.dedup();
-    let positions = lists::lock(&mut writing, &keys).await?;
+    let locked = lists::lock(&mut writing, &keys).await?;
     let mut time = None;
-    let mut extended: HashMap<ListKey, Position> = HashMap::new();
+    let mut extended: HashMap<ListKey, Locked> = HashMap::new();
     let mut came = Vec::new();
     let mut written = Vec::with_capacity(judged.len());
     for it in judged {
@@ -295,12 +296,12 @@ async fn write_together(db: &Db, judged: &[&Judged]) -> Result<WrittenTogether, 
             }
             What::Merge { ledger, held, extension, entries } => {
                 let list = it.key();
-                let stands = extended.get(&list).or_else(|| positions.get(&list));
-                if stands.copied().unwrap_or_default() != *held {
+                let stands = extended.get(&list).or_else(|| locked.get(&list)).copied();
+                let Some(stands) = stands.filter(|it| it.position == *held) else {
                     written.push(Written::Moved);
                     continue;
-                }
-                extended.insert(list, extension.head());
+                };
+                extended.insert(list, Locked { position: extension.head(), ..stands });
                 let time = match time {
                     Some(time) => time,
                     None => *time.insert(clock::receipt_time(&mut writing).await?),
@@ -312,7 +313,8 @@ async fn write_together(db: &Db, judged: &[&Judged]) -> Result<WrittenTogether, 
                     let (device, key) = (extension.writer().device, &batch.public_key);
                     devices::add(&mut writing, device, it.venue.as_str(), "hub", key, true).await?;
                 }
-                came.push(Came { ledger, batch, extension, entries, time, all_held_at });
+                let list = stands.id;
+                came.push(Came { ledger, list, batch, extension, entries, time, all_held_at });
                 let sequence = extension.head().sequence;
                 written.push(Written::Taken(Taken::Held { sequence, new: true }));
                 continue;
@@ -350,6 +352,8 @@ impl Judged {
 /// Entries as they came, and when.
 pub(crate) struct Came<'a> {
     pub(crate) ledger: &'a LedgerId,
+    /// The number of the list that they extend.
+    pub(crate) list: u64,
     pub(crate) batch: &'a Batch,
     /// What they extend their list by.
     pub(crate) extension: &'a Extension,
@@ -401,10 +405,11 @@ pub(crate) async fn keep(writing: &mut Writing, came: &[Came<'_>]) -> Result<(),
                 included: false,
                 receipt,
             };
-            new.push(New { placed, bytes: bytes.clone(), pass, chip, outcome: None });
+            let (list, bytes) = (it.list, bytes.clone());
+            new.push(New { placed, list, bytes, pass, chip, outcome: None });
         }
         let head = extension.head();
-        extended.insert(list.clone(), head);
+        extended.insert(it.list, head);
         logged.entry(venue).or_default().push(Accepted {
             list,
             first: first + 1,

@@ -24,8 +24,9 @@ macro_rules! behind {
 }
 
 const BEHIND: &str = concat!(
-    behind!(0, "pass", ""),
-    " UNION ALL ",
+    "SELECT * FROM (SELECT v.version, CAST(0 AS BIGINT) AS kind, p.record
+     FROM pass_version v JOIN pass p ON p.id = v.pass
+     WHERE v.version > $1 ORDER BY v.version LIMIT $3) AS of_pass UNION ALL ",
     behind!(1, "activity", " AND venue = $2"),
     " UNION ALL ",
     behind!(2, "reward", ""),
@@ -73,15 +74,16 @@ pub(crate) async fn denied_behind(
     from: u64,
     most: usize,
 ) -> Result<Vec<(u64, Item)>, HubError> {
-    let select = "SELECT version, CAST(0 AS BIGINT) AS kind, record FROM pass
-         WHERE version > $1 AND NOT active ORDER BY version LIMIT $2";
+    let select = "SELECT v.version, CAST(0 AS BIGINT) AS kind, p.record
+         FROM pass_version v JOIN pass p ON p.id = v.pass
+         WHERE v.version > $1 AND v.denied ORDER BY v.version LIMIT $2";
     reading.all(sql(select).bind(from).bind(most as u64)).await?.iter().map(item).collect()
 }
 
 /// The number of the newest change: a desk that has come so far lacks nothing.
 pub(crate) async fn version(reading: &mut Reading) -> Result<u64, HubError> {
     let select = "SELECT COALESCE(MAX(version), 0) AS found FROM (
-             SELECT MAX(version) AS version FROM pass
+             SELECT MAX(version) AS version FROM pass_version
              UNION ALL SELECT MAX(version) FROM activity UNION ALL SELECT MAX(version) FROM reward
              UNION ALL SELECT MAX(version) FROM policy UNION ALL SELECT MAX(version) FROM coupon
              UNION ALL SELECT MAX(version) FROM card_system) AS newest";
@@ -96,7 +98,8 @@ pub(crate) async fn by_names(
 ) -> Result<Vec<Option<(Option<u64>, Item)>>, HubError> {
     let mut found: HashMap<(i64, u64), (Option<u64>, Item)> = HashMap::new();
     let tables = [
-        "SELECT version, CAST(0 AS BIGINT) AS kind, record, id FROM pass WHERE id IN (:list)",
+        "SELECT COALESCE(v.version, -1) AS version, CAST(0 AS BIGINT) AS kind, p.record, p.id
+         FROM pass p LEFT JOIN pass_version v ON v.pass = p.id WHERE p.id IN (:list)",
         "SELECT version, CAST(1 AS BIGINT) AS kind, record, id FROM activity WHERE venue = $1 AND id IN (:list)",
         "SELECT version, CAST(2 AS BIGINT) AS kind, record, id FROM reward WHERE id IN (:list)",
         "SELECT version, CAST(3 AS BIGINT) AS kind, record, CAST(0 AS BIGINT) AS id FROM policy WHERE venue = $1",

@@ -1,6 +1,6 @@
 //! Entries, as they came and as they are asked for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crdt_model::account::{Outcome, Placed};
 use crdt_model::catalogue::Folded;
@@ -8,12 +8,16 @@ use crdt_model::entry::{EntryRef, Located, Subject};
 use crdt_model::ids::{PassId, VenueId, Writer};
 use crdt_model::receipt::Receipt;
 use crdt_model::time::{UnixMillis, date_of_day_number, day_number};
+use jiff::civil::Date;
 
+use super::lists;
 use crate::db::{Facts, HubError, Reading, Row, Value, Writing, outcome, sql};
 
 /// An entry that is new, in its place.
 pub(crate) struct New {
     pub(crate) placed: Placed,
+    /// The number of its list.
+    pub(crate) list: u64,
     pub(crate) bytes: Vec<u8>,
     /// The pass that it is about, where the hub knows it.
     pub(crate) pass: Option<u64>,
@@ -26,7 +30,6 @@ pub(crate) struct New {
 /// Adds entries. One that is there stays as it is.
 pub(crate) async fn add(writing: &mut Writing, new: Vec<New>) -> Result<(), HubError> {
     let rows = new.into_iter().map(|it| {
-        let EntryRef { day, writer, index } = it.placed.place;
         let receipt = it.placed.receipt;
         // The lower bound is kept where it disproves the entry's time; elsewhere it says nothing.
         let not_before = receipt
@@ -34,12 +37,10 @@ pub(crate) async fn add(writing: &mut Writing, new: Vec<New>) -> Result<(), HubE
                 it.placed.entry.at < receipt.at && receipt.disproves(it.placed.entry.at)
             })
             .and_then(|receipt| receipt.not_before);
-        let mut row: Vec<Value> = Vec::with_capacity(15);
+        let mut row: Vec<Value> = Vec::with_capacity(13);
         row.extend([
-            it.placed.venue.as_str().into(),
-            day_number(day).into(),
-            writer.to_bytes().into(),
-            index.into(),
+            it.list.into(),
+            it.placed.place.index.into(),
             it.pass.into(),
             it.chip.into(),
             it.bytes.into(),
@@ -50,11 +51,11 @@ pub(crate) async fn add(writing: &mut Writing, new: Vec<New>) -> Result<(), HubE
         row.push(it.outcome.map(outcome).into());
         row
     });
-    let add = "WITH given (venue, day, writer, idx, pass, chip, bytes, received, not_before, kind,
-             activity, reward, points, at, outcome) AS (:rows)
-         INSERT INTO entry (venue, day, writer, idx, pass, chip, bytes, received, not_before, kind,
-             activity, reward, points, at, outcome)
-         SELECT * FROM given WHERE TRUE ON CONFLICT (venue, day, writer, idx) DO NOTHING";
+    let add = "WITH given (list, idx, pass, chip, bytes, received, not_before, kind, activity,
+             reward, points, at, outcome) AS (:rows)
+         INSERT INTO entry (list, idx, pass, chip, bytes, received, not_before, kind, activity,
+             reward, points, at, outcome)
+         SELECT * FROM given WHERE TRUE ON CONFLICT (list, idx) DO NOTHING";
     writing.execute(sql(add).rows(rows.collect())).await?;
     Ok(())
 }
@@ -62,39 +63,65 @@ pub(crate) async fn add(writing: &mut Writing, new: Vec<New>) -> Result<(), HubE
 /// An entry as it is kept.
 pub(crate) struct Kept {
     pub(crate) placed: Placed,
+    /// The number of its list.
+    pub(crate) list: u64,
     /// What became of it when its pass was last folded, in a word.
     pub(crate) outcome: Option<String>,
 }
 
-/// The columns of `entry` that [`kept`] reads, of the rows that fulfil a condition.
+/// The columns that [`kept`] reads, of the rows that fulfil a condition.
 macro_rules! select_entries {
     ($condition:literal) => {
         concat!(
-            "SELECT venue, day, writer, idx, bytes, pass, received, not_before, outcome
-             FROM entry WHERE ",
+            "SELECT e.list, e.idx, e.bytes, e.pass, e.received, e.not_before, e.outcome
+             FROM list l JOIN entry e ON e.list = l.id WHERE ",
             $condition
         )
     };
 }
 
-/// A row as an entry in its place. An entry that was written under a chip number is one of the pass that the hub knows
-/// it to be.
-fn kept(row: &Row) -> Result<Kept, HubError> {
+/// A list as the place of its entries.
+struct OfList {
+    venue: VenueId,
+    day: Date,
+    writer: Writer,
+}
+
+/// Rows as entries in their places. An entry that was written under a chip number is one of the pass that the hub knows
+/// it to be. The lists are asked for once: hundreds of entries stand in one.
+async fn kept(reading: &mut Reading, rows: &[Row]) -> Result<Vec<Kept>, HubError> {
     let wrong = |what: &str| HubError::Record(format!("an entry's {what} cannot be read"));
-    let day = date_of_day_number(row.get("day")?).ok_or_else(|| wrong("day"))?;
-    let writer = Writer::from_bytes(row.bytes("writer")?).map_err(|_| wrong("writer"))?;
-    let venue = row.get::<String>("venue")?.parse().map_err(|_| wrong("venue"))?;
-    let Located { mut entry, first_place } = Located::decode(row.bytes("bytes")?, day, &writer)
-        .map_err(|error| HubError::Record(error.to_string()))?;
-    if let Some(pass) = row.get::<Option<u64>>("pass")? {
-        entry.subject = Subject::Pass(PassId(pass));
+    let of: BTreeSet<u64> = rows.iter().map(|row| row.get("list")).collect::<Result<_, _>>()?;
+    let mut places = HashMap::with_capacity(of.len());
+    for (id, key) in lists::named(reading, of).await? {
+        let day = date_of_day_number(key.day).ok_or_else(|| wrong("day"))?;
+        let writer = Writer::from_bytes(&key.writer).map_err(|_| wrong("writer"))?;
+        let venue = key.venue.parse().map_err(|_| wrong("venue"))?;
+        places.insert(id, OfList { venue, day, writer });
     }
-    let place = EntryRef { day, writer, index: row.get("idx")? };
-    let not_before = row.get::<Option<i64>>("not_before")?.map(UnixMillis);
-    let receipt =
-        row.get::<Option<i64>>("received")?.map(|at| Receipt { at: UnixMillis(at), not_before });
-    let placed = Placed { venue, place, first_place, entry, included: false, receipt };
-    Ok(Kept { placed, outcome: row.get("outcome")? })
+    let mut kept = Vec::with_capacity(rows.len());
+    for row in rows {
+        let list: u64 = row.get("list")?;
+        let OfList { venue, day, writer } = places.get(&list).ok_or_else(|| wrong("list"))?;
+        let Located { mut entry, first_place } = Located::decode(row.bytes("bytes")?, *day, writer)
+            .map_err(|error| HubError::Record(error.to_string()))?;
+        if let Some(pass) = row.get::<Option<u64>>("pass")? {
+            entry.subject = Subject::Pass(PassId(pass));
+        }
+        let place = EntryRef { day: *day, writer: *writer, index: row.get("idx")? };
+        let received = row.get::<Option<i64>>("received")?;
+        let receipt = match received {
+            Some(at) => {
+                let not_before = row.get::<Option<i64>>("not_before")?.map(UnixMillis);
+                Some(Receipt { at: UnixMillis(at), not_before })
+            }
+            None => None,
+        };
+        let venue = venue.clone();
+        let placed = Placed { venue, place, first_place, entry, included: false, receipt };
+        kept.push(Kept { placed, list, outcome: row.get("outcome")? });
+    }
+    Ok(kept)
 }
 
 /// All entries of these passes, from every venue.
@@ -102,10 +129,14 @@ pub(crate) async fn of_passes(
     reading: &mut Reading,
     passes: impl IntoIterator<Item = u64>,
 ) -> Result<BTreeMap<u64, Vec<Kept>>, HubError> {
-    let select = sql(select_entries!("pass IN (:list)"));
+    let select = "SELECT list, idx, bytes, pass, received, not_before, outcome FROM entry
+         WHERE pass IN (:list)";
+    let rows = reading.all(sql(select).list(passes)).await?;
     let mut found: BTreeMap<u64, Vec<Kept>> = BTreeMap::new();
-    for row in reading.all(select.list(passes)).await? {
-        found.entry(row.get("pass")?).or_default().push(kept(&row)?);
+    for it in kept(reading, &rows).await? {
+        if let Subject::Pass(pass) = it.placed.entry.subject {
+            found.entry(pass.0).or_default().push(it);
+        }
     }
     Ok(found)
 }
@@ -116,8 +147,9 @@ pub(crate) async fn of_day(
     venue: &VenueId,
     day: i32,
 ) -> Result<Vec<Kept>, HubError> {
-    let select = sql(select_entries!("venue = $1 AND day = $2"));
-    reading.all(select.bind(venue.as_str()).bind(day)).await?.iter().map(kept).collect()
+    let select = sql(select_entries!("l.venue = $1 AND l.day = $2"));
+    let rows = reading.all(select.bind(venue.as_str()).bind(day)).await?;
+    kept(reading, &rows).await
 }
 
 /// The entry in this place, as its desk wrote it.
@@ -139,8 +171,9 @@ pub(crate) async fn bytes(
     writer: &[u8; 20],
     places: std::ops::Range<u64>,
 ) -> Result<Vec<Vec<u8>>, HubError> {
-    let select = "SELECT bytes FROM entry
-         WHERE venue = $1 AND day = $2 AND writer = $3 AND idx >= $4 AND idx < $5 ORDER BY idx";
+    let select = "SELECT e.bytes FROM list l JOIN entry e ON e.list = l.id
+         WHERE l.venue = $1 AND l.day = $2 AND l.writer = $3 AND e.idx >= $4 AND e.idx < $5
+         ORDER BY e.idx";
     let select =
         sql(select).bind(venue).bind(day).bind(*writer).bind(places.start).bind(places.end);
     let rows = reading.all(select).await?;
@@ -155,37 +188,31 @@ pub(crate) async fn about(
 ) -> Result<Vec<Kept>, HubError> {
     let select = match subject {
         Subject::Pass(pass) => {
-            sql(select_entries!("venue = $1 AND pass = $2")).bind(venue.as_str()).bind(pass.0)
+            sql(select_entries!("l.venue = $1 AND e.pass = $2")).bind(venue.as_str()).bind(pass.0)
         }
-        Subject::Chip(chip) => sql(select_entries!("venue = $1 AND chip = $2"))
+        Subject::Chip(chip) => sql(select_entries!("l.venue = $1 AND e.chip = $2"))
             .bind(venue.as_str())
             .bind(chip.to_string()),
         Subject::External(_) => {
-            sql(select_entries!("venue = $1 AND pass IS NULL AND chip IS NULL"))
+            sql(select_entries!("l.venue = $1 AND e.pass IS NULL AND e.chip IS NULL"))
                 .bind(venue.as_str())
         }
     };
-    reading.all(select).await?.iter().map(kept).collect()
+    let rows = reading.all(select).await?;
+    kept(reading, &rows).await
 }
 
-/// Writes what became of entries.
+/// Writes what became of entries: each the number of its list, its place there, and the outcome.
 pub(crate) async fn set_outcomes(
     writing: &mut Writing,
-    outcomes: Vec<(&VenueId, EntryRef, Outcome)>,
+    outcomes: Vec<(u64, u64, Outcome)>,
 ) -> Result<(), HubError> {
-    let rows = outcomes.into_iter().map(|(venue, place, it)| {
-        vec![
-            venue.as_str().into(),
-            day_number(place.day).into(),
-            place.writer.to_bytes().into(),
-            place.index.into(),
-            outcome(it).into(),
-        ]
-    });
-    let update = "WITH given (venue, day, writer, idx, outcome) AS (:rows)
+    let rows = outcomes
+        .into_iter()
+        .map(|(list, index, it)| vec![list.into(), index.into(), outcome(it).into()]);
+    let update = "WITH given (list, idx, outcome) AS (:rows)
          UPDATE entry SET outcome = given.outcome FROM given
-         WHERE entry.venue = given.venue AND entry.day = given.day
-           AND entry.writer = given.writer AND entry.idx = given.idx";
+         WHERE entry.list = given.list AND entry.idx = given.idx";
     writing.execute(sql(update).rows(rows.collect())).await?;
     Ok(())
 }
@@ -234,10 +261,11 @@ pub(crate) async fn lists_of_passes(
     most: usize,
 ) -> Result<HashMap<PassId, Vec<Folded>>, HubError> {
     let select = "SELECT pass, day, writer, entries FROM (
-             SELECT pass, day, writer, MAX(idx) + 1 AS entries,
-                    ROW_NUMBER() OVER (PARTITION BY pass ORDER BY day DESC, writer) AS place
-             FROM entry WHERE pass IN (:list) AND venue = $1
-             GROUP BY pass, day, writer) AS lists
+             SELECT e.pass, l.day, l.writer, MAX(e.idx) + 1 AS entries,
+                    ROW_NUMBER() OVER (PARTITION BY e.pass ORDER BY l.day DESC, l.writer) AS place
+             FROM entry e JOIN list l ON l.id = e.list
+             WHERE e.pass IN (:list) AND l.venue = $1
+             GROUP BY e.pass, l.day, l.writer) AS lists
          WHERE place <= $2 ORDER BY pass, place";
     let select = sql(select).bind(venue.as_str()).bind(most as u64);
     let mut found: HashMap<PassId, Vec<Folded>> = HashMap::new();

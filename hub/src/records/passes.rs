@@ -111,23 +111,21 @@ pub(crate) async fn write_folded(
     writing: &mut Writing,
     folded: &[(u64, PassRecord)],
 ) -> Result<(), HubError> {
-    let version = writing.versions(Moves::Catalogue, folded.len()).await?;
     let mut rows = Vec::with_capacity(folded.len());
-    for ((id, record), version) in folded.iter().zip(version..) {
+    for (id, record) in folded {
         rows.push(vec![
             (*id).into(),
             encoded(record)?.into(),
-            version.into(),
             record.account.points().into(),
             record.account.debt().into(),
         ]);
     }
-    let update = "WITH given (id, record, version, points, debt) AS (:rows)
-         UPDATE pass SET record = given.record, version = given.version, points = given.points,
-             debt = given.debt
+    let update = "WITH given (id, record, points, debt) AS (:rows)
+         UPDATE pass SET record = given.record, points = given.points, debt = given.debt
          FROM given WHERE pass.id = given.id";
     writing.execute(sql(update).rows(rows)).await?;
-    Ok(())
+    let moved = folded.iter().map(|(id, record)| (*id, !is_active(record)));
+    writing.passes_moved(Moves::Catalogue, moved).await
 }
 
 /// Writes a pass that a desk's request changed.
@@ -136,19 +134,18 @@ pub(crate) async fn write_changed(
     record: &PassRecord,
 ) -> Result<(), HubError> {
     let active = is_active(record);
-    let version = writing.version(if active { Moves::Catalogue } else { Moves::Denial }).await?;
-    let update = "UPDATE pass SET record = $1, active = $2, version = $3, points = $4, debt = $5,
+    let moves = if active { Moves::Catalogue } else { Moves::Denial };
+    let update = "UPDATE pass SET record = $1, active = $2, points = $3, debt = $4,
              changed_at_desk = TRUE
-         WHERE id = $6";
+         WHERE id = $5";
     let update = sql(update)
         .bind(encoded(record)?)
         .bind(active)
-        .bind(version)
         .bind(record.account.points())
         .bind(record.account.debt())
         .bind(record.pass.0);
     writing.execute(update).await?;
-    Ok(())
+    writing.passes_moved(moves, [(record.pass.0, !active)]).await
 }
 
 /// Writes where a pass's holder lives and was born, as a desk said it.
@@ -185,15 +182,13 @@ pub struct Imported {
 pub async fn write_imported(writing: &mut Writing, passes: &[Imported]) -> Result<(), HubError> {
     let denied = passes.iter().any(|it| !is_active(&it.record));
     let moves = if denied { Moves::Denial } else { Moves::Catalogue };
-    let version = writing.versions(moves, passes.len()).await?;
     let mut rows: Vec<Vec<Value>> = Vec::with_capacity(passes.len());
-    for (it, version) in passes.iter().zip(version..) {
+    for it in passes {
         rows.push(vec![
             it.record.pass.0.into(),
             encoded(&it.record)?.into(),
             it.opening_points.into(),
             is_active(&it.record).into(),
-            version.into(),
             it.record.account.points().into(),
             it.record.account.debt().into(),
             it.subscription.clone().into(),
@@ -201,17 +196,18 @@ pub async fn write_imported(writing: &mut Writing, passes: &[Imported]) -> Resul
             it.birth_year.into(),
         ]);
     }
-    let write = "WITH given (id, record, opening_points, active, version, points, debt,
+    let write = "WITH given (id, record, opening_points, active, points, debt,
              subscription, municipality, birth_year) AS (:rows)
-         INSERT INTO pass (id, record, opening_points, active, version, points, debt,
+         INSERT INTO pass (id, record, opening_points, active, points, debt,
              subscription, municipality, birth_year)
          SELECT * FROM given WHERE TRUE
          ON CONFLICT (id) DO UPDATE SET record = excluded.record, active = excluded.active,
-             version = excluded.version, points = excluded.points, debt = excluded.debt,
+             points = excluded.points, debt = excluded.debt,
              subscription = excluded.subscription, municipality = excluded.municipality,
              birth_year = COALESCE(excluded.birth_year, pass.birth_year)";
     writing.execute(sql(write).rows(rows)).await?;
-    Ok(())
+    let moved = passes.iter().map(|it| (it.record.pass.0, !is_active(&it.record)));
+    writing.passes_moved(moves, moved).await
 }
 
 /// How many passes there are, and their points and debts in all.

@@ -11,7 +11,7 @@ use hub::ledgers::take;
 use sync_protocol::catalogue::{MAX_PAGE_ITEMS, fitting, unpack};
 use sync_protocol::feed::Numbered;
 
-use crate::desk::{TestDesk, check_in, execute, hub_with_passes, put_passes, row, venue};
+use crate::desk::{TestDesk, check_in, execute, hub_with_passes, put_list, put_passes, row, venue};
 
 /// The stretch behind `from`, as one page takes it.
 async fn page(db: &Db, from: u64) -> Option<Stretch> {
@@ -113,15 +113,14 @@ async fn a_page_of_long_records_keeps_to_what_a_desk_unpacks() {
     let db = hub_with_passes(folder.path()).await;
     put_passes(&db, 11..=900, CardStatus::Active).await;
     let last_day = crdt_model::time::day_number(crate::desk::today());
+    for list in 0..=35 {
+        put_list(&db, i64::from(list), last_day - list, [0; 20]).await;
+    }
     let rows = (11..=900i64).flat_map(|pass| {
-        let days = (0..=35i64).map(move |day| i64::from(last_day) - day);
-        days.map(move |day| {
-            row([venue().as_str().into(), day.into(), [0u8; 20].into(), pass.into(), pass.into()])
-        })
+        (0..=35i64).map(move |list| row([list.into(), pass.into(), pass.into(), [0u8; 20].into()]))
     });
-    let insert = "WITH given (venue, day, writer, idx, pass) AS (:rows)
-         INSERT INTO entry (venue, day, writer, idx, pass, bytes)
-         SELECT venue, day, writer, idx, pass, writer FROM given";
+    let insert = "WITH given (list, idx, pass, bytes) AS (:rows)
+         INSERT INTO entry (list, idx, pass, bytes) SELECT list, idx, pass, bytes FROM given";
     execute(&db, sql(insert).rows(rows.collect())).await;
     let (passes, ..) = all_pages(&db, 0).await;
     assert_eq!(passes.len(), 900);

@@ -13,7 +13,7 @@ use hub::ledgers::{TIME_ZONE, Taken, take};
 use sync_protocol::message::{HubMessage, PROTOCOL_VERSION};
 use tempfile::TempDir;
 
-use crate::desk::{TestDesk, check_in, execute, hub_with_passes, points, today, venue};
+use crate::desk::{TestDesk, check_in, execute, hub_with_passes, points, put_list, today, venue};
 use crate::sessions::{RunningHub, ask, hello};
 
 const HOUR: i64 = 3_600_000;
@@ -198,13 +198,10 @@ async fn a_record_says_of_each_entry_that_it_includes_it_however_many_lists_ther
     };
     for n in 0..60 {
         let EntryRef { day, writer, .. } = place(n);
-        let insert = "INSERT INTO entry (venue, day, writer, idx, pass, bytes)
-             VALUES ($1, $2, $3, 3, 1, $4)";
-        let insert = sql(insert)
-            .bind(venue().as_str())
-            .bind(day_number(day))
-            .bind(writer.to_bytes())
-            .bind(check_in(1, 0).encode(day, &writer));
+        let list = i64::from(n);
+        put_list(&db, list, day_number(day), writer.to_bytes()).await;
+        let insert = "INSERT INTO entry (list, idx, pass, bytes) VALUES ($1, 3, 1, $2)";
+        let insert = sql(insert).bind(list).bind(check_in(1, 0).encode(day, &writer));
         execute(&db, insert).await;
     }
     let record = record(&db, 1).await;

@@ -145,6 +145,14 @@ pub async fn execute(db: &Db, statement: hub::db::Statement) {
     db.write_one(statement).await.unwrap();
 }
 
+/// Makes a list of this number, for entries that nobody sends.
+pub async fn put_list(db: &Db, list: i64, day: i32, writer: [u8; 20]) {
+    let put = "INSERT INTO list (id, venue, day, writer, device, sequence, head)
+         VALUES ($1, $2, $3, $4, $5, 0, $6)";
+    let put = sql(put).bind(list).bind(venue().as_str()).bind(day).bind(writer);
+    execute(db, put.bind([0u8; 16]).bind([0u8; 32])).await;
+}
+
 /// Values for `:rows`.
 pub fn row<const N: usize>(values: [Value; N]) -> Vec<Value> {
     values.into()

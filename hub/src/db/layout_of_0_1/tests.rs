@@ -116,7 +116,8 @@ async fn a_database_of_0_1_0_is_brought_over_with_all_that_is_in_it() {
         assert_eq!(pass.get::<u64>("points").unwrap(), 0);
         assert_eq!(pass.get::<u64>("debt").unwrap(), 5);
         assert_eq!(pass.get::<String>("municipality").unwrap(), "9000");
-        assert_eq!(pass.get::<u64>("version").unwrap(), 41);
+        let number = "SELECT version AS found FROM pass_version WHERE pass = 5";
+        assert_eq!(reading.value(sql(number)).await.unwrap(), Some(41u64));
         let kept = reading.first(sql("SELECT * FROM entry")).await.unwrap().unwrap();
         assert_eq!(kept.get::<String>("kind").unwrap(), "check-in");
         assert_eq!(kept.get::<u32>("activity").unwrap(), 3);
@@ -150,16 +151,25 @@ async fn entries_of_before_receipts_were_kept_are_bounded_by_the_update() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("hub.db");
     let pool = of_0_1(&file, &[1, 2, 3, 4]).await;
+    for of_list in [
+        "INSERT INTO venue (id, name, time_zone) VALUES ('v', 'Museum', 'Z')",
+        "INSERT INTO device (id, venue, name, public_key, enrolled_at)
+         VALUES (x'00', 'v', 'Balie', x'01', 12)",
+    ] {
+        sqlx::query(of_list).execute(&pool).await.unwrap();
+    }
     let now = crate::db::wall_clock().0;
     let today = i32::try_from(now / DAY).unwrap();
     for day in [0, today - 300, today, today + 2, 24_900] {
         let insert = "INSERT INTO entry (venue, day, writer, idx, bytes)
              VALUES ('v', ?, x'00', 0, x'00')";
         sqlx::query(insert).bind(day).execute(&pool).await.unwrap();
+        let list = "INSERT INTO list VALUES ('v', ?, x'00', x'00', 1, x'00')";
+        sqlx::query(list).bind(day).execute(&pool).await.unwrap();
     }
     pool.close().await;
     let db = open(&file).await;
-    let rows = sql("SELECT received FROM entry ORDER BY day");
+    let rows = sql("SELECT received FROM entry JOIN list ON list.id = entry.list ORDER BY day");
     let rows = db.read().await.unwrap().all(rows).await.unwrap();
     let kept: Vec<Option<i64>> = rows.iter().map(|row| row.get("received").unwrap()).collect();
     assert_eq!(kept[..3], [None, None, None]);
