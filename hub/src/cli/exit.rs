@@ -71,9 +71,11 @@ impl CliError {
 fn exit_of(error: &HubError) -> Exit {
     match error {
         HubError::NoHub { .. } => Exit::NoHub,
-        HubError::NoSuch { .. } | HubError::Exists { .. } | HubError::AlreadyServing { .. } => {
-            Exit::Refused
-        }
+        HubError::NoSuch { .. }
+        | HubError::Exists { .. }
+        | HubError::NoBackup { .. }
+        | HubError::NoPlace { .. }
+        | HubError::AlreadyServing { .. } => Exit::Refused,
         HubError::Database(_)
         | HubError::Migration(_)
         | HubError::PutBack

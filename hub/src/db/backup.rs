@@ -2,14 +2,15 @@
 //! hub can also be moved from one engine to the other. Nothing needs to be installed for either.
 
 use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use super::engine::{self, Transaction};
 use super::layout::{self, Kind, Table};
 use super::row::Row;
-use super::statement::{Value, made};
-use super::{Db, HubError, HubFolder};
+use super::statement::{Value, made, sql};
+use super::{DatabaseError, Db, HubError, HubFolder};
 use crate::db::storage::Storage;
 
 /// Rows that are copied in one go.
@@ -23,6 +24,11 @@ pub async fn backup(db: &Db, file: &Path) -> Result<(), HubError> {
     let exists = || HubError::Exists { what: "file", name: file.display().to_string() };
     if file.try_exists().unwrap_or(true) {
         return Err(exists());
+    }
+    let folder = file.parent().filter(|it| !it.as_os_str().is_empty());
+    if !folder.unwrap_or(Path::new(".")).is_dir() {
+        let why = "there is no such folder".to_owned();
+        return Err(HubError::NoPlace { path: file.to_owned(), why });
     }
     let beside = beside(file);
     let _ = fs::remove_file(&beside);
@@ -50,20 +56,32 @@ pub async fn backup(db: &Db, file: &Path) -> Result<(), HubError> {
 /// Takes a backup back: the hub's database is as it was then. No server may run on it.
 ///
 /// # Errors
-/// [`HubError::AlreadyServing`], [`HubError::Record`] where the file is no backup, [`HubError`].
+/// [`HubError::AlreadyServing`]; [`HubError::NoBackup`], and nothing was changed; [`HubError`].
 pub async fn restore(folder: &HubFolder, file: &Path) -> Result<(), HubError> {
     let _lock = folder.lock_alone()?;
     let disk = |path: &Path| {
         let path = path.to_owned();
         move |error| HubError::Disk { path, error }
     };
-    File::open(file).map_err(disk(file))?;
+    let no_backup = |why: String| HubError::NoBackup { path: file.to_owned(), why };
+    let mut given = File::open(file).map_err(|error| no_backup(error.to_string()))?;
+    if !given.metadata().is_ok_and(|it| it.is_file()) {
+        return Err(no_backup("it is no file".to_owned()));
+    }
     // A copy, so that the backup stays as it is whatever happens to it here.
     let beside = beside(&folder.root().join("hub.db"));
     remove_database(&beside)?;
-    fs::copy(file, &beside).map_err(disk(&beside))?;
+    let mut copy = File::create(&beside).map_err(disk(&beside))?;
+    io::copy(&mut given, &mut copy).map_err(disk(&beside))?;
+    drop(copy);
     let storage = Arc::new(Storage::new(folder.root()));
-    let opened = Db::open_file(&beside, storage.clone(), super::system()).await?;
+    let opened = match open_backup(&beside, &storage).await {
+        Ok(opened) => opened,
+        Err(why) => {
+            remove_database(&beside)?;
+            return Err(no_backup(why));
+        }
+    };
     if let Some(database) = folder.database_file() {
         opened.close().await;
         remove_database(&database)?;
@@ -81,6 +99,44 @@ pub async fn restore(folder: &HubFolder, file: &Path) -> Result<(), HubError> {
     opened.close().await;
     db.close().await;
     remove_database(&beside)
+}
+
+/// Opens a file that is said to be a backup, where it is one: a whole database with the tables of a hub, of this version
+/// or of one before it. Else why it is none.
+async fn open_backup(file: &Path, storage: &Arc<Storage>) -> Result<Db, String> {
+    let mut begins = [0; 16];
+    let read = File::open(file).and_then(|mut it| it.read_exact(&mut begins));
+    if read.is_err() || begins != *b"SQLite format 3\0" {
+        return Err("it is no database of SQLite".to_owned());
+    }
+    let damaged = |error: DatabaseError| format!("it is damaged ({error})");
+    let plain = engine::open_sqlite(Some(file), storage.clone()).await.map_err(damaged)?;
+    let looked = look_at(&plain).await;
+    plain.close().await;
+    looked?;
+    let opened = Db::open_file(file, storage.clone(), super::system()).await;
+    opened.map_err(|error| error.to_string())
+}
+
+/// The tables that every version of a hub has.
+const OF_A_HUB: &str = "SELECT COUNT(*) AS found FROM sqlite_master
+     WHERE type = 'table' AND name IN ('meta', 'venue', 'device', 'pass', 'card', 'entry', 'list')";
+
+async fn look_at(plain: &engine::Pool) -> Result<(), String> {
+    let damaged = |error: DatabaseError| format!("it is damaged ({error})");
+    let mut reading = plain.begin_to_read().await.map_err(damaged)?;
+    let check = sql("SELECT quick_check AS found FROM pragma_quick_check");
+    let said = reading.all(check).await.map_err(damaged)?;
+    let said = said.first().and_then(|row| row.get::<String>("found").ok()).unwrap_or_default();
+    if said != "ok" {
+        return Err(format!("it is damaged ({said})"));
+    }
+    let tables = reading.all(sql(OF_A_HUB)).await.map_err(damaged)?;
+    let tables = tables.first().and_then(|row| row.get::<i64>("found").ok());
+    if tables != Some(7) {
+        return Err("it is the database of something else".to_owned());
+    }
+    Ok(())
 }
 
 fn beside(file: &Path) -> std::path::PathBuf {

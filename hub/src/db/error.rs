@@ -101,6 +101,22 @@ pub enum HubError {
         /// What the system says.
         error: io::Error,
     },
+    /// A file is no backup that a hub can be put back from.
+    #[error("{path} is no backup of a hub: {why}. Nothing was changed")]
+    NoBackup {
+        /// The file that was named.
+        path: PathBuf,
+        /// What is the matter with it.
+        why: String,
+    },
+    /// A backup cannot be written there.
+    #[error("no backup can be written to {path}: {why}. The hub is not affected")]
+    NoPlace {
+        /// The file that was named.
+        path: PathBuf,
+        /// What is the matter.
+        why: String,
+    },
     /// Another hub serves this folder.
     #[error(
         "another stempel-hub already serves {folder}. Stop it first, or choose another --folder"

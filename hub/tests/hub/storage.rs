@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use crdt_model::ids::PassId;
 use hub::db::news::Heard;
-use hub::db::{Db, Moves, backup, restore, sql};
+use hub::db::storage::Storage;
+use hub::db::{Db, HubError, Moves, backup, restore, sql};
 use hub::ledgers::{Taken, Taker};
 use hub::records::runs;
+use hub::surroundings::System;
 
 use crate::desk::{
     TestDesk, check_in, count, database, hub_folder, hub_with_passes, points, put_passes, value,
@@ -210,6 +212,52 @@ async fn a_backup_is_taken_while_the_hub_works_and_is_taken_back() {
     let known = runs::known(&mut db.read().await.unwrap(), &[before.id]).await.unwrap();
     assert!(known[0].ends <= after.begins, "{known:?} and {after:?}");
     assert_eq!(count(&db, "entry").await, 4);
+}
+
+/// An operator in a hurry names the wrong file: the good database stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_backup_is_not_put_in_place_of_the_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let db = hub_with_passes(folder.path()).await;
+    let good = folder.path().join("backup");
+    backup(&db, &good).await.unwrap();
+    let nowhere = folder.path().join("nowhere/backup");
+    let refused = backup(&db, &nowhere).await.unwrap_err();
+    assert!(matches!(refused, HubError::NoPlace { .. }), "{refused}");
+    put_passes(&db, 11..=11, crdt_model::catalogue::CardStatus::Active).await;
+    db.close().await;
+    let whole = std::fs::read(&good).unwrap();
+    let mut damaged = whole.clone();
+    damaged[4096..4096 + 40_000].fill(0);
+    let foreign = folder.path().join("foreign");
+    let options = foreign.display().to_string();
+    let other = Db::open_file(&foreign, Arc::new(Storage::new(folder.path())), Arc::new(System));
+    let other = other.await.unwrap();
+    other.write_one(sql("DROP TABLE entry")).await.unwrap();
+    other.close().await;
+    for (name, bytes) in [
+        ("empty", Vec::new()),
+        ("text", b"no database at all".to_vec()),
+        ("half", whole[..whole.len() / 2].to_vec()),
+        ("damaged", damaged),
+        ("foreign", std::fs::read(options).unwrap()),
+    ] {
+        let file = folder.path().join(format!("wrong-{name}"));
+        std::fs::write(&file, bytes).unwrap();
+        is_refused(folder.path(), &file).await;
+    }
+    is_refused(folder.path(), &folder.path().join("not-there")).await;
+    is_refused(folder.path(), folder.path()).await;
+    let hub = hub_folder(folder.path()).await;
+    assert_eq!(count(&hub.database().await.unwrap(), "pass").await, 11, "as it was");
+    restore(&hub, &good).await.unwrap();
+    assert_eq!(count(&hub.database().await.unwrap(), "pass").await, 10);
+}
+
+async fn is_refused(folder: &std::path::Path, file: &std::path::Path) {
+    let refused = restore(&hub_folder(folder).await, file).await.unwrap_err();
+    assert!(matches!(refused, HubError::NoBackup { .. }), "{}: {refused}", file.display());
+    assert!(refused.to_string().ends_with("Nothing was changed"), "{refused}");
 }
 
 /// A server whose database is replaced under it, by whatever tool, goes on under another run.
