@@ -241,6 +241,7 @@ async fn check_accounts(
         }
     }
     let calendar = hub::ledgers::calendar().unwrap();
+    let opening = Account { earned: template::POINTS, ..Account::default() };
     for pass in passes {
         let select = sql("SELECT record AS found FROM pass WHERE id = $1").bind(*pass);
         let record: Option<Vec<u8>> = db.read().await.unwrap().value(select).await.unwrap();
@@ -250,7 +251,7 @@ async fn check_accounts(
         let chip = chip_of(*pass);
         let own = placed.iter().filter(|it| [subject, chip].contains(&it.entry.subject));
         let own = own.cloned().map(|it| Placed { entry: Entry { subject, ..it.entry }, ..it });
-        let folded = fold(&Account::default(), own, &limits.of(&record), &calendar);
+        let folded = fold(&opening, own, &limits.of(&record), &calendar);
         assert_eq!(record.account, folded.account, "invariant 3: {subject:?}");
     }
 }

@@ -29,7 +29,7 @@ use sync_protocol::runs::KnownRun;
 use sync_protocol::seal::HubKey;
 use sync_protocol::version::Seen;
 
-use crate::{desk, template};
+use crate::template;
 
 /// Noon, UTC.
 pub(crate) const NOON: i64 = 1_795_262_400_000;
@@ -107,8 +107,6 @@ pub enum Planted {
     Nothing,
     /// The desks' disks say that something is durable, and forget it at a power cut.
     NothingIsSynced,
-    /// What a desk gives back counts as not handed out.
-    UnitNotMarked,
     /// A desk applies the first half of a page, and takes the page for applied.
     PageHalfApplied,
     /// A desk leaves out the deny list that goes ahead of the catalogue.
@@ -423,12 +421,7 @@ impl Session {
         false
     }
 
-    async fn find(&mut self, mut need: Need, hub: &mut Hub) {
-        if let (Need::Closing(closing), Planted::UnitNotMarked) = (&mut need, hub.planted) {
-            let mut keys = (0..=u8::MAX).map(desk::key);
-            let key = keys.find(|key| key.public_key() == self.public_key);
-            *closing = key.unwrap().sign_closing(closing.grant, Vec::new());
-        }
+    async fn find(&mut self, need: Need, hub: &mut Hub) {
         hub.commit_late().await;
         let request = match &need {
             Need::Request(request) => Some(request.id),

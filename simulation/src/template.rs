@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crdt_model::account::Account;
 use crdt_model::catalogue::{
     Activity, Card, CardName, CardStatus, Membership, MembershipStatus, PassRecord, Programme,
 };
@@ -22,6 +23,9 @@ pub(crate) const PASSES: u64 = 8;
 
 /// Passes of a world whose catalogue fits no page: then the deny list goes ahead.
 const MANY: u64 = 1_100;
+
+/// Points that each of them has before its entries.
+pub(crate) const POINTS: u64 = 30;
 
 /// Passes behind these, whose holders' names are sealed.
 pub(crate) const WITH_HOLDER: u64 = 2;
@@ -128,9 +132,10 @@ async fn fill(db: &Db, desks: u8, passes: u64) {
                 name: CardName(lookup.card_key(&chip(number))),
                 status: CardStatus::Active,
             }],
+            account: Account { earned: POINTS, ..Account::default() },
             ..PassRecord::new(PassId(number), Programme::Uitpas)
         },
-        opening_points: 0,
+        opening_points: POINTS,
         subscription: None,
         municipality: None,
         birth_year: None,

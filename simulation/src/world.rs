@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crdt_model::entry::{Entry, EntryRef, Fact, Subject};
 use crdt_model::ids::{ActivityId, DeviceId, PassId, Writer};
@@ -28,6 +29,10 @@ const STEPS: usize = 100;
 
 /// Steps in which a healed world must come to rest.
 const REST: usize = 300;
+
+/// Rounds in which nothing moves, until a world is at rest; and the moment between two of them.
+const QUIET: usize = 3;
+const A_MOMENT: Duration = Duration::from_millis(2);
 
 /// Desks at the most.
 const MOST_DESKS: usize = 5;
@@ -548,6 +553,7 @@ impl World {
 
     /// Everything works again, until nothing moves any more.
     async fn settle(&mut self) {
+        let mut quiet = 0;
         for _ in 0..REST {
             let mut moved = false;
             if self.waits() {
@@ -568,9 +574,16 @@ impl World {
                 let down = self.deliver_down(place, usize::MAX).await;
                 moved |= (up || down) && !self.revoked.contains(&self.links[place].desk);
             }
-            if !moved && !self.waits() {
+            if moved || self.waits() {
+                quiet = 0;
+                continue;
+            }
+            // The database has a thread of its own: what it was told last may be news a moment later.
+            quiet += 1;
+            if quiet == QUIET {
                 return;
             }
+            tokio::time::sleep(A_MOMENT).await;
         }
         let standing: Vec<String> =
             self.desks.iter().enumerate().map(|(n, desk)| self.standing(n, desk)).collect();

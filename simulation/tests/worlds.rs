@@ -122,11 +122,6 @@ fn a_disk_that_syncs_nothing_is_found() {
 }
 
 #[test]
-fn units_that_are_not_marked_as_used_are_found() {
-    is_found(Planted::UnitNotMarked);
-}
-
-#[test]
 fn a_page_that_is_half_applied_is_found() {
     is_found(Planted::PageHalfApplied);
 }
