@@ -119,8 +119,6 @@ pub(crate) struct Desk {
     pub(crate) disk: Arc<Disk>,
     here: Arc<Here>,
     planted: Planted,
-    /// Of the run that began last.
-    epoch: u32,
     random: ChaCha8Rng,
     /// Signs of life of the hub on this line, as QUIC gives them.
     pub(crate) signs: u64,
@@ -178,7 +176,6 @@ impl Desk {
             disk,
             here: Arc::new(Here { world, skew: AtomicI64::new(skew) }),
             planted,
-            epoch: 0,
             random,
             signs: 0,
             heard: Vec::new(),
@@ -202,12 +199,8 @@ impl Desk {
     /// The daemon is started, unless it runs. On a full disk it may not be able to.
     pub(crate) fn start(&mut self) {
         if self.real.is_none() {
-            if self.planted == Planted::ClockBackwards && self.epoch > 0 {
-                self.set_clock(-3_600_000);
-            } else {
-                self.epoch = u32::from_le_bytes(self.here.world.bytes());
-            }
-            match Real::open(self.place(), self.epoch, self.here.clone()) {
+            let epoch = u32::from_le_bytes(self.here.world.bytes());
+            match Real::open(self.place(), epoch, self.here.clone()) {
                 Ok((real, _)) => self.real = Some(real),
                 Err(error) => {
                     assert!(

@@ -129,8 +129,6 @@ pub enum Planted {
     ResumedAfterRevocation,
     /// Each third batch is folded as if nobody else wrote meanwhile: the accounts of before are written over the new ones.
     FoldedBeforeLocked,
-    /// A desk goes on with its list after a start at which its clock was put back.
-    ClockBackwards,
 }
 
 /// The hub: a folder, and a process that has it open.

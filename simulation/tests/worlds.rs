@@ -150,8 +150,3 @@ fn a_desk_that_goes_on_when_it_was_revoked_is_found() {
 fn a_fold_that_locks_no_passes_is_found() {
     is_found(Planted::FoldedBeforeLocked);
 }
-
-#[test]
-fn a_list_that_goes_on_when_the_clock_was_put_back_is_found() {
-    is_found(Planted::ClockBackwards);
-}
