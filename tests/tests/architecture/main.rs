@@ -34,6 +34,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
             "hub",
             "syncd",
             "desk-api",
+            "lines",
             "hardware",
             "sync-protocol",
             "crdt-model",
