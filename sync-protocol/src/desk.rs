@@ -3,7 +3,7 @@
 //! It keeps nothing that must last. What it must know of the ledgers it asks of a [`DeskView`];
 //! what must be kept it says in a [`DeskEvent`]; how far it has sent is its own.
 //!
-//! A hub that was restored from an older copy ([`Welcome::restored`]) is told again, in this order:
+//! A hub that was restored from an older copy ([`crate::message::Welcome::restored`]) is told again, in this order:
 //!
 //! 1. the positions of all lists on the disk, also of the neighbours' whose seal is kept; then what of them the hub
 //!    lacks, the neighbours' under their own seals;
